@@ -1,0 +1,60 @@
+# Options that every target of the project shares, and the two functions that declare one.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+
+find_program(QUIRE_CCACHE ccache)
+if(QUIRE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${QUIRE_CCACHE})
+endif()
+
+add_library(quire_options INTERFACE)
+target_compile_options(quire_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -fno-math-errno)
+target_include_directories(quire_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
+if(QUIRE_SANITIZE)
+  target_compile_options(quire_options INTERFACE -fsanitize=${QUIRE_SANITIZE} -fno-sanitize-recover=all
+                                                 -fno-omit-frame-pointer -g)
+  target_link_options(quire_options INTERFACE -fsanitize=${QUIRE_SANITIZE})
+endif()
+if(QUIRE_FUZZ)
+  # Every library is instrumented for coverage; only the fuzz targets link libFuzzer's main.
+  target_compile_options(quire_options INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(quire_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(QUIRE_STATIC)
+  target_link_options(quire_options INTERFACE -static)
+  set(QUIRE_FMT fmt::fmt-header-only)
+else()
+  set(QUIRE_FMT fmt::fmt)
+endif()
+
+# quire_library(NAME SOURCES a.cpp b.cpp DEPS quire_base fmt::fmt): one library a folder. DEPS are the only other
+# folders of the project whose headers it may include; tests/unit/layering_test.py checks that.
+function(quire_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC quire_options ${ARG_DEPS})
+endfunction()
+
+# quire_test(NAME SOURCES a.cpp DEPS quire_x [TIMEOUT seconds] [ARGS …]): one GoogleTest binary, one ctest entry.
+function(quire_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPS;ARGS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE QUIRE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# quire_fuzz(NAME SOURCES a.cpp DEPS quire_x): a libFuzzer target, built only with -DQUIRE_FUZZ=ON.
+function(quire_fuzz name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  if(QUIRE_FUZZ)
+    add_executable(${name} ${ARG_SOURCES})
+    target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()

@@ -1,0 +1,35 @@
+#include "base/json.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+
+namespace quire {
+namespace {
+
+std::string message_of(const std::string& text, const JsonLimits& limits = {}) {
+  try {
+    parse_json(text, "x.json", limits);
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kCorruptFile);
+    return e.what();
+  }
+  return "";
+}
+
+TEST(Json, Parses) {
+  const Json json = parse_json(R"({"b": 1, "a": [true, null, "é"]})", "x.json");
+  EXPECT_EQ(json.dump(), R"({"a":[true,null,"é"],"b":1})");
+}
+
+TEST(Json, RefusesWithOrigin) {
+  EXPECT_NE(message_of("{").find("x.json: "), std::string::npos);
+  EXPECT_NE(message_of(R"({"k": 1, "k": 2})").find("\"k\" appears twice"), std::string::npos);
+  EXPECT_NE(message_of("\"\xff\"").find("x.json: "), std::string::npos);
+  EXPECT_NE(message_of(std::string(100000, '[')).find("deeper than 64"), std::string::npos);
+  EXPECT_NE(message_of("[1,2,3]", {.max_values = 2}).find("more than 2 values"), std::string::npos);
+  EXPECT_NE(message_of("[1,2,3]", {.max_bytes = 3}).find("7 bytes"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace quire
