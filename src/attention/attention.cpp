@@ -1,0 +1,107 @@
+#include "attention/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace quire {
+
+float default_sm_scale(int head_dim_qk) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_qk))); }
+
+void check_desc(const AttentionDesc& d) {
+  QUIRE_CHECK(d.num_kv_heads >= 1 && d.num_kv_heads <= 65536, "num_kv_heads must be 1 to 65536, got {}", d.num_kv_heads);
+  QUIRE_CHECK(d.num_qo_heads >= 1 && d.num_qo_heads <= 65536 && d.num_qo_heads % d.num_kv_heads == 0,
+              "num_qo_heads must be a multiple of num_kv_heads ({}), got {}", d.num_kv_heads, d.num_qo_heads);
+  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}", d.head_dim_qk);
+  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}", d.head_dim_vo);
+  QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}", d.page_size);
+  QUIRE_CHECK(std::isfinite(d.sm_scale), "sm_scale must be finite, got {}", d.sm_scale);
+  QUIRE_CHECK(d.window >= 0, "window must be 0 (all keys) or more, got {}", d.window);
+  QUIRE_CHECK(std::isfinite(d.logits_soft_cap) && d.logits_soft_cap >= 0,
+              "logits_soft_cap must be 0 (off) or a positive number, got {}", d.logits_soft_cap);
+}
+
+KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
+  check_desc(desc);
+  KvLayout layout{};
+  layout.shape = {desc.page_size, desc.head_dim_qk, desc.head_dim_vo, device.layout_pair(desc.dtype)};
+  layout.v_offset = k_page_elems(layout.shape);
+  layout.head_stride = layout.v_offset + v_page_elems(layout.shape);
+  layout.page_stride = layout.head_stride * desc.num_kv_heads;
+  return layout;
+}
+
+void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
+  const KvLayout layout = kv_layout(device, desc);
+  KvWriteParams p{};
+  p.k = t.k;
+  p.v = t.v;
+  p.kv_pool = t.kv_pool;
+  p.slot_mapping = t.slot_mapping;
+  p.k_token_stride = t.k_token_stride != 0 ? t.k_token_stride : long{desc.num_kv_heads} * desc.head_dim_qk;
+  p.v_token_stride = t.v_token_stride != 0 ? t.v_token_stride : long{desc.num_kv_heads} * desc.head_dim_vo;
+  p.page_stride = layout.page_stride;
+  p.head_stride = layout.head_stride;
+  p.v_offset = layout.v_offset;
+  p.num_tokens = t.num_tokens;
+  p.num_kv_heads = desc.num_kv_heads;
+  p.head_dim_qk = desc.head_dim_qk;
+  p.head_dim_vo = desc.head_dim_vo;
+  p.page_size = desc.page_size;
+  const double elems = double(t.num_tokens) * desc.num_kv_heads * (desc.head_dim_qk + desc.head_dim_vo);
+  device.run(KernelName::kKvWrite, desc.dtype, p, t.num_tokens,
+             {2 * elems * static_cast<double>(dtype_bytes(desc.dtype)), 0});
+}
+
+namespace {
+
+// Sum over the query tokens of one request of the keys that each sees.
+double visible_pairs(const AttentionDesc& d, int query_len, int kv_len) {
+  double pairs = 0;
+  for (int i = 0; i < query_len; ++i) {
+    const long position = long{kv_len} - query_len + i;
+    const long end = d.causal ? position + 1 : d.window > 0 ? std::min<long>(kv_len, position + d.window) : kv_len;
+    const long begin = d.window > 0 ? std::max<long>(0, position - d.window + 1) : 0;
+    pairs += static_cast<double>(std::max<long>(0, end - begin));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+LaunchCost attention_cost(const AttentionDesc& d, const AttentionLengths& lengths) {
+  const double elem = static_cast<double>(dtype_bytes(d.dtype)), dims = d.head_dim_qk + d.head_dim_vo;
+  LaunchCost cost;
+  for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
+    const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
+    if (query_len == 0) continue;
+    const double keys = d.window > 0 ? std::min<double>(kv_len, double(query_len) + d.window - 1) : kv_len;
+    cost.flops += 2 * dims * d.num_qo_heads * visible_pairs(d, query_len, kv_len);
+    cost.bytes += elem * dims * (keys * d.num_kv_heads + double(query_len) * d.num_qo_heads);
+  }
+  return cost;
+}
+
+std::span<const AttentionFeature> attention_features() {
+  static constexpr AttentionFeature kFeatures[] = {
+      {"causal", [](const AttentionDesc& d) { return d.causal; }},
+      {"non-causal", [](const AttentionDesc& d) { return !d.causal; }},
+      {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; }},
+      {"head_dim_vo != head_dim_qk", [](const AttentionDesc& d) { return d.head_dim_vo != d.head_dim_qk; }},
+      {"head size not a multiple of 16", [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; }},
+      {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; }},
+      {"sliding window", [](const AttentionDesc& d) { return d.window > 0; }},
+      {"soft cap", [](const AttentionDesc& d) { return d.logits_soft_cap > 0; }},
+      {"ALiBi", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibi; }},
+      {"ALiBi-sqrt", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibiSqrt; }},
+      {"sinks", [](const AttentionDesc& d) { return d.has_sinks; }},
+      {"batch invariance", [](const AttentionDesc& d) { return d.batch_invariant; }},
+      {"f32", [](const AttentionDesc& d) { return d.dtype == DType::kF32; }},
+      {"f16", [](const AttentionDesc& d) { return d.dtype == DType::kF16; }},
+      {"bf16", [](const AttentionDesc& d) { return d.dtype == DType::kBF16; }},
+  };
+  return kFeatures;
+}
+
+}  // namespace quire

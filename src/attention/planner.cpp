@@ -1,0 +1,119 @@
+#include "attention/planner.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace quire {
+namespace {
+
+struct KeyRange {
+  int begin, end;
+};
+
+// Keys that any of the query positions [first, last] sees.
+KeyRange visible_keys(const AttentionDesc& d, int kv_len, long first, long last) {
+  const long begin = d.window > 0 ? first - d.window + 1 : 0;
+  const long end = d.causal ? last + 1 : d.window > 0 ? last + d.window : kv_len;
+  const int clamped_end = static_cast<int>(std::clamp<long>(end, 0, kv_len));
+  return {static_cast<int>(std::clamp<long>(begin, 0, clamped_end)), clamped_end};
+}
+
+// Relative time of a program: keys times rows, plus what reading a key costs however few rows there are.
+double cost_of(const AttentionWork& w) { return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + 8); }
+
+void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
+  QUIRE_CHECK(lengths.query_len.size() == lengths.kv_len.size(), "{} query lengths but {} kv lengths",
+              lengths.query_len.size(), lengths.kv_len.size());
+  long num_tokens = 0;
+  for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
+    const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
+    QUIRE_CHECK(query_len >= 0 && kv_len >= 0, "request {}: query_len {} and kv_len {} must not be negative", s, query_len,
+                kv_len);
+    QUIRE_CHECK(!desc.causal || kv_len >= query_len, "request {}: kv_len {} is less than its query_len {}", s, kv_len,
+                query_len);
+    num_tokens += query_len;
+    QUIRE_CHECK(num_tokens <= 1 << 30, "batch of more than 2^30 tokens");
+  }
+}
+
+// The row blocks of a batch before any split, one for each KV head and row block.
+void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLengths& lengths, std::vector<AttentionWork>& work) {
+  const int group_size = d.num_qo_heads / d.num_kv_heads;
+  const int heads_at_once = std::min(group_size, max_rows);
+  const int tokens_at_once = max_rows / heads_at_once;
+  int token_begin = 0;
+  for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
+    const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
+    for (int token = 0; token < query_len; token += tokens_at_once) {
+      AttentionWork w{};
+      w.num_tokens = std::min(tokens_at_once, query_len - token);
+      w.token_begin = token_begin + token;
+      w.position = kv_len - query_len + token;
+      w.seq_idx = static_cast<int>(s);
+      w.kv_len = kv_len;
+      const KeyRange keys = visible_keys(d, kv_len, w.position, long{w.position} + w.num_tokens - 1);
+      w.kv_begin = keys.begin;
+      w.kv_end = keys.end;
+      w.num_splits = 1;
+      for (w.kv_head = 0; w.kv_head < d.num_kv_heads; ++w.kv_head) {
+        for (w.group_begin = 0; w.group_begin < group_size; w.group_begin += heads_at_once) {
+          w.num_heads = std::min(heads_at_once, group_size - w.group_begin);
+          work.push_back(w);
+        }
+      }
+    }
+    token_begin += query_len;
+  }
+}
+
+// Cuts block `w` at multiples of split_keys (absolute positions) and appends the parts.
+void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& schedule) {
+  const int first = w.kv_begin / split_keys, last = (w.kv_end - 1) / split_keys;
+  const int num_splits = w.kv_end > w.kv_begin ? last - first + 1 : 1;
+  AttentionWork part = w;
+  part.num_splits = num_splits;
+  if (num_splits > 1) {
+    part.partial_begin = schedule.num_partials;
+    part.counter_idx = schedule.num_counters;
+    schedule.num_partials += num_splits;
+    schedule.num_counters += 1;
+  }
+  for (int i = 0; i < num_splits; ++i) {
+    part.split_idx = i;
+    part.kv_begin = std::max(w.kv_begin, (first + i) * split_keys);
+    part.kv_end = i + 1 < num_splits ? (first + i + 1) * split_keys : w.kv_end;
+    schedule.work.push_back(part);
+  }
+}
+
+}  // namespace
+
+void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const AttentionLengths& lengths,
+                   AttentionSchedule& schedule) {
+  check_lengths(desc, lengths);
+  schedule.work.clear();
+  schedule.num_partials = schedule.num_counters = 0;
+  std::vector<AttentionWork> blocks;
+  make_row_blocks(desc, caps.attention_rows, lengths, blocks);
+  double total = 0;
+  for (const AttentionWork& w : blocks) total += cost_of(w);
+  // Four items a program balance a dynamic queue well; a part shorter than two tiles is not worth its merge.
+  const double share = total / (4.0 * caps.num_programs);
+  schedule.work.reserve(blocks.size());
+  for (const AttentionWork& w : blocks) {
+    int split_keys = 1 << 30;
+    if (desc.batch_invariant) {
+      split_keys = kInvariantSplitKeys;
+    } else if (caps.num_programs > 1 && cost_of(w) > 2 * share) {
+      const double keys = share / (w.num_tokens * w.num_heads + 8);
+      const int tiles = std::max(2, static_cast<int>(keys / caps.attention_keys + 0.5));
+      split_keys = tiles * caps.attention_keys;
+    }
+    append_splits(w, split_keys, schedule);
+  }
+  std::stable_sort(schedule.work.begin(), schedule.work.end(),
+                   [](const AttentionWork& a, const AttentionWork& b) { return cost_of(a) > cost_of(b); });
+}
+
+}  // namespace quire

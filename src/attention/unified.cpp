@@ -1,0 +1,103 @@
+// The unified backend: one launch for any mix of prefill, extend, decode and verification.
+#include <algorithm>
+#include <cstring>
+
+#include "attention/backends.h"
+#include "attention/planner.h"
+#include "base/check.h"
+
+namespace quire {
+namespace {
+
+class UnifiedOp : public AttentionOp {
+ public:
+  UnifiedOp(Device& device, const AttentionDesc& desc)
+      : device_(device), desc_(desc), layout_(kv_layout(device, desc)) {}
+
+  const char* backend() const override { return "unified"; }
+
+  void plan(const AttentionLengths& lengths) override {
+    make_schedule(desc_, device_.caps(), lengths, schedule_);
+    const auto rows = static_cast<std::size_t>(device_.caps().attention_rows);
+    const auto partials = static_cast<std::size_t>(schedule_.num_partials);
+    reserve(work_, schedule_.work.size() * sizeof(AttentionWork));
+    reserve(partial_o_, partials * rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
+    reserve(partial_md_, partials * rows * 2 * sizeof(float));
+    if (reserve(counters_, static_cast<std::size_t>(schedule_.num_counters) * sizeof(int))) {
+      const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
+      device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
+    }
+    device_.copy_to_device(work_->data(), schedule_.work.data(), schedule_.work.size() * sizeof(AttentionWork));
+    cost_ = attention_cost(desc_, lengths);
+  }
+
+  void run(const AttentionTensors& t) override {
+    AttentionParams p{};
+    p.q = t.q;
+    p.o = t.o;
+    p.lse = t.lse;
+    p.kv_pool = t.kv_pool;
+    p.page_table = t.page_table;
+    p.max_pages = t.max_pages;
+    p.work = work_->as<AttentionWork>();
+    p.num_work = static_cast<int>(schedule_.work.size());
+    p.alibi_slopes = t.alibi_slopes;
+    p.sinks = desc_.has_sinks ? t.sinks : nullptr;
+    p.partial_o = partial_o_->as<float>();
+    p.partial_md = partial_md_->as<float>();
+    p.counters = counters_->as<int>();
+    p.q_token_stride = t.q_token_stride != 0 ? t.q_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_qk;
+    p.o_token_stride = t.o_token_stride != 0 ? t.o_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_vo;
+    p.page_stride = layout_.page_stride;
+    p.head_stride = layout_.head_stride;
+    p.v_offset = layout_.v_offset;
+    p.num_qo_heads = desc_.num_qo_heads;
+    p.group_size = desc_.num_qo_heads / desc_.num_kv_heads;
+    p.head_dim_qk = desc_.head_dim_qk;
+    p.head_dim_vo = desc_.head_dim_vo;
+    p.page_size = desc_.page_size;
+    p.causal = desc_.causal ? 1 : 0;
+    p.window = desc_.window;
+    p.position_bias = desc_.position_bias;
+    p.sm_scale = desc_.sm_scale;
+    p.logits_soft_cap = desc_.logits_soft_cap;
+    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
+    QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
+    device_.run(KernelName::kAttention, desc_.dtype, p, p.num_work, cost_);
+  }
+
+ private:
+  // Makes the buffer hold at least `bytes`; true if it is new.
+  bool reserve(std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
+    if (buffer != nullptr && buffer->bytes() >= bytes) return false;
+    const std::size_t grown = buffer == nullptr ? bytes : std::max(bytes, 2 * buffer->bytes());
+    buffer = device_.allocate(std::max<std::size_t>(grown, 64));
+    return true;
+  }
+
+  Device& device_;
+  const AttentionDesc desc_;
+  const KvLayout layout_;
+  AttentionSchedule schedule_;
+  LaunchCost cost_;
+  std::unique_ptr<Buffer> work_, partial_o_, partial_md_, counters_;
+};
+
+class UnifiedBackend : public AttentionBackend {
+ public:
+  const char* name() const override { return "unified"; }
+  bool supports(const AttentionFeature&) const override { return true; }
+  std::string why_not(const AttentionDesc&, const DeviceCaps& caps) const override {
+    return caps.attention_rows > 0 ? "" : fmt::format("target {} has no attention kernel", caps.target);
+  }
+  std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const override {
+    check_desc(desc);
+    return std::make_unique<UnifiedOp>(device, desc);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<AttentionBackend> make_unified_backend() { return std::make_unique<UnifiedBackend>(); }
+
+}  // namespace quire

@@ -1,0 +1,40 @@
+#include "device/registry.h"
+
+#include "base/check.h"
+
+namespace quire {
+
+const char* to_string(KernelName name) {
+  switch (name) {
+    case KernelName::kAttention: return "attention";
+    case KernelName::kMergeState: return "merge_state";
+    case KernelName::kKvWrite: return "kv_write";
+    case KernelName::kLinear: return "linear";
+    case KernelName::kLinearToF32: return "linear_to_f32";
+    case KernelName::kRmsNorm: return "rms_norm";
+    case KernelName::kRope: return "rope";
+    case KernelName::kActivation: return "activation";
+    case KernelName::kEmbedding: return "embedding";
+    case KernelName::kSampleReduce: return "sample_reduce";
+    case KernelName::kCeilingRead: return "ceiling_read";
+    case KernelName::kCeilingFma: return "ceiling_fma";
+    case KernelName::kCeilingDot: return "ceiling_dot";
+    case KernelName::kCount: break;
+  }
+  return "unknown";
+}
+
+std::unique_ptr<Device> TargetRegistry::open(const std::string& name, const DeviceOptions& options) const {
+  std::string names;
+  for (const TargetEntry& entry : entries_) {
+    if (entry.name == name) {
+      const std::string reason = entry.why_absent();
+      QUIRE_CHECK_KIND(kUnsupported, reason.empty(), "target {} cannot run here: {}", name, reason);
+      return entry.open(options);
+    }
+    names += (names.empty() ? "" : ", ") + entry.name;
+  }
+  throw_error(ErrorKind::kNotFound, "no target \"{}\"; this build has: {}", name, names);
+}
+
+}  // namespace quire

@@ -1,0 +1,30 @@
+// Writes new keys and values to their slots in the native page layout. One work item is one token.
+#pragma once
+
+#include "kernels/params.h"
+#include "tile/tile.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+template <class E>
+struct KvWrite {
+  static QUIRE_DEV void run(Program& program, const KvWriteParams& p) {
+    const PageShape shape{p.page_size, p.head_dim_qk, p.head_dim_vo, DotTraits<E>::kPair};
+    for_each_work(program, p.num_tokens, [&](int token) {
+      const long slot = p.slot_mapping[token];
+      if (slot < 0) return;
+      E* page = static_cast<E*>(p.kv_pool) + slot / p.page_size * p.page_stride;
+      const int offset = static_cast<int>(slot % p.page_size);
+      for (int head = 0; head < p.num_kv_heads; ++head) {
+        const E* k = static_cast<const E*>(p.k) + token * p.k_token_stride + long{head} * p.head_dim_qk;
+        const E* v = static_cast<const E*>(p.v) + token * p.v_token_stride + long{head} * p.head_dim_vo;
+        store_key(page + head * p.head_stride, shape, offset, k);
+        store_value(page + head * p.head_stride + p.v_offset, shape, offset, v);
+      }
+    });
+  }
+};
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

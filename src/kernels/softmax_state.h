@@ -1,0 +1,67 @@
+// The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one associative merge.
+// The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores; states that leave a program have
+// m in log2 units, so that exp2(m) d is the sum of the exponentials.
+#pragma once
+
+#include "tile/tile.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+template <int max_rows, int max_cols>
+struct SoftmaxState {
+  Accum<max_rows, max_cols> o;
+  Row<max_rows> m, d;
+
+  QUIRE_DEV explicit SoftmaxState(Program& program) : o(program) {}
+};
+
+template <int max_rows, int max_cols>
+QUIRE_DEV void reset(SoftmaxState<max_rows, max_cols>& s, int rows, int cols) {
+  fill(s.o, rows, cols, 0.0f);
+  row_map(s.m, rows, [](auto r) { return to_f32(r) * 0.0f + kNegInf; });
+  row_map(s.d, rows, [](auto r) { return to_f32(r) * 0.0f; });
+}
+
+// exp2(from - to) for from <= to, and 0 where `from` is -inf (then `to` may be -inf too).
+struct WeightOf {
+  float scale;
+  template <class X>
+  QUIRE_DEV X operator()(X from, X to) const {
+    return select(from == kNegInf, X{}, exp2((from - to) * scale));
+  }
+};
+
+// Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and the old output is
+// rescaled; the caller adds probs V to s.o.
+template <int max_rows, int max_cols, int max_keys>
+QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, Accum<max_rows, max_keys>& scores, float scale_log2) {
+  Row<max_rows> m_new = s.m, alpha;
+  row_max(m_new, scores);
+  const WeightOf weight{scale_log2};
+  row_map(alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
+  row_map(s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
+  row_scale(s.o, alpha);
+  exp2_rows(scores, scale_log2, m_new, s.d);
+  s.m = m_new;
+}
+
+// s = merge(s, (rows of f32 at row_pointer(r), m, d)), both in log2 units.
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void merge(SoftmaxState<max_rows, max_cols>& s, const Row<max_rows>& m, const Row<max_rows>& d,
+                     const RowPointer& row_pointer) {
+  Row<max_rows> m_new, a, b;
+  const int rows = s.o.rows;
+  const WeightOf weight{1.0f};
+  row_map(m_new, rows, [](auto, auto x, auto y) { return select(x > y, x, y); }, s.m, m);
+  row_map(a, rows, [&](auto, auto x, auto to) { return weight(x, to); }, s.m, m_new);
+  row_map(b, rows, [&](auto, auto x, auto to) { return weight(x, to); }, m, m_new);
+  row_map(s.d, rows, [](auto, auto x, auto wx, auto y, auto wy) { return select(wy == 0.0f, x * wx, x * wx + y * wy); },
+          s.d, a, d, b);
+  row_scale(s.o, a);
+  row_add_scaled(s.o, b, row_pointer);
+  s.m = m_new;
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

@@ -1,0 +1,63 @@
+#include "targets/cpu/gang.h"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <thread>
+
+namespace quire {
+namespace {
+
+// Waits until done() for about 50 us; false if it did not come.
+template <class Done>
+bool spin_until(const Done& done) {
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+    if (std::chrono::steady_clock::now() - start > std::chrono::microseconds(50)) return false;
+  }
+}
+
+}  // namespace
+
+Gang::Gang(int num_threads)
+    : num_threads_(num_threads),
+      workers_(std::make_unique<Worker[]>(static_cast<std::size_t>(num_threads))),
+      pool_(static_cast<std::size_t>(num_threads > 1 ? num_threads - 1 : 1)) {}
+
+Gang::~Gang() { pool_.join(); }
+
+void Gang::run(int num_programs, const std::function<void(int)>& job) {
+  if (num_programs > num_threads_) num_programs = num_threads_;
+  job_ = &job;
+  num_running_.store(num_programs - 1, std::memory_order_relaxed);
+  for (int w = 1; w < num_programs; ++w) {
+    State expected = State::kSpinning;
+    if (workers_[w].state.compare_exchange_strong(expected, State::kWorking, std::memory_order_acq_rel)) continue;
+    workers_[w].state.store(State::kWorking, std::memory_order_release);
+    boost::asio::post(pool_, [this, w] { work(w); });
+  }
+  job(0);
+  const auto all_done = [&] { return num_running_.load(std::memory_order_acquire) == 0; };
+  if (spin_until(all_done)) return;
+  while (!all_done()) num_running_.wait(num_running_.load(std::memory_order_acquire), std::memory_order_acquire);
+}
+
+void Gang::work(int worker) {
+  std::atomic<State>& state = workers_[worker].state;
+  for (;;) {
+    if (!spin_until([&] { return state.load(std::memory_order_acquire) == State::kWorking; })) {
+      State expected = State::kSpinning;
+      if (state.compare_exchange_strong(expected, State::kIdle, std::memory_order_acq_rel)) return;
+    }
+    (*job_)(worker);
+    state.store(State::kSpinning, std::memory_order_release);
+    if (num_running_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_running_.notify_one();
+  }
+}
+
+}  // namespace quire

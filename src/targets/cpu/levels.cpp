@@ -1,0 +1,61 @@
+#include "targets/cpu/levels.h"
+
+#include <fstream>
+
+#include "base/check.h"
+
+namespace quire {
+
+#if defined(__x86_64__)
+CpuKernelTable kernel_table_v2();
+CpuKernelTable kernel_table_v3();
+CpuKernelTable kernel_table_v4();
+CpuKernelTable kernel_table_v4bf16();
+
+std::vector<CpuLevel> cpu_levels() {
+  __builtin_cpu_init();
+  const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+  const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                  __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512vl");
+  return {{"v2", "x86-64-v2", v2, kernel_table_v2},
+          {"v3", "x86-64-v3", v3, kernel_table_v3},
+          {"v4", "x86-64-v4", v4, kernel_table_v4},
+          {"v4bf16", "x86-64-v4 + avx512bf16", v4 && __builtin_cpu_supports("avx512bf16"), kernel_table_v4bf16}};
+}
+#else
+CpuKernelTable kernel_table_neon();
+
+std::vector<CpuLevel> cpu_levels() { return {{"neon", "armv8-a", true, kernel_table_neon}}; }
+#endif
+
+CpuLevel choose_cpu_level(const std::string& name) {
+  std::string names;
+  const std::vector<CpuLevel> levels = cpu_levels();
+  const CpuLevel* best = nullptr;
+  for (const CpuLevel& level : levels) {
+    if (level.name == name) {
+      QUIRE_CHECK_KIND(kUnsupported, level.present, "this processor ({}) lacks {} ({})", cpu_model_name(), level.name,
+                       level.architecture);
+      return level;
+    }
+    if (level.present) best = &level;
+    names += (names.empty() ? "" : ", ") + std::string(level.name);
+  }
+  QUIRE_CHECK_KIND(kNotFound, name.empty(), "no instruction-set level \"{}\"; this build has: {}", name, names);
+  QUIRE_CHECK_KIND(kUnsupported, best != nullptr, "this processor ({}) has none of the levels of this build: {}",
+                   cpu_model_name(), names);
+  return *best;
+}
+
+std::string cpu_model_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+  }
+  return "unknown";
+}
+
+}  // namespace quire

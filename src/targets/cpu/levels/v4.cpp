@@ -1,0 +1,7 @@
+#define QUIRE_TARGET cpu_v4
+#define QUIRE_TARGET_HEADER "tile/target_cpu/target.h"
+#include "targets/cpu/level_kernels.h"
+
+namespace quire {
+CpuKernelTable kernel_table_v4() { return cpu_v4::make_table("v4"); }
+}  // namespace quire

@@ -1,0 +1,96 @@
+// The skeletons of the CPU target: work distribution, the pipeline, and elementwise work on rows.
+#pragma once
+
+#include "tile/target_cpu/stages.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// Items 0 … n - 1 of a launch, each done once by whichever program comes first.
+template <class F>
+inline void for_each_work(Program& program, int n, const F& f) {
+  for (;;) {
+    const int item = __atomic_fetch_add(program.next_item, 1, __ATOMIC_RELAXED);
+    if (item >= n) return;
+    program.scratch_used = 0;
+    f(item);
+  }
+}
+
+// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
+QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
+  if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) < n) return false;
+  __atomic_store_n(counter, 0, __ATOMIC_RELAXED);
+  return true;
+}
+
+// The order of a pipeline on a CPU: one stage, out-of-order execution and prefetch do the overlap.
+template <class Stage, class Scores, class Load, class Score, class Accumulate>
+inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+                     const Accumulate& accumulate) {
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    load(stage, tile);
+    score(scores, stage, tile);
+    accumulate(scores, stage, tile);
+  }
+}
+
+// Elements [first, first + num) of a row.
+struct Lanes {
+  int first, num;
+};
+
+template <class E>
+QUIRE_DEV VecF load(const E* p, Lanes i) {
+  if (i.num == kLanes) return load_lanes(p + i.first);
+  E lanes[kLanes] = {};
+  for (int j = 0; j < i.num; ++j) lanes[j] = p[i.first + j];
+  return load_lanes(lanes);
+}
+template <class E>
+QUIRE_DEV void store(E* p, Lanes i, VecF x) {
+  if (i.num == kLanes) return store_lanes(p + i.first, x);
+  E lanes[kLanes];
+  store_lanes(lanes, x);
+  for (int j = 0; j < i.num; ++j) p[i.first + j] = lanes[j];
+}
+QUIRE_DEV VecI index(Lanes i) { return iota(i.first); }
+QUIRE_DEV VecF zeros(Lanes) { return VecF{}; }
+
+template <class F>
+QUIRE_DEV void map(int n, const F& f) {
+  int i = 0;
+  for (; i + kLanes <= n; i += kLanes) f(Lanes{i, kLanes});
+  if (i < n) f(Lanes{i, n - i});
+}
+
+// x := f(i, x) on every row, with i a span of columns: for operands that lie along the columns, such as a bias.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
+  for (int r = 0; r < tile.rows; ++r) {
+    map(cols, [&](Lanes i) { store(tile.row(r), i, f(i, load(tile.row(r), i))); });
+  }
+}
+
+// Missing elements of the last vector count as 0.
+template <class F>
+QUIRE_DEV float reduce_sum(int n, const F& f) {
+  VecF sum{};
+  map(n, [&](Lanes i) {
+    const VecF x = f(i);
+    sum += i.num == kLanes ? x : select(iota(0) < i.num, x, 0.0f);
+  });
+  return lane_sum(sum);
+}
+template <class F>
+QUIRE_DEV float reduce_max(int n, const F& f) {
+  VecF most = splat(kNegInf);
+  map(n, [&](Lanes i) {
+    const VecF x = f(i);
+    most = vec_max(i.num == kLanes ? x : select(iota(0) < i.num, x, kNegInf), most);
+  });
+  return lane_max(most);
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

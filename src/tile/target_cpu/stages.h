@@ -1,0 +1,198 @@
+// Right operands: keys and values of a range of pages, and blocks of packed weights. Whole panels are used where they lie in
+// memory; only panels that the range cuts, and pages without panels, are copied.
+#pragma once
+
+#include "tile/target_cpu/tiles.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// Where the keys and values of one request and KV head are.
+template <class E>
+struct KvView {
+  const E* pool;          // [num_pages, page_stride]: the K and V parts of all KV heads of a page
+  const int* page_table;  // pages of the request; only those of tokens that are asked for are looked at
+  long page_stride;       // elements from page to page
+  long k_base, v_base;    // of this KV head inside a page, elements
+  PageShape shape;
+};
+
+template <class E, int max_keys>
+struct KvStage {
+  static constexpr int kMaxPanels = max_keys / kPanelCols;
+  static constexpr int kPair = DotTraits<E>::kPair;
+  const E* k_panel[kMaxPanels + 8];  // of each 16 keys; the tail repeats the last one, for prefetch
+  const E* v_first[kMaxPanels];  // of each 16 keys: panel 0 of the value columns
+  long v_stride[kMaxPanels];     // elements from one value panel to the next
+  E* k_copy;                     // room for copied panels
+  E* v_copy;
+  long k_copy_elems, v_copy_elems;  // of one panel
+  int num_panels = 0, num_value_panels = 0, k_steps = 0, first_key = 0, num_keys = 0;
+
+  // `head_dim` bounds both head sizes.
+  KvStage(Program& program, int head_dim)
+      : k_copy(program.take<E>(long{kMaxPanels} * kPanelCols * (head_dim + kPair))),
+        v_copy(program.take<E>(long{kMaxPanels} * kPanelCols * (head_dim + kPanelCols))),
+        k_copy_elems(long{kPanelCols} * (head_dim + kPair)),
+        v_copy_elems(long{kPanelCols} * (head_dim + kPanelCols)) {}
+};
+
+// Copies keys [begin, end) of one 16-key panel through the index maps; the rest of the panel becomes zero.
+template <class E, int max_keys>
+inline void copy_panel(KvStage<E, max_keys>& stage, const KvView<E>& view, int panel, int begin, int end) {
+  constexpr int kPair = KvStage<E, max_keys>::kPair;
+  E* k = stage.k_copy + panel * stage.k_copy_elems;
+  E* v = stage.v_copy + panel * stage.v_copy_elems;
+  const PageShape& shape = view.shape;
+  const int first = begin / kPanelCols * kPanelCols;
+  __builtin_memset(static_cast<void*>(k), 0, stage.k_copy_elems * sizeof(E));
+  __builtin_memset(static_cast<void*>(v), 0, stage.v_copy_elems * sizeof(E));
+  for (int key = begin; key < end; ++key) {
+    const E* page = view.pool + view.page_table[key / shape.page_size] * view.page_stride;
+    const E* k_page = page + view.k_base;
+    const E* v_page = page + view.v_base;
+    const int token = key % shape.page_size;
+    for (int d = 0; d < shape.head_dim_qk; ++d) {
+      k[panel_offset(shape.head_dim_qk, d, key - first, kPair)] = k_page[k_offset(shape, token, d)];
+    }
+    for (int d = 0; d < shape.head_dim_vo; ++d) {
+      v[panel_offset(kPanelCols, key - first, d, kPair)] = v_page[v_offset(shape, token, d)];
+    }
+  }
+  stage.k_panel[panel] = k;
+  stage.v_first[panel] = v;
+  stage.v_stride[panel] = long{kPanelCols} * kPanelCols;
+}
+
+// One token's key and value into a page, through the index maps. The zero that pads an odd head_dim is written too.
+template <class E>
+inline void store_key(E* page, const PageShape& shape, int token, const E* k) {
+  for (int d = 0; d < shape.head_dim_qk; ++d) page[k_offset(shape, token, d)] = k[d];
+  if (has_panels(shape.page_size) && shape.head_dim_qk % shape.pair != 0) {
+    page[k_offset(shape, token, shape.head_dim_qk)] = E{};
+  }
+}
+template <class E>
+inline void store_value(E* page, const PageShape& shape, int token, const E* v) {
+  for (int d = 0; d < shape.head_dim_vo; ++d) page[v_offset(shape, token, d)] = v[d];
+}
+
+// Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the first and last
+// panel that lie outside the range have undefined scores and values of zero.
+template <class E, int max_keys>
+inline void load_pages(KvStage<E, max_keys>& stage, const KvView<E>& view, int begin, int end) {
+  constexpr int kPair = KvStage<E, max_keys>::kPair;
+  const PageShape& shape = view.shape;
+  const bool panels = has_panels(shape.page_size);
+  stage.first_key = begin / kPanelCols * kPanelCols;
+  stage.num_keys = ceil_div(end - stage.first_key, kPanelCols) * kPanelCols;
+  stage.num_panels = stage.num_keys / kPanelCols;
+  stage.num_value_panels = ceil_div(shape.head_dim_vo, kPanelCols);
+  stage.k_steps = ceil_div(shape.head_dim_qk, kPair);
+  for (int p = 0; p < stage.num_panels; ++p) {
+    const int first = stage.first_key + p * kPanelCols;
+    if (!panels || first < begin || first + kPanelCols > end) {
+      copy_panel(stage, view, p, first < begin ? begin : first, first + kPanelCols > end ? end : first + kPanelCols);
+      continue;
+    }
+    const int token = first % shape.page_size;
+    const E* page = view.pool + view.page_table[first / shape.page_size] * view.page_stride;
+    stage.k_panel[p] = page + view.k_base + k_offset(shape, token, 0);
+    stage.v_first[p] = page + view.v_base + v_offset(shape, token, 0);
+    stage.v_stride[p] = long{shape.page_size} * kPanelCols;
+  }
+  for (int p = 0; p < 8; ++p) stage.k_panel[stage.num_panels + p] = stage.k_panel[stage.num_panels - 1];
+}
+
+// Pages lie anywhere, so the hardware's prefetcher loses the track every 16 keys. While a panel of keys is multiplied, the
+// keys two panels ahead and the values of this panel are asked for, line by line.
+template <class E>
+struct KeySegments {
+  static constexpr int num = 1;
+  static constexpr int kAhead = 2;
+  const E* const* panels;
+  const E* const* ahead;     // keys of later panels
+  const E* const* v_first;
+  const long* v_stride;
+  int k_steps;
+  const E* panel(int, int p) const { return panels[p]; }
+  long steps(int) const { return k_steps; }
+  QUIRE_DEV void prefetch(int p, long k) const {
+    constexpr long kStepElems = kPanelCols * DotTraits<E>::kPair, kValueSteps = kPanelCols / DotTraits<E>::kPair;
+    __builtin_prefetch(ahead[p] + k * kStepElems);
+    __builtin_prefetch(v_first[p] + k / kValueSteps * v_stride[p] + k % kValueSteps * kStepElems);
+  }
+};
+
+// scores = q K^T: columns are the keys of the stage, from stage.first_key.
+template <class E, int max_rows, int max_cols, int max_k, int max_keys>
+inline void dot(Accum<max_rows, max_cols>& scores, const Operand<E, max_rows, max_k>& q,
+                const KvStage<E, max_keys>& stage) {
+  scores.rows = q.rows;
+  scores.cols = stage.num_keys;
+  multiply<E>({scores.data, scores.kStride, q.data, q.kStride, true}, q.rows, stage.num_panels,
+              [&](int p) {
+                return KeySegments<E>{stage.k_panel + p, stage.k_panel + p + KeySegments<E>::kAhead, stage.v_first + p,
+                                      stage.v_stride + p, stage.k_steps};
+              });
+}
+
+template <class E>
+struct ValueSegments {
+  const E* const* first;
+  const long* stride;
+  int num, from;
+  const E* panel(int s, int p) const { return first[s] + (from + p) * stride[s]; }
+  long steps(int) const { return kPanelCols / DotTraits<E>::kPair; }
+  QUIRE_DEV void prefetch(int, long) const {}
+};
+
+// out += probs V. The probabilities are rounded to the dot's left operand first and are garbage afterwards.
+template <class E, int max_rows, int max_cols, int max_keys, int max_out>
+inline void dot_add(Accum<max_rows, max_out>& out, Accum<max_rows, max_cols>& probs,
+                    const KvStage<E, max_keys>& stage) {
+  auto block = convert<typename DotTraits<E>::Left>(probs);
+  block.c = out.data;
+  block.ldc = out.kStride;
+  multiply<E>(block, probs.rows, stage.num_value_panels, [&](int p) {
+    return ValueSegments<E>{stage.v_first, stage.v_stride, stage.num_panels, p};
+  });
+}
+
+// A block of a packed weight: panels of output columns, k elements [k_begin, k_begin + k_len).
+template <class E>
+struct WeightStage {
+  const E* first;     // panel 0, at k_begin
+  long panel_stride;  // elements
+  int num_panels, k_steps;
+};
+
+// `weight` is packed with k_total elements a column; k_begin is even.
+template <class E>
+inline WeightStage<E> load_weight(const E* weight, int k_total, int first_panel, int num_panels, int k_begin, int k_len) {
+  constexpr int kPair = DotTraits<E>::kPair;
+  const long stride = long{ceil_div(k_total, kPair)} * kPair * kPanelCols;
+  return {weight + first_panel * stride + long{k_begin} * kPanelCols, stride, num_panels, ceil_div(k_len, kPair)};
+}
+
+template <class E>
+struct WeightSegments {
+  static constexpr int num = 1;
+  const E* first;
+  long stride;
+  int k_steps;
+  const E* panel(int, int p) const { return first + p * stride; }
+  long steps(int) const { return k_steps; }
+  QUIRE_DEV void prefetch(int p, long k) const { __builtin_prefetch(first + p * stride + (k + 16) * kPanelCols * DotTraits<E>::kPair); }
+};
+
+// out += x W^T
+template <class E, int max_rows, int max_cols, int max_k>
+inline void dot_add(Accum<max_rows, max_cols>& out, const Operand<E, max_rows, max_k>& x, const WeightStage<E>& w) {
+  multiply<E>({out.data, out.kStride, x.data, x.kStride, false}, x.rows, w.num_panels, [&](int p) {
+    return WeightSegments<E>{w.first + p * w.panel_stride, w.panel_stride, w.k_steps};
+  });
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

@@ -1,0 +1,47 @@
+// The tile language: all that a kernel may say. A kernel header includes this file and nothing else of the language;
+// the translation unit (or the run-time compiler's command line) chooses the target by two macros:
+//   QUIRE_TARGET         the namespace that holds target and kernels, one for each target and instruction-set level
+//   QUIRE_TARGET_HEADER  the target's umbrella header, which defines every name below
+//
+// Shapes in <> are compile-time maxima. A tile's storage is the target's business. Every tile is made from a Program, which owns
+// the memory that targets with explicit storage take it from, and lives until the program's current work item ends.
+//
+//   Program                          one instance of a kernel: a thread block, a task
+//   Operand<E, M, K>                 left operand of a dot: M rows of K elements of type E
+//   Accum<M, N>                      f32 accumulators; also scores, and by convert<E> the left operand of the next dot
+//   Row<M>                           one f32 a row
+//   KvStage<E, N>                    N keys and values of one KV head, in the native page layout
+//   WeightStage<E, N, K>             an [N, K] block of a packed weight
+//
+//   load_rows(operand, rows, cols, f)       row r from the pointer f(r); cost: one read of the rows
+//   load_pages(stage, view, begin, end)     start copying keys [begin, end); values outside are 0, keys outside are undefined
+//   store_rows(accum, rows, cols, f)        row r to the pointer f(r), rounded to its element type
+//   store_rows(accum, factor, rows, cols, f)  the same, times factor[r]
+//   dot(scores, q, stage)                   scores = q K^T
+//   dot_add(out, probs, stage)              out += probs V
+//   dot_add(out, x, weight_stage)           out += x W^T
+//   fill(accum, rows, cols, x)              every element of the active part
+//   each(accum, f(row, col, x))             x := f(...); col and x are vectors where the target likes
+//   each(accum, row, f(row, col, x, r))     the same with one value a row
+//   row_map(row, rows, f(r, x...), row...)  row := f of other rows, elementwise
+//   load_row(row, rows, p), store_row(row, rows, p)   one f32 a row
+//   gather_row(row, rows, f(r)), scatter_row(row, rows, f(r))   one value a row from f(r), to the pointer f(r)
+//   row_max(row, accum)                     row = max(row, maximum of the accum's row)
+//   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
+//   row_scale(accum, row)                   every element times its row's value
+//   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
+//   pipeline(program, num_tiles, stage, scores, load, score, accumulate)   the skeleton; owns order, roles and overlap
+//   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
+//   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
+//   store_key(page, shape, token, p), store_value(…)      one token into a page, through the index maps
+//   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns
+//   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements
+//   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store
+//   select, exp2, log2, tanh, erf, sqrt, rsqrt, fma, to_f32, round_to<E>
+#pragma once
+
+#ifndef QUIRE_TARGET
+#error "define QUIRE_TARGET and QUIRE_TARGET_HEADER before including tile/tile.h"
+#endif
+
+#include QUIRE_TARGET_HEADER
