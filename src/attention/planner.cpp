@@ -32,8 +32,9 @@ void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
                 kv_len);
     QUIRE_CHECK(!desc.causal || kv_len >= query_len, "request {}: kv_len {} is less than its query_len {}", s, kv_len,
                 query_len);
+    QUIRE_CHECK(kv_len <= kMaxContext, "request {}: kv_len {} is more than {}", s, kv_len, kMaxContext);
     num_tokens += query_len;
-    QUIRE_CHECK(num_tokens <= 1 << 30, "batch of more than 2^30 tokens");
+    QUIRE_CHECK(num_tokens <= kMaxContext, "batch of more than {} tokens", kMaxContext);
   }
 }
 

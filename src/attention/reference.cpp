@@ -22,14 +22,18 @@ namespace {
 double round_prob(double p, DType) { return p; }
 float round_prob(float p, DType dtype) {
   switch (dtype) {
-    case DType::kF32: return p;
-    case DType::kF16: return f16_to_f32(f32_to_f16(p));
-    case DType::kBF16: return bf16_to_f32(f32_to_bf16(p));
+    case DType::kF32:
+      return p;
+    case DType::kF16:
+      return f16_to_f32(f32_to_f16(p));
+    case DType::kBF16:
+      return bf16_to_f32(f32_to_bf16(p));
   }
   return p;
 }
 
-// One KV head of one request, elements gathered once. K is transposed so that both inner loops below run along memory.
+// One KV head of one request, elements gathered once. K is transposed so that both inner loops below run
+// along memory.
 template <class Real>
 struct GatheredHead {
   int first_key, num_keys;
@@ -38,16 +42,19 @@ struct GatheredHead {
 };
 
 template <class Real>
-GatheredHead<Real> gather(const AttentionDesc& desc, const ReferenceRequest& r, VisibleKeys keys, int kv_head) {
+GatheredHead<Real> gather(const AttentionDesc& desc, const ReferenceRequest& r, VisibleKeys keys,
+                          int kv_head) {
   GatheredHead<Real> head{keys.begin, keys.end - keys.begin, {}, {}};
   head.k.resize(static_cast<std::size_t>(desc.head_dim_qk) * head.num_keys);
   head.v.resize(static_cast<std::size_t>(head.num_keys) * desc.head_dim_vo);
   for (int key = 0; key < head.num_keys; ++key) {
     for (int d = 0; d < desc.head_dim_qk; ++d) {
-      head.k[static_cast<std::size_t>(d) * head.num_keys + key] = static_cast<Real>(r.k(keys.begin + key, kv_head, d));
+      head.k[static_cast<std::size_t>(d) * head.num_keys + key] =
+          static_cast<Real>(r.k(keys.begin + key, kv_head, d));
     }
     for (int d = 0; d < desc.head_dim_vo; ++d) {
-      head.v[static_cast<std::size_t>(key) * desc.head_dim_vo + d] = static_cast<Real>(r.v(keys.begin + key, kv_head, d));
+      head.v[static_cast<std::size_t>(key) * desc.head_dim_vo + d] =
+          static_cast<Real>(r.v(keys.begin + key, kv_head, d));
     }
   }
   return head;
@@ -70,7 +77,8 @@ std::vector<Real> score(const AttentionDesc& desc, const GatheredHead<Real>& hea
   const int num_keys = query.keys.end - query.keys.begin;
   std::vector<Real> scores(static_cast<std::size_t>(num_keys));
   for (int d = 0; d < desc.head_dim_qk; ++d) {
-    const Real* k = head.k.data() + static_cast<std::size_t>(d) * head.num_keys + (query.keys.begin - head.first_key);
+    const Real* k =
+        head.k.data() + static_cast<std::size_t>(d) * head.num_keys + (query.keys.begin - head.first_key);
     for (int i = 0; i < num_keys; ++i) scores[i] += query.q[d] * k[i];
   }
   const Real cap = desc.logits_soft_cap;
@@ -89,8 +97,8 @@ std::vector<Real> score(const AttentionDesc& desc, const GatheredHead<Real>& hea
 
 // o [head_dim_vo] zero on entry; returns lse.
 template <class Real>
-double attend(const AttentionDesc& desc, const GatheredHead<Real>& head, const Query<Real>& query, DType probs_dtype,
-              double* o) {
+double attend(const AttentionDesc& desc, const GatheredHead<Real>& head, const Query<Real>& query,
+              DType probs_dtype, double* o) {
   const std::vector<Real> scores = score(desc, head, query);
   Real most = query.has_sink ? query.sink : -std::numeric_limits<Real>::infinity();
   for (const Real s : scores) most = std::max(most, s);
@@ -118,20 +126,23 @@ Query<Real> make_query(const AttentionDesc& desc, const ReferenceRequest& r, int
   return query;
 }
 
-// Keys that at least one token of the request sees. Positions are neighbours, so there is no gap between their ranges.
+// Keys that at least one token of the request sees. Positions are neighbours, so there is no gap between
+// their ranges.
 VisibleKeys keys_of_any(const AttentionDesc& desc, const ReferenceRequest& r) {
   VisibleKeys all{0, 0};
   for (int token = 0; token < r.query_len; ++token) {
     const VisibleKeys keys = reference_visible_keys(desc, r.kv_len - r.query_len + token, r.kv_len);
     if (keys.end == keys.begin) continue;
-    all = all.end == all.begin ? keys : VisibleKeys{std::min(all.begin, keys.begin), std::max(all.end, keys.end)};
+    all = all.end == all.begin ? keys
+                               : VisibleKeys{std::min(all.begin, keys.begin), std::max(all.end, keys.end)};
   }
   return all;
 }
 
 template <class Real>
-ReferenceResult attention(const AttentionDesc& desc, const ReferenceRequest& r, const std::vector<double>& slopes,
-                          const std::vector<double>& sinks, DType probs_dtype) {
+ReferenceResult attention(const AttentionDesc& desc, const ReferenceRequest& r,
+                          const std::vector<double>& slopes, const std::vector<double>& sinks,
+                          DType probs_dtype) {
   const std::size_t num_rows = static_cast<std::size_t>(r.query_len) * desc.num_qo_heads;
   ReferenceResult result{std::vector<double>(num_rows * desc.head_dim_vo), std::vector<double>(num_rows)};
   const VisibleKeys keys = keys_of_any(desc, r);

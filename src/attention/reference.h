@@ -11,8 +11,9 @@ namespace quire {
 // One request's view of the problem: elements as double, by accessor.
 struct ReferenceRequest {
   int query_len = 0, kv_len = 0;
-  std::function<double(int token, int head, int dim)> q;      // token in [0, query_len)
-  std::function<double(int key, int kv_head, int dim)> k, v;  // key in [0, kv_len); asked only for visible keys
+  std::function<double(int token, int head, int dim)> q;  // token in [0, query_len)
+  std::function<double(int key, int kv_head, int dim)> k,
+      v;  // key in [0, kv_len); asked only for visible keys
 };
 
 struct ReferenceResult {
@@ -30,8 +31,8 @@ VisibleKeys reference_visible_keys(const AttentionDesc& desc, int position, int 
 ReferenceResult reference_attention(const AttentionDesc& desc, const ReferenceRequest& request,
                                     const std::vector<double>& slopes, const std::vector<double>& sinks);
 
-// The same text in plain f32: the honest computation whose error is the yardstick for kernels. Probabilities are rounded to
-// `probs_dtype` before they multiply V, as production kernels do; the output is not rounded.
+// The same text in plain f32: the honest computation whose error is the yardstick for kernels. Probabilities
+// are rounded to `probs_dtype` before they multiply V, as production kernels do; the output is not rounded.
 ReferenceResult f32_attention(const AttentionDesc& desc, const ReferenceRequest& request,
                               const std::vector<double>& slopes, const std::vector<double>& sinks,
                               DType probs_dtype);

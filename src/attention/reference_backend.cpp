@@ -1,5 +1,5 @@
-// The reference backend: the float64 oracle behind the operator interface. Slow, always right; for devices whose memory the
-// host may read. Unlike fast backends its run() allocates and computes before it returns.
+// The reference backend: the float64 oracle behind the operator interface. Slow, always right; for devices
+// whose memory the host may read. Unlike fast backends its run() allocates and computes before it returns.
 #include <cmath>
 
 #include "attention/backends.h"
@@ -11,9 +11,12 @@ namespace {
 
 double read(const void* p, DType dtype, long i) {
   switch (dtype) {
-    case DType::kF32: return static_cast<const float*>(p)[i];
-    case DType::kF16: return f16_to_f32(static_cast<const std::uint16_t*>(p)[i]);
-    case DType::kBF16: return bf16_to_f32(static_cast<const std::uint16_t*>(p)[i]);
+    case DType::kF32:
+      return static_cast<const float*>(p)[i];
+    case DType::kF16:
+      return f16_to_f32(static_cast<const std::uint16_t*>(p)[i]);
+    case DType::kBF16:
+      return bf16_to_f32(static_cast<const std::uint16_t*>(p)[i]);
   }
   return 0;
 }
@@ -21,9 +24,15 @@ double read(const void* p, DType dtype, long i) {
 void write(void* p, DType dtype, long i, double value) {
   const float x = static_cast<float>(value);
   switch (dtype) {
-    case DType::kF32: static_cast<float*>(p)[i] = x; break;
-    case DType::kF16: static_cast<std::uint16_t*>(p)[i] = f32_to_f16(x); break;
-    case DType::kBF16: static_cast<std::uint16_t*>(p)[i] = f32_to_bf16(x); break;
+    case DType::kF32:
+      static_cast<float*>(p)[i] = x;
+      break;
+    case DType::kF16:
+      static_cast<std::uint16_t*>(p)[i] = f32_to_f16(x);
+      break;
+    case DType::kBF16:
+      static_cast<std::uint16_t*>(p)[i] = f32_to_bf16(x);
+      break;
   }
 }
 
@@ -47,7 +56,8 @@ class ReferenceOp : public AttentionOp {
   }
 
   void run(const AttentionTensors& t) override {
-    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
+    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr,
+                "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
     device_.synchronize();
     int token_begin = 0;
@@ -74,10 +84,11 @@ class ReferenceOp : public AttentionOp {
     r.v = [&](int key, int head, int d) {
       return read(t.kv_pool, desc_.dtype, layout_.v_index(pages[key / page_size], head, key % page_size, d));
     };
-    const auto num_slopes = static_cast<std::size_t>(desc_.position_bias == PositionBias::kNone ? 0 : num_heads);
+    const auto num_slopes =
+        static_cast<std::size_t>(desc_.position_bias == PositionBias::kNone ? 0 : num_heads);
     const auto num_sinks = static_cast<std::size_t>(desc_.has_sinks ? num_heads : 0);
-    const ReferenceResult result = reference_attention(desc_, r, {t.alibi_slopes, t.alibi_slopes + num_slopes},
-                                                       {t.sinks, t.sinks + num_sinks});
+    const ReferenceResult result = reference_attention(
+        desc_, r, {t.alibi_slopes, t.alibi_slopes + num_slopes}, {t.sinks, t.sinks + num_sinks});
     for (int token = 0; token < r.query_len; ++token) {
       for (int head = 0; head < num_heads; ++head) {
         const long row = long{token} * num_heads + head;
@@ -86,7 +97,8 @@ class ReferenceOp : public AttentionOp {
           write(t.o, desc_.dtype, o_row + d, result.o[static_cast<std::size_t>(row * dim_vo + d)]);
         }
         if (t.lse != nullptr) {
-          t.lse[long{token_begin} * num_heads + row] = static_cast<float>(result.lse[static_cast<std::size_t>(row)]);
+          t.lse[long{token_begin} * num_heads + row] =
+              static_cast<float>(result.lse[static_cast<std::size_t>(row)]);
         }
       }
     }

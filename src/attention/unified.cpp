@@ -57,7 +57,7 @@ class UnifiedOp : public AttentionOp {
     p.head_dim_vo = desc_.head_dim_vo;
     p.page_size = desc_.page_size;
     p.causal = desc_.causal ? 1 : 0;
-    p.window = desc_.window;
+    p.window = std::min(desc_.window, kMaxContext);  // a wider one sees all, and positions plus it must not overflow
     p.position_bias = desc_.position_bias;
     p.sm_scale = desc_.sm_scale;
     p.logits_soft_cap = desc_.logits_soft_cap;

@@ -12,11 +12,13 @@ template <class E>
 struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {
     const E* weight = static_cast<const E*>(p.weight);
+    const int group = p.group > 1 ? p.group : 1;
     for_each_work(program, p.num_rows, [&](int row) {
-      const E* x = static_cast<const E*>(p.x) + row * p.x_stride;
-      E* y = static_cast<E*>(p.y) + row * p.y_stride;
+      const long first = row / group, next = long{row % group} * p.dim;
+      const E* x = static_cast<const E*>(p.x) + first * p.x_stride + next;
+      E* y = static_cast<E*>(p.y) + first * p.y_stride + next;
       if (p.residual != nullptr) {
-        E* residual = static_cast<E*>(p.residual) + row * p.residual_stride;
+        E* residual = static_cast<E*>(p.residual) + first * p.residual_stride + next;
         map(p.dim, [&](auto i) { store(residual, i, load(x, i) + load(residual, i)); });
         x = residual;
       }

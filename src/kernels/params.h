@@ -77,12 +77,13 @@ struct LinearParams {
 
 // y = x / rms(x) * weight, with x first replaced by x + residual (and written back to residual) where residual is given.
 struct RmsNormParams {
-  const void* x;       // [num_rows, dim], x_stride apart
+  const void* x;       // [num_rows, dim], groups of rows x_stride apart
   void* residual;      // [num_rows, dim] or null
   const void* weight;  // [dim]
-  void* y;             // [num_rows, dim], y_stride apart; may be x
+  void* y;             // [num_rows, dim], groups of rows y_stride apart; may be x
   long x_stride, y_stride, residual_stride;
   int num_rows, dim;
+  int group;  // rows that lie together, such as the heads of a token; 0 counts as 1
   float eps;
 };
 

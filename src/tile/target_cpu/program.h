@@ -72,14 +72,20 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
   }
 }
 
-// Missing elements of the last vector count as 0.
+// Missing elements of the last vector count as 0. Two levels of sums: one chain over a whole vocabulary would lose digits.
 template <class F>
 QUIRE_DEV float reduce_sum(int n, const F& f) {
+  constexpr int kChain = 64 * kLanes;
   VecF sum{};
-  map(n, [&](Lanes i) {
-    const VecF x = f(i);
-    sum += i.num == kLanes ? x : select(iota(0) < i.num, x, 0.0f);
-  });
+  for (int first = 0; first < n; first += kChain) {
+    VecF part{};
+    map(n - first < kChain ? n - first : kChain, [&](Lanes i) {
+      i.first += first;
+      const VecF x = f(i);
+      part += i.num == kLanes ? x : select(iota(0) < i.num, x, 0.0f);
+    });
+    sum += part;
+  }
   return lane_sum(sum);
 }
 template <class F>

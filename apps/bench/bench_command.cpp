@@ -1,0 +1,71 @@
+#include "apps/bench/bench_command.h"
+
+#include <cstring>
+
+#include "apps/console.h"
+
+namespace quire {
+namespace {
+
+constexpr const char* kHelp = R"(
+Each row is measured in rounds, with the ceilings (read bandwidth, peak of multiply-adds or dots) measured in
+between, because a machine is not equally fast from one minute to the next. The best round counts for both.
+fraction = time that the ceiling allows / time measured.
+
+Examples:
+  quire bench ceilings
+  quire bench attention 32q1s2k 2q2k_8q1s1k --json attention.json
+  quire bench linear --shape 1x4096x4096,512x4096x4096
+  quire bench latency --shape llama-1b --prompt-len 512
+  quire bench scheduler)";
+
+}  // namespace
+
+void add_bench_flags(CLI::App& command, BenchFlags& flags) {
+  command.add_option("--json", flags.json_path, "Also write rows, ceilings and machine to this file")->type_name("FILE");
+  command.add_option("--repeat", flags.num_rounds, "Rounds for each row")->check(CLI::Range(1, 10000))->capture_default_str();
+  add_device_flags(command, flags.device);
+}
+
+void add_bench_command(CLI::App& app, Program& program) {
+  CLI::App& bench = *app.add_subcommand("bench", "Measure, as a fraction of what the machine can do");
+  bench.footer(kHelp);
+  bench.require_subcommand(1);
+  add_bench_ceilings(bench, program);
+  add_bench_attention(bench, program);
+  add_bench_linear(bench, program);
+  add_bench_latency(bench, program);
+  add_bench_throughput(bench, program);
+  add_bench_scheduler(bench, program);
+}
+
+const std::vector<std::string>& dtype_names() {
+  static const std::vector<std::string> names = {"bf16", "f16", "f32"};
+  return names;
+}
+
+DType dtype_of(const std::string& name) { return name == "f32" ? DType::kF32 : name == "f16" ? DType::kF16 : DType::kBF16; }
+
+std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t num_elems, DType dtype) {
+  constexpr std::size_t kChunk = 1 << 16;
+  std::unique_ptr<Buffer> buffer = device.allocate(num_elems * dtype_bytes(dtype));
+  std::vector<std::byte> chunk(kChunk * dtype_bytes(dtype));
+  std::uint32_t state = 12345;
+  for (std::size_t begin = 0; begin < num_elems; begin += kChunk) {
+    const std::size_t count = std::min(kChunk, num_elems - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      state = state * 1664525u + 1013904223u;
+      const float value = static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f;
+      if (dtype == DType::kF32) {
+        std::memcpy(chunk.data() + i * 4, &value, 4);
+      } else {
+        const std::uint16_t bits = dtype == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
+        std::memcpy(chunk.data() + i * 2, &bits, 2);
+      }
+    }
+    device.copy_to_device(buffer->data() + begin * dtype_bytes(dtype), chunk.data(), count * dtype_bytes(dtype));
+  }
+  return buffer;
+}
+
+}  // namespace quire

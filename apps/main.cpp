@@ -1,0 +1,128 @@
+// quire: run, chat, bench, selftest, info.
+#include <unistd.h>
+
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <new>
+#include <set>
+#include <string_view>
+
+#include "apps/command.h"
+#include "apps/console.h"
+#include "base/error.h"
+#include "targets/cpu/cpu_device.h"
+
+namespace quire {
+namespace {
+
+constexpr const char* kDescription =
+    "Quire serves language models from paged key-value memory, on whatever processor is there.";
+
+constexpr const char* kExamples = R"(
+Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 wrong usage or input,
+3 corrupt file or internal error. An option marked (Env:QUIRE_...) can be set in the environment; the flag wins.
+
+Examples:
+  quire run -p "Who has the lamp?"         answer with the demo model
+  quire run ~/models/Llama-3.2-1B -p Hi    answer with a model in the Hugging Face layout
+  quire chat                               talk, turn by turn
+  quire info                               what this machine can do
+  quire selftest                           prove it
+  quire bench attention 32q1s2k            measure it
+
+quire COMMAND --help tells more.)";
+
+void print_error(std::string_view text) { fmt::print(stderr, "{} {}\n", paint("quire:", Color::kRed, 2), text); }
+
+int exit_code_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalidArgument:
+    case ErrorKind::kNotFound:
+    case ErrorKind::kUnsupported: return kExitUsage;
+    case ErrorKind::kExhausted: return kExitFailure;
+    case ErrorKind::kCorruptFile:
+    case ErrorKind::kInternal: break;
+  }
+  return kExitInternal;
+}
+
+void collect_env_names(const CLI::App& app, std::set<std::string>& names) {
+  for (const CLI::Option* option : app.get_options()) names.insert(option->get_envname());
+  for (const CLI::App* command : app.get_subcommands({})) collect_env_names(*command, names);
+}
+
+// A misspelt variable would otherwise do nothing in silence.
+void warn_of_unknown_env(const CLI::App& app) {
+  std::set<std::string> names;
+  collect_env_names(app, names);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view variable(*entry);
+    const std::string name(variable.substr(0, variable.find('=')));
+    if (name.starts_with("QUIRE_") && !names.contains(name)) log("warning: {} is set but no option reads it", name);
+  }
+}
+
+const CLI::App& deepest_parsed(const CLI::App& app) {
+  const auto parsed = app.get_subcommands();
+  return parsed.empty() ? app : deepest_parsed(*parsed.back());
+}
+
+std::string full_name(const CLI::App& app) {
+  return app.get_parent() == nullptr ? app.get_name() : full_name(*app.get_parent()) + " " + app.get_name();
+}
+
+int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    return app.exit(request);
+  } catch (const CLI::ParseError& e) {
+    print_error(fmt::format("{}\nTry: {} --help", e.what(), full_name(deepest_parsed(app))));
+    return kExitUsage;
+  }
+  warn_of_unknown_env(app);
+  if (!program.action) {
+    fmt::print("{}", app.help());
+    return kExitOk;
+  }
+  const int code = program.action();
+  print_now("");  // what is still buffered must not be lost unnoticed
+  return code;
+}
+
+int run_program(int argc, char** argv) {
+  Program program;
+  program.path = argv[0];
+  register_cpu_target(program.targets);
+
+  CLI::App app(kDescription, "quire");
+  app.set_version_flag("--version", "quire " QUIRE_VERSION);
+  app.footer(kExamples);
+  app.get_formatter()->column_width(34);
+  app.require_subcommand(0, 1);
+  add_run_command(app, program);
+  add_chat_command(app, program);
+  add_bench_command(app, program);
+  add_selftest_command(app, program);
+  add_info_command(app, program);
+  return parse_and_act(app, program, argc, argv);
+}
+
+}  // namespace
+}  // namespace quire
+
+int main(int argc, char** argv) {
+  try {
+    return quire::run_program(argc, argv);
+  } catch (const quire::Error& e) {
+    quire::print_error(e.what());
+    return quire::exit_code_of(e.kind());
+  } catch (const std::bad_alloc&) {
+    quire::print_error("out of memory; a smaller model, fewer --kv-pages or a shorter context needs less");
+    return quire::kExitFailure;
+  } catch (const std::exception& e) {
+    quire::print_error(fmt::format("internal error: {}", e.what()));
+    return quire::kExitInternal;
+  }
+}

@@ -1,0 +1,28 @@
+// What a user sets when a model is opened.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace quire {
+
+enum class SchedulingPolicy : std::uint8_t { kFcfs, kPriority };
+
+struct EngineOptions {
+  std::string device = "cpu";
+  std::string cpu_isa;                   // empty: the best that the machine has
+  int num_threads = 0;                   // 0: one a core
+  int page_size = 16;                    // tokens in a page of keys and values
+  std::int64_t kv_cache_bytes = 0;       // 0: chosen from the memory that is free
+  int max_model_len = 0;                 // 0: what the model was made for
+  int max_num_seqs = 256;                // requests that run at the same time
+  int max_num_batched_tokens = 2048;     // tokens computed in one step
+  int long_prefill_token_threshold = 0;  // at most so many prompt tokens of one request a step; 0: no limit
+  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
+  bool prefix_cache = true;
+  bool batch_invariant = false;          // a request's bits do not depend on what else is in the batch
+  std::uint64_t seed = 0;       // for requests that bring none
+  int max_num_requests = 4096;  // running and waiting; one more is refused with Error{kExhausted}
+};
+
+}  // namespace quire

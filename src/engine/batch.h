@@ -1,0 +1,57 @@
+// One step as flat arrays, the form that a model runner takes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/scheduler.h"
+
+namespace quire {
+
+// Sequences stand in the plan's order. Sequence s owns the tokens [query_indptr[s], query_indptr[s + 1]),
+// which are the last ones of its kv_len[s] tokens. In every layer the keys and values of all tokens of the
+// batch must be written before any of them are read: a sequence may share pages that another one fills in the
+// same step.
+struct StepBatch {
+  std::int32_t num_seqs = 0;
+  std::int32_t num_tokens = 0;
+  std::int32_t max_pages = 0;      // row length of page_table
+  std::int32_t max_query_len = 0;  // over the sequences of this step
+  std::int32_t max_kv_len = 0;     // over the sequences of this step
+
+  std::vector<std::int32_t> token_ids;     // [num_tokens]
+  std::vector<std::int32_t> positions;     // [num_tokens], from 0 in each sequence
+  std::vector<std::int64_t> slot_mapping;  // [num_tokens], page * page_size + offset
+  std::vector<std::int32_t> query_indptr;  // [num_seqs + 1]
+  std::vector<std::int32_t> kv_len;        // [num_seqs]
+  // [num_seqs, max_pages]: entry i of a row is the page of tokens [i * page_size, (i + 1) * page_size).
+  // Entries left of a sliding window are kNullPage; entries past ceil(kv_len / page_size) are arbitrary page
+  // numbers, not to be read.
+  std::vector<std::int32_t> page_table;
+  std::vector<std::int32_t> logit_rows;  // indices of the tokens whose logits are wanted, ascending
+};
+
+// Fills one StepBatch over and over. Page tables only grow, so a row that held the same request in the step
+// before is brought up to date and not copied.
+class BatchBuilder {
+ public:
+  explicit BatchBuilder(int page_size) : page_size_(page_size) {}
+
+  const StepBatch& build(const StepPlan& plan);  // valid until the next call
+
+ private:
+  struct Row {  // what a row of the page table is a copy of
+    std::uint64_t epoch = 0;
+    std::int32_t num_pages = 0;
+    std::int32_t num_released = 0;
+  };
+  void resize(const StepPlan& plan);
+  void fill_tokens(const ScheduledRequest& item, std::int32_t begin);
+  void update_row(std::size_t seq_idx, const SequencePages& pages);
+
+  int page_size_;
+  StepBatch batch_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace quire

@@ -1,0 +1,205 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/philox.h"
+
+namespace quire {
+
+EngineCore::EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runner,
+                       TextDecoderFactory make_decoder)
+    : config_(config),
+      runner_(std::move(runner)),
+      make_decoder_(std::move(make_decoder)),
+      scheduler_(config.scheduler, config.kv_cache),
+      batch_builder_(config.kv_cache.page_size),
+      sampler_(config.vocab_size) {
+  limits_.vocab_size = config.vocab_size;
+  limits_.max_logprobs = config.max_logprobs;
+  limits_.has_priorities = config.scheduler.policy == SchedulingPolicy::kPriority;
+  limits_.has_text = static_cast<bool>(make_decoder_);
+}
+
+SamplingParams EngineCore::check(std::span<const std::int32_t> prompt, const SamplingParams& params) const {
+  scheduler_.check_prompt_len(prompt.size());
+  for (const std::int32_t token : prompt) {
+    QUIRE_CHECK(token >= 0 && token < config_.vocab_size, "prompt holds token {}, must lie in [0, {}]", token,
+                config_.vocab_size - 1);
+  }
+  return checked_sampling_params(params, limits_);
+}
+
+void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, SamplingParams params) {
+  QUIRE_CHECK(!live_.contains(id), "request id {} is in use", id);
+  LiveRequest live{{},
+                   make_decoder_ ? make_decoder_(prompt) : nullptr,
+                   StopStrings(params.stop, params.include_stop_str_in_output)};
+  Request& request = live.request;
+  request.id = id;
+  request.prompt_len = static_cast<std::int32_t>(prompt.size());
+  request.tokens = std::move(prompt);
+  request.seed = params.seed ? static_cast<std::uint64_t>(*params.seed) : random_bits(config_.seed, id);
+  request.end_tokens = params.stop_token_ids;
+  if (!params.ignore_eos) {
+    request.end_tokens.insert(request.end_tokens.end(), config_.eos_tokens.begin(), config_.eos_tokens.end());
+  }
+  std::sort(request.end_tokens.begin(), request.end_tokens.end());
+  request.params = std::move(params);
+  scheduler_.check_prompt_len(request.tokens.size());
+  scheduler_.add(live_.emplace(id, std::move(live)).first->second.request);
+}
+
+std::span<StepOutput> EngineCore::step() {
+  outputs_.clear();
+  ++counters_.num_steps;
+  const StepPlan& plan = scheduler_.schedule();
+  const StepBatch& batch = batch_builder_.build(plan);
+  const std::size_t vocab_size = static_cast<std::size_t>(config_.vocab_size);
+  std::span<const float> logits;
+  try {
+    logits = runner_->run(batch);
+    QUIRE_CHECK_KIND(kInternal, logits.size() == batch.logit_rows.size() * vocab_size,
+                     "the runner returned {} logits for {} rows of {}", logits.size(),
+                     batch.logit_rows.size(), vocab_size);
+  } catch (const std::exception& error) {
+    fail_step(plan, error.what());
+    return outputs_;
+  }
+  scheduler_.complete(plan);
+  std::size_t row = 0;
+  for (const ScheduledRequest& item : plan.items) {
+    if (!item.samples) continue;
+    post_process(live_.at(item.request->id), logits.subspan(vocab_size * row++, vocab_size));
+  }
+  return outputs_;
+}
+
+// Whatever goes wrong here, it goes wrong for this request alone.
+void EngineCore::post_process(LiveRequest& live, std::span<const float> logits) {
+  bool is_sampled = false;
+  try {
+    SampledToken sampled = sampler_.sample(logits, live.request);
+    is_sampled = true;
+    add_token(live, std::move(sampled));
+  } catch (const std::exception& error) {
+    counters_.num_corrupted += !is_sampled;
+    fail(live, error.what());
+  }
+}
+
+void EngineCore::add_token(LiveRequest& live, SampledToken sampled) {
+  Request& request = live.request;
+  request.append(sampled.token);
+  ++counters_.num_generation_tokens;
+  FinishReason reason = check_last_token(request);
+  std::string text = text_of_last_token(live, reason);
+  RequestOutput& output = add_output(live).output;
+  output.token_ids.push_back(sampled.token);
+  output.text = std::move(text);
+  if (sampled.logprobs) output.logprobs.push_back(std::move(*sampled.logprobs));
+  if (reason == FinishReason::kNone) return;
+  output.stop_string = live.stops.matched();
+  if (reason == FinishReason::kStop && output.stop_string.empty()) output.stop_token = sampled.token;
+  end(live, output, reason);
+}
+
+// A stop string in the text turns `reason` into kStop.
+std::string EngineCore::text_of_last_token(LiveRequest& live, FinishReason& reason) {
+  if (!live.decoder) return {};
+  const Request& request = live.request;
+  std::string text, shown;
+  // An end token has no text of its own, unless the caller wants to see it.
+  if (reason != FinishReason::kStop || request.params.include_stop_str_in_output) {
+    text = live.decoder->push(request.tokens.back());
+  }
+  if (reason != FinishReason::kNone) text += live.decoder->finish();
+  if (request.output_len() < request.params.min_tokens) {
+    shown = live.stops.push_unchecked(text);
+  } else {
+    shown = live.stops.push(text);
+  }
+  if (!live.stops.matched().empty()) {
+    reason = FinishReason::kStop;
+  } else if (reason != FinishReason::kNone) {
+    shown += live.stops.finish();
+  }
+  return shown;
+}
+
+void EngineCore::fail_step(const StepPlan& plan, const char* why) {
+  for (const ScheduledRequest& item : plan.items) fail(live_.at(item.request->id), why);
+}
+
+void EngineCore::fail(LiveRequest& live, const char* why) {
+  RequestOutput& output = add_output(live).output;
+  output.error = why;
+  end(live, output, FinishReason::kError, false);
+}
+
+// `live` is gone afterwards.
+void EngineCore::end(LiveRequest& live, RequestOutput& output, FinishReason reason, bool is_trusted) {
+  output.finish_reason = reason;
+  counters_.num_stopped += reason == FinishReason::kStop;
+  counters_.num_length_limited += reason == FinishReason::kLength;
+  counters_.num_aborted += reason == FinishReason::kAbort;
+  counters_.num_failed += reason == FinishReason::kError;
+  const RequestId id = live.request.id;
+  scheduler_.finish(live.request, is_trusted);
+  live_.erase(id);
+}
+
+StepOutput& EngineCore::add_output(const LiveRequest& live) {
+  StepOutput& output = outputs_.emplace_back();
+  output.id = live.request.id;
+  output.output.prompt_len = live.request.prompt_len;
+  output.output.cached_len = std::max(0, live.request.cached_len);
+  output.output.output_len = live.request.output_len();
+  return output;
+}
+
+RequestOutput EngineCore::cancel(RequestId id) {
+  const auto found = live_.find(id);
+  if (found == live_.end()) return {};
+  outputs_.clear();
+  RequestOutput& output = add_output(found->second).output;
+  output.text = found->second.stops.finish();
+  end(found->second, output, FinishReason::kAbort);
+  return std::move(output);
+}
+
+void EngineCore::idle() {
+  try {
+    scheduler_.check_idle();
+  } catch (const Error&) {  // pages were lost; since nobody holds any, all can be taken back
+    scheduler_.repair();
+    ++counters_.num_repairs;
+  }
+}
+
+bool EngineCore::preempt(RequestId id) {
+  const auto found = live_.find(id);
+  if (found == live_.end() || found->second.request.state != RequestState::kRunning) return false;
+  scheduler_.force_preempt(found->second.request);
+  return true;
+}
+
+EngineStats EngineCore::stats() const {
+  EngineStats stats = counters_;
+  const KvCache& kv = scheduler_.kv_cache();
+  stats.num_running = scheduler_.num_running();
+  stats.num_waiting = scheduler_.num_waiting();
+  stats.num_pages = kv.num_usable_pages();
+  stats.num_held_pages = kv.num_held_pages();
+  stats.kv_usage = static_cast<double>(stats.num_held_pages) / static_cast<double>(stats.num_pages);
+  stats.num_unused_slots = kv.num_unused_slots();
+  stats.num_preemptions = scheduler_.stats().num_preemptions;
+  stats.num_prompt_tokens = scheduler_.stats().num_prompt_tokens;
+  stats.prefix_query_tokens = scheduler_.stats().prefix_query_tokens;
+  stats.prefix_hit_tokens = scheduler_.stats().prefix_hit_tokens;
+  return stats;
+}
+
+}  // namespace quire

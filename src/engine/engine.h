@@ -1,0 +1,76 @@
+// The engine proper: schedule, run, sample, post-process. One thread, no clock, no device.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/batch.h"
+#include "engine/runner.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "engine/step_engine.h"
+#include "engine/stop.h"
+#include "engine/text_decoder.h"
+
+namespace quire {
+
+struct EngineConfig {
+  SchedulerConfig scheduler;
+  KvCacheConfig kv_cache;
+  int vocab_size = 0;
+  std::vector<std::int32_t> eos_tokens;  // of the model; end a request unless ignore_eos
+  std::int64_t max_logprobs = 20;
+  std::uint64_t seed = 0;  // requests without a seed draw from (this, their id)
+};
+
+class EngineCore : public StepEngine {
+ public:
+  // `make_decoder` may be empty: then outputs carry tokens only, and stop strings are refused.
+  EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runner,
+             TextDecoderFactory make_decoder = {});
+
+  SamplingParams check(std::span<const std::int32_t> prompt, const SamplingParams& params) const override;
+  void submit(RequestId id, std::vector<std::int32_t> prompt, SamplingParams params) override;
+  RequestOutput cancel(RequestId id) override;
+  bool has_work() const override { return !live_.empty(); }
+  std::span<StepOutput> step() override;
+  void idle() override;
+  EngineStats stats() const override;
+
+  // Sends a running request back to the queue, to be computed anew; its output must not change. Returns false
+  // when the request does not run.
+  bool preempt(RequestId id);
+
+  const Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  struct LiveRequest {
+    Request request;
+    std::unique_ptr<TextDecoder> decoder;  // null without a tokenizer
+    StopStrings stops;
+  };
+
+  void post_process(LiveRequest& live, std::span<const float> logits);
+  void add_token(LiveRequest& live, SampledToken sampled);
+  std::string text_of_last_token(LiveRequest& live, FinishReason& reason);
+  void fail_step(const StepPlan& plan, const char* why);
+  void fail(LiveRequest& live, const char* why);
+  void end(LiveRequest& live, RequestOutput& output, FinishReason reason, bool is_trusted = true);
+  StepOutput& add_output(const LiveRequest& live);
+
+  EngineConfig config_;
+  SamplingLimits limits_;
+  std::unique_ptr<Runner> runner_;
+  TextDecoderFactory make_decoder_;
+  Scheduler scheduler_;
+  BatchBuilder batch_builder_;
+  Sampler sampler_;
+  std::unordered_map<RequestId, LiveRequest> live_;
+  std::vector<StepOutput> outputs_;
+  EngineStats counters_;
+};
+
+}  // namespace quire

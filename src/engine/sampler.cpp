@@ -1,0 +1,230 @@
+#include "engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/check.h"
+#include "engine/philox.h"
+#include "engine/softmax.h"
+
+namespace quire {
+namespace {
+
+constexpr float kNegInf = -std::numeric_limits<float>::infinity();
+
+// The order of tokens everywhere: higher value first, lower id first among equals.
+constexpr auto kLikelier = [](const auto& a, const auto& b) {
+  return a.value != b.value ? a.value > b.value : a.token < b.token;
+};
+
+bool needs_penalties(const SamplingParams& params) {
+  return params.repetition_penalty != 1.0 || params.frequency_penalty != 0.0 ||
+         params.presence_penalty != 0.0;
+}
+
+}  // namespace
+
+Sampler::Sampler(int vocab_size) : vocab_size_(static_cast<std::size_t>(vocab_size)) {
+  QUIRE_CHECK(vocab_size >= 1, "vocab_size is {}, must be at least 1", vocab_size);
+  output_counts_.resize(vocab_size_);
+  is_seen_.resize(vocab_size_);
+}
+
+SampledToken Sampler::sample(std::span<const float> logits, const Request& request) {
+  QUIRE_CHECK_KIND(kInternal, logits.size() == vocab_size_, "a row of {} logits for a vocabulary of {}",
+                   logits.size(), vocab_size_);
+  const std::span<const float> processed = process(logits, request);
+  const float max = scan_logits(processed, block_max_);
+  SampledToken sampled;
+  sampled.token =
+      is_greedy(request.params) ? first_index_of(max, processed, block_max_) : draw(processed, max, request);
+  if (request.params.logprobs) {
+    sampled.logprobs = logprobs_of(logits, sampled.token, static_cast<std::size_t>(*request.params.logprobs));
+  }
+  return sampled;
+}
+
+// The row itself when nothing applies; else a changed copy.
+std::span<const float> Sampler::process(std::span<const float> logits, const Request& request) {
+  const SamplingParams& params = request.params;
+  const bool must_go_on = request.output_len() < params.min_tokens && !request.end_tokens.empty();
+  if (!must_go_on && params.logit_bias.empty() && !needs_penalties(params)) return logits;
+  processed_.assign(logits.begin(), logits.end());
+  for (const auto& [token, bias] : params.logit_bias) {
+    processed_[static_cast<std::size_t>(token)] += static_cast<float>(bias);
+  }
+  if (needs_penalties(params)) penalize(request);
+  if (must_go_on) {
+    for (const std::int32_t token : request.end_tokens) {
+      const auto idx =
+          static_cast<std::size_t>(token);  // stop tokens outside the vocabulary can never be drawn
+      if (token >= 0 && idx < vocab_size_) processed_[idx] = kNegInf;
+    }
+  }
+  return processed_;
+}
+
+void Sampler::penalize(const Request& request) {
+  const SamplingParams& params = request.params;
+  const std::span<const std::int32_t> tokens = request.tokens;
+  const auto prompt_len = static_cast<std::size_t>(request.prompt_len);
+  for (const std::int32_t token : tokens.subspan(prompt_len))
+    ++output_counts_[static_cast<std::size_t>(token)];
+  const auto repetition = static_cast<float>(params.repetition_penalty);
+  for (const std::int32_t token : tokens) {
+    const auto idx = static_cast<std::size_t>(token);
+    if (is_seen_[idx]) continue;
+    is_seen_[idx] = 1;
+    float& logit = processed_[idx];
+    logit = logit > 0.0f ? logit / repetition : logit * repetition;
+    const auto count = static_cast<float>(output_counts_[idx]);
+    logit -= static_cast<float>(params.frequency_penalty) * count;
+    if (count > 0.0f) logit -= static_cast<float>(params.presence_penalty);
+  }
+  for (const std::int32_t token : tokens) {
+    is_seen_[static_cast<std::size_t>(token)] = 0;
+    output_counts_[static_cast<std::size_t>(token)] = 0;
+  }
+}
+
+// Inverts the cumulative distribution of what min_p, top_k and top_p leave, in the order of token ids.
+// Keeping that order on every path means that a tiny change of a logit moves a draw only across a
+// neighbouring boundary.
+std::int32_t Sampler::draw(std::span<const float> logits, float max, const Request& request) {
+  const SamplingParams& params = request.params;
+  const double uniform = random_uniform(request.seed, static_cast<std::uint64_t>(request.output_len()));
+  const auto inv_temperature = static_cast<float>(1.0 / params.temperature);
+  const auto min_weight = static_cast<float>(params.min_p);  // the likeliest token has weight 1
+  const bool has_top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < vocab_size_;
+  if (has_top_k) {
+    select_top(logits, static_cast<std::size_t>(params.top_k));
+    total_ = 0.0;
+    for (Candidate& candidate : candidates_) {
+      const float weight = exp_nonpositive((candidate.value - max) * inv_temperature);
+      candidate.value = weight < min_weight ? 0.0f : weight;
+      total_ += candidate.value;
+    }
+  } else {
+    total_ = exponentiate(logits, max, inv_temperature, min_weight, weights_, block_sum_);
+    if (params.top_p >= 1.0) return draw_from_row(uniform);
+    // All tokens below (1 - p) / V together miss the mass 1 - p, so the nucleus lies above; the half covers
+    // rounding.
+    gather_weights(
+        static_cast<float>(0.5 * (1.0 - params.top_p) * total_ / static_cast<double>(vocab_size_)));
+  }
+  if (params.top_p < 1.0) keep_nucleus(params.top_p * total_);
+  return draw_from_candidates(uniform);
+}
+
+std::int32_t Sampler::draw_from_row(double uniform) const {
+  double target = uniform * total_;
+  std::size_t block = 0, last_block = 0;
+  for (; block < block_sum_.size(); ++block) {
+    if (block_sum_[block] > 0.0) last_block = block;
+    if (target < block_sum_[block]) break;
+    target -= block_sum_[block];
+  }
+  // Rounding may carry the target past the end of the row or of the block: then the last possible token is
+  // meant.
+  const std::size_t begin = (block < block_sum_.size() ? block : last_block) * kLogitBlock;
+  const std::size_t end = std::min(begin + kLogitBlock, weights_.size());
+  std::size_t last = begin;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (weights_[i] == 0.0f) continue;
+    last = i;
+    if (target < weights_[i]) break;
+    target -= weights_[i];
+  }
+  return static_cast<std::int32_t>(last);
+}
+
+std::int32_t Sampler::draw_from_candidates(double uniform) {
+  std::sort(candidates_.begin(), candidates_.end(),
+            [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
+  double total = 0.0;
+  for (const Candidate& candidate : candidates_) total += candidate.value;
+  double target = uniform * total;
+  std::int32_t last = candidates_.front().token;
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.value == 0.0f) continue;
+    last = candidate.token;
+    if (target < candidate.value) break;
+    target -= candidate.value;
+  }
+  return last;
+}
+
+// The `num_wanted` likeliest tokens into candidates_, with their logits, in no order. Needs block_max_ of
+// these logits.
+void Sampler::select_top(std::span<const float> logits, std::size_t num_wanted) {
+  candidates_.clear();
+  if (num_wanted == 0) return;
+  // The k-th largest block maximum is a lower bound of the k-th largest logit: most blocks need not be looked
+  // at.
+  float bound = kNegInf;
+  if (num_wanted <= block_max_.size()) {
+    block_order_ = block_max_;
+    const auto kth = block_order_.begin() + static_cast<std::ptrdiff_t>(num_wanted) - 1;
+    std::nth_element(block_order_.begin(), kth, block_order_.end(), std::greater<>());
+    bound = *kth;
+  }
+  for (std::size_t block = 0; block < block_max_.size(); ++block) {
+    if (block_max_[block] < bound) continue;
+    const std::size_t end = std::min((block + 1) * kLogitBlock, logits.size());
+    for (std::size_t i = block * kLogitBlock; i < end; ++i) {
+      if (logits[i] >= bound) candidates_.push_back({logits[i], static_cast<std::int32_t>(i)});
+    }
+  }
+  if (candidates_.size() <= num_wanted) return;
+  const auto cut = candidates_.begin() + static_cast<std::ptrdiff_t>(num_wanted);
+  std::nth_element(candidates_.begin(), cut - 1, candidates_.end(), kLikelier);
+  candidates_.erase(cut, candidates_.end());
+}
+
+void Sampler::gather_weights(float min_weight) {
+  candidates_.clear();
+  for (std::size_t block = 0; block < block_sum_.size(); ++block) {
+    if (block_sum_[block] < 0.5 * static_cast<double>(min_weight)) continue;
+    const std::size_t end = std::min((block + 1) * kLogitBlock, weights_.size());
+    for (std::size_t i = block * kLogitBlock; i < end; ++i) {
+      if (weights_[i] > 0.0f && weights_[i] >= min_weight) {
+        candidates_.push_back({weights_[i], static_cast<std::int32_t>(i)});
+      }
+    }
+  }
+}
+
+// Keeps the likeliest candidates until together they hold `mass`. A heap finds them without sorting the rest.
+void Sampler::keep_nucleus(double mass) {
+  const auto is_less_likely = [](const Candidate& a, const Candidate& b) { return kLikelier(b, a); };
+  std::make_heap(candidates_.begin(), candidates_.end(), is_less_likely);
+  auto heap_end = candidates_.end();
+  double kept = 0.0;
+  while (heap_end != candidates_.begin()) {
+    std::pop_heap(candidates_.begin(), heap_end, is_less_likely);
+    kept += (--heap_end)->value;
+    if (kept >= mass) break;
+  }
+  candidates_.erase(candidates_.begin(), heap_end);
+}
+
+TokenLogprobs Sampler::logprobs_of(std::span<const float> logits, std::int32_t token, std::size_t num_top) {
+  const float max = scan_logits(logits, block_max_);
+  const double log_sum = std::log(exponentiate(logits, max, 1.0f, 0.0f, weights_, block_sum_)) + max;
+  const auto logprob = [log_sum](float logit) {
+    return static_cast<float>(static_cast<double>(logit) - log_sum);
+  };
+  const float chosen = logits[static_cast<std::size_t>(token)];
+  TokenLogprobs result;
+  result.chosen = {token, logprob(chosen)};
+  result.rank = 1 + static_cast<std::int32_t>(std::count_if(
+                        logits.begin(), logits.end(), [chosen](float logit) { return logit > chosen; }));
+  select_top(logits, std::min(num_top, vocab_size_));
+  std::sort(candidates_.begin(), candidates_.end(), kLikelier);
+  for (const Candidate& candidate : candidates_)
+    result.top.push_back({candidate.token, logprob(candidate.value)});
+  return result;
+}
+
+}  // namespace quire

@@ -1,0 +1,152 @@
+#include "model/model_weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include "base/check.h"
+
+namespace quire {
+namespace {
+
+class Loader {
+ public:
+  Loader(Device& device, const ModelConfig& config, TensorSource& source, const LoadProgress& progress)
+      : device_(device), config_(config), source_(source), progress_(progress), pair_(device.layout_pair(config.dtype)) {
+    for (const WeightSpec& spec : weight_specs(config)) {
+      specs_.emplace(std::pair(spec.layer, spec.role), spec);
+      total_elems_ += num_elems(spec);
+    }
+  }
+
+  ModelWeights load() {
+    ModelWeights weights;
+    weights.embedding = plain(-1, WeightRole::kEmbedding);
+    weights.final_norm = plain(-1, WeightRole::kFinalNorm);
+    const bool tied = find(-1, WeightRole::kLmHead) == nullptr;
+    weights.lm_head = packed(-1, {tied ? WeightRole::kEmbedding : WeightRole::kLmHead}, {});
+    for (int layer = 0; layer < config_.num_layers; ++layer) {
+      LayerWeights& w = weights.layers.emplace_back();
+      w.input_norm = plain(layer, WeightRole::kInputNorm);
+      w.post_attention_norm = plain(layer, WeightRole::kPostAttentionNorm);
+      w.q_norm = plain(layer, WeightRole::kQNorm);
+      w.k_norm = plain(layer, WeightRole::kKNorm);
+      w.qkv = packed(layer, {WeightRole::kQProj, WeightRole::kKProj, WeightRole::kVProj},
+                     {WeightRole::kQBias, WeightRole::kKBias, WeightRole::kVBias});
+      w.o = packed(layer, {WeightRole::kOProj}, {WeightRole::kOBias});
+      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj}, {WeightRole::kGateBias, WeightRole::kUpBias});
+      w.down = packed(layer, {WeightRole::kDownProj}, {WeightRole::kDownBias});
+    }
+    return weights;
+  }
+
+ private:
+  static std::int64_t num_elems(const WeightSpec& spec) {
+    std::int64_t elems = 1;
+    for (const std::int64_t extent : spec.shape) elems *= extent;
+    return elems;
+  }
+
+  const WeightSpec* find(int layer, WeightRole role) const {
+    const auto it = specs_.find({layer, role});
+    return it == specs_.end() ? nullptr : &it->second;
+  }
+
+  void advance(std::int64_t elems) {
+    done_elems_ += elems;
+    if (progress_) progress_(std::min(1.0, double(done_elems_) / double(total_elems_)));
+  }
+
+  // Null where the model has no such tensor.
+  std::unique_ptr<Buffer> plain(int layer, WeightRole role) {
+    const WeightSpec* spec = find(layer, role);
+    return spec == nullptr ? nullptr : stacked({spec});
+  }
+
+  std::unique_ptr<Buffer> stacked(const std::vector<const WeightSpec*>& specs) {
+    const std::size_t elem = dtype_bytes(config_.dtype);
+    std::size_t elems = 0;
+    for (const WeightSpec* spec : specs) elems += static_cast<std::size_t>(num_elems(*spec));
+    std::vector<std::byte> host(elems * elem);
+    std::size_t offset = 0;
+    for (const WeightSpec* spec : specs) {
+      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype, host.data() + offset);
+      offset += static_cast<std::size_t>(num_elems(*spec)) * elem;
+      advance(num_elems(*spec));
+    }
+    auto buffer = device_.allocate(host.size());
+    device_.copy_to_device(buffer->data(), host.data(), host.size());
+    return buffer;
+  }
+
+  PackedLinear packed(int layer, const std::vector<WeightRole>& roles, const std::vector<WeightRole>& bias_roles) {
+    PackedLinear linear;
+    std::vector<const WeightSpec*> parts, biases;
+    for (const WeightRole role : roles) parts.push_back(find(layer, role));
+    for (const WeightRole role : bias_roles) {
+      if (find(layer, role) != nullptr) biases.push_back(find(layer, role));
+    }
+    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(), "layer {}: {} biases for {} matrices", layer,
+                     biases.size(), parts.size());
+    linear.in_dim = static_cast<int>(parts[0]->shape[1]);
+    for (const WeightSpec* part : parts) linear.out_dim += static_cast<int>(part->shape[0]);
+    linear.weight = pack(parts, linear.in_dim, linear.out_dim);
+    if (!biases.empty()) linear.bias = stacked(biases);
+    return linear;
+  }
+
+  // Panel by panel: 16 rows are read, transposed in cache, and copied. See tile/page_layout.h for the order.
+  std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
+    const std::size_t elem = dtype_bytes(config_.dtype);
+    const std::size_t panel_bytes = static_cast<std::size_t>(ceil_div(in_dim, pair_)) * static_cast<std::size_t>(pair_) * kPanelCols * elem;
+    auto buffer = device_.allocate(panel_bytes * static_cast<std::size_t>(ceil_div(out_dim, kPanelCols)));
+    std::vector<std::byte> rows(static_cast<std::size_t>(in_dim) * elem * kPanelCols), panel(panel_bytes);
+    std::size_t part = 0;
+    std::int64_t row = 0;
+    for (int col = 0; col < out_dim; col += kPanelCols) {
+      const int num_cols = std::min(kPanelCols, out_dim - col);
+      for (int filled = 0; filled < num_cols;) {
+        const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
+        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
+        filled += static_cast<int>(now);
+        row += now;
+        if (row == parts[part]->shape[0]) {
+          ++part;
+          row = 0;
+        }
+      }
+      elem == 4 ? transpose<std::uint32_t>(rows, panel, in_dim, num_cols) : transpose<std::uint16_t>(rows, panel, in_dim, num_cols);
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kPanelCols) * panel_bytes, panel.data(), panel_bytes);
+      advance(std::int64_t{num_cols} * in_dim);
+    }
+    return buffer;
+  }
+
+  template <class Bits>
+  void transpose(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim, int num_cols) const {
+    std::fill(panel.begin(), panel.end(), std::byte{0});
+    const auto* from = reinterpret_cast<const Bits*>(rows.data());
+    auto* to = reinterpret_cast<Bits*>(panel.data());
+    for (int k = 0; k < in_dim; ++k) {
+      Bits* step = to + static_cast<long>(k / pair_) * kPanelCols * pair_ + k % pair_;
+      for (int col = 0; col < num_cols; ++col) step[col * pair_] = from[static_cast<long>(col) * in_dim + k];
+    }
+  }
+
+  Device& device_;
+  const ModelConfig& config_;
+  TensorSource& source_;
+  const LoadProgress& progress_;
+  const int pair_;
+  std::map<std::pair<int, WeightRole>, WeightSpec> specs_;
+  std::int64_t total_elems_ = 0, done_elems_ = 0;
+};
+
+}  // namespace
+
+ModelWeights load_model_weights(Device& device, const ModelConfig& config, TensorSource& source,
+                                const LoadProgress& progress) {
+  return Loader(device, config, source, progress).load();
+}
+
+}  // namespace quire

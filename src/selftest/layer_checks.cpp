@@ -1,0 +1,319 @@
+// The row-wise kernels of a decoder layer, the embedding and the reductions that sampling needs.
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "kernels/params.h"
+#include "selftest/arrays.h"
+#include "selftest/check.h"
+
+namespace quire {
+namespace {
+
+std::size_t size(int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); }
+
+// A dimension: usual ones, and any.
+int random_dim(Random& random) {
+  return random.chance(0.4) ? random.pick({1, 8, 64, 896, 2048, 4096}) : random.between(1, 700);
+}
+
+// Compares a kernel's elements with the oracle's by relative error, under one honest error for the whole
+// tensor (of which elements near zero may not make more than four roundings).
+void compare(const HostArray& got, const std::vector<double>& oracle, const std::vector<float>& honest,
+             const std::string& what, Comparison& found) {
+  const double unit = rounding_unit(got.dtype());
+  double honest_error = 0;
+  for (std::size_t i = 0; i < oracle.size(); ++i) {
+    const double error = std::fabs(round_to(got.dtype(), honest[i]) - oracle[i]);
+    honest_error = std::max(honest_error, error / std::max(1e-30, std::fabs(oracle[i])));
+  }
+  const double relative = Comparison::kHonestErrors * std::min(honest_error, 4 * unit) + unit + 4 * 0x1p-24;
+  for (std::size_t i = 0; i < oracle.size(); ++i) {
+    found.expect_near(got[i], oracle[i], relative * std::fabs(oracle[i]) + 0x1p-25,
+                      [&] { return fmt::format("{}, element {}", what, i); });
+  }
+}
+
+void check_rms_norm(bool has_residual, CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const int num_rows = random.between(1, 20), dim = random_dim(random);
+  const auto cols = static_cast<std::size_t>(dim);
+  const float eps = random.pick({1e-5f, 1e-6f});
+  const std::size_t x_stride = cols + static_cast<std::size_t>(random.between(0, 20));
+  const std::size_t y_stride = cols + static_cast<std::size_t>(random.between(0, 20));
+  const std::size_t residual_stride = cols + static_cast<std::size_t>(random.between(0, 20));
+  const double amplitude = random.pick({1e-3, 1.0, 1.0, 100.0});
+  const HostArray x = random_array(random, check.dtype, size(num_rows, dim), amplitude);
+  const HostArray residual = random_array(random, check.dtype, size(num_rows, dim), amplitude);
+  const HostArray weight = random_array(random, check.dtype, cols, 2);
+  const GuardedBuffer device_x(check.device, spread_rows(x, cols, x_stride)),
+      device_weight(check.device, weight);
+  const GuardedBuffer device_residual(check.device, spread_rows(residual, cols, residual_stride));
+  const GuardedBuffer own_y(check.device,
+                            size(num_rows, static_cast<int>(y_stride)) * dtype_bytes(check.dtype));
+  const bool in_place = random.chance(0.3);
+  const GuardedBuffer& device_y = in_place ? device_x : own_y;
+  const std::size_t out_stride = in_place ? x_stride : y_stride;
+  RmsNormParams p{};
+  p.x = device_x.data();
+  p.residual = has_residual ? device_residual.data() : nullptr;
+  p.weight = device_weight.data();
+  p.y = device_y.data();
+  p.x_stride = static_cast<long>(x_stride);
+  p.y_stride = static_cast<long>(out_stride);
+  p.residual_stride = static_cast<long>(residual_stride);
+  p.num_rows = num_rows;
+  p.dim = dim;
+  p.eps = eps;
+  check.device.run(KernelName::kRmsNorm, check.dtype, p, num_rows);
+  check.device.synchronize();
+
+  HostArray input = x;
+  for (std::size_t i = 0; has_residual && i < input.num_elems(); ++i) {
+    input.set(i, static_cast<float>(x[i]) + static_cast<float>(residual[i]));
+  }
+  const HostArray residual_after = device_residual.download(check.dtype);
+  const std::string what = fmt::format("{} rows of {}{}{}", num_rows, dim,
+                                       has_residual ? " with residual" : "", in_place ? ", in place" : "");
+  found.expect(
+      gather_rows(residual_after, static_cast<std::size_t>(num_rows), cols, residual_stride).bytes() ==
+          (has_residual ? input : residual).bytes(),
+      [&] { return "the residual is not x + residual, rounded once; " + what; });
+  std::vector<double> oracle(input.num_elems());
+  std::vector<float> honest(input.num_elems());
+  for (std::size_t row = 0; row < oracle.size(); row += cols) {
+    double square = 0;
+    float honest_square = 0;
+    for (std::size_t i = row; i < row + cols; ++i) {
+      square += input[i] * input[i];
+      honest_square += static_cast<float>(input[i]) * static_cast<float>(input[i]);
+    }
+    const double scale = 1 / std::sqrt(square / dim + static_cast<double>(eps));
+    const float honest_scale = 1 / std::sqrt(honest_square / static_cast<float>(dim) + eps);
+    for (std::size_t i = row; i < row + cols; ++i) {
+      oracle[i] = input[i] * scale * weight[i - row];
+      const double normalised = round_to(check.dtype, static_cast<float>(input[i]) * honest_scale);
+      honest[i] = static_cast<float>(normalised * weight[i - row]);
+    }
+  }
+  const HostArray spread = device_y.download(check.dtype);
+  compare(gather_rows(spread, static_cast<std::size_t>(num_rows), cols, out_stride), oracle, honest, what,
+          found);
+  found.expect(gaps_intact(spread, static_cast<std::size_t>(num_rows), cols, out_stride) &&
+                   device_y.guards_intact() &&
+                   gaps_intact(residual_after, static_cast<std::size_t>(num_rows), cols, residual_stride),
+               [&] { return "memory around the output was written; " + what; });
+}
+
+void check_rope(CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const int num_tokens = random.between(1, 20), num_heads = random.between(1, 9), max_position = 300;
+  const int head_dim = 2 * (random.chance(0.5) ? random.pick({16, 32, 64}) : random.between(1, 128)),
+            half = head_dim / 2;
+  const auto cols = static_cast<std::size_t>(num_heads * head_dim);
+  const std::size_t stride = cols + static_cast<std::size_t>(random.between(0, 64));
+  const HostArray x = random_array(random, check.dtype, static_cast<std::size_t>(num_tokens) * cols, 4);
+  std::vector<float> cos_sin(size(max_position, head_dim));
+  for (int pos = 0; pos < max_position; ++pos) {
+    for (int i = 0; i < half; ++i) {
+      const double angle = pos * std::pow(10000.0, -2.0 * i / head_dim);
+      cos_sin[size(pos, head_dim) + static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle));
+      cos_sin[size(pos, head_dim) + static_cast<std::size_t>(half + i)] = static_cast<float>(std::sin(angle));
+    }
+  }
+  std::vector<std::int32_t> positions;
+  for (int t = 0; t < num_tokens; ++t) positions.push_back(random.between(0, max_position - 1));
+  const GuardedBuffer device_x(check.device, spread_rows(x, cols, stride));
+  const GuardedBuffer device_positions(check.device, positions), device_table(check.device, cos_sin);
+  RopeParams p{};
+  p.x = device_x.data();
+  p.positions = device_positions.as<int>();
+  p.cos_sin = device_table.as<float>();
+  p.token_stride = static_cast<long>(stride);
+  p.num_tokens = num_tokens;
+  p.num_heads = num_heads;
+  p.head_dim = head_dim;
+  check.device.run(KernelName::kRope, check.dtype, p, num_tokens);
+  check.device.synchronize();
+
+  const HostArray spread = device_x.download(check.dtype);
+  const HostArray got = gather_rows(spread, static_cast<std::size_t>(num_tokens), cols, stride);
+  const std::string what = fmt::format("{} tokens, {} heads of {}", num_tokens, num_heads, head_dim);
+  found.expect(
+      gaps_intact(spread, static_cast<std::size_t>(num_tokens), cols, stride) && device_x.guards_intact(),
+      [&] { return "memory around the heads was written; " + what; });
+  for (std::size_t i = 0; i < got.num_elems(); ++i) {
+    const auto dim = static_cast<int>(i % static_cast<std::size_t>(head_dim));
+    const bool first = dim < half;
+    const float* row = &cos_sin[size(positions[i / cols], head_dim)];
+    const double c = row[dim % half], s = row[half + dim % half];
+    const double other = x[first ? i + static_cast<std::size_t>(half) : i - static_cast<std::size_t>(half)];
+    const double want = first ? x[i] * c - other * s : x[i] * c + other * s;
+    // Two products of at most 4 and their sum in f32, then one rounding.
+    const double bound = rounding_unit(check.dtype) * std::fabs(want) + 3 * 0x1p-24 * 8;
+    found.expect_near(got[i], want, bound, [&] { return fmt::format("{}, element {}", what, i); });
+  }
+}
+
+double act(ActivationKind kind, double x) {
+  switch (kind) {
+    case ActivationKind::kSilu:
+      return x / (1 + std::exp(-x));
+    case ActivationKind::kGelu:
+      return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+    case ActivationKind::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+  }
+  return 0;
+}
+
+void check_activation(ActivationKind kind, CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const int num_rows = random.between(1, 12), dim = random_dim(random);
+  HostArray gate_up =
+      random_array(random, check.dtype, size(num_rows, 2 * dim), random.pick({0.1, 3.0, 12.0, 2000.0}));
+  const GuardedBuffer in(check.device, gate_up),
+      out(check.device, size(num_rows, dim) * dtype_bytes(check.dtype));
+  ActivationParams p{};
+  p.gate_up = in.data();
+  p.y = out.data();
+  p.num_rows = num_rows;
+  p.dim = dim;
+  p.kind = kind;
+  check.device.run(KernelName::kActivation, check.dtype, p, num_rows);
+  check.device.synchronize();
+
+  const HostArray got = out.download(check.dtype);
+  const std::string what = fmt::format("{} rows of {}", num_rows, dim);
+  for (std::size_t i = 0; i < got.num_elems(); ++i) {
+    const std::size_t row = i / static_cast<std::size_t>(dim), col = i % static_cast<std::size_t>(dim);
+    const std::size_t at = row * static_cast<std::size_t>(2 * dim) + col;
+    const double gate = gate_up[at], up = gate_up[at + static_cast<std::size_t>(dim)];
+    const double activated = act(kind, gate);
+    double want = activated * up;
+    // f16 ends at 65504.
+    if (check.dtype == DType::kF16) want = round_to(DType::kF16, want);
+    // The activation and the product are rounded; 1 + tanh and 1 + erf have an absolute error of 2^-21; exp2
+    // about 2^-21, which its argument x log2(e), rounded, raises by 2^-24 |x|, and which dies below 2^-126.
+    const double absolute = kind == ActivationKind::kSilu
+                                ? 0x1p-22 * std::fabs(activated) * (2 + std::fabs(gate))
+                                : 0x1p-21 * std::fabs(gate);
+    const double smallest = check.dtype == DType::kF16 ? 0x1p-24 : 0x1p-126 * (1 + std::fabs(gate));
+    const double bound =
+        2.1 * rounding_unit(check.dtype) * std::fabs(want) + (absolute + smallest) * (1 + std::fabs(up));
+    found.expect_near(got[i], want, bound, [&] { return fmt::format("{}, gate {}, up {}", what, gate, up); });
+  }
+  found.expect(out.guards_intact(), [&] { return "memory around the output was written; " + what; });
+}
+
+void check_embedding(CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const int vocab_size = random.between(1, 300), dim = random_dim(random), num_rows = random.between(1, 40);
+  const HostArray table = random_array(random, check.dtype, size(vocab_size, dim), 3);
+  std::vector<std::int32_t> ids;
+  for (int r = 0; r < num_rows; ++r)
+    ids.push_back(random.pick({0, vocab_size - 1, random.between(0, vocab_size - 1)}));
+  const GuardedBuffer device_table(check.device, table), device_ids(check.device, ids);
+  const GuardedBuffer out(check.device, size(num_rows, dim) * dtype_bytes(check.dtype));
+  EmbeddingParams p{};
+  p.table = device_table.data();
+  p.ids = device_ids.as<int>();
+  p.y = out.data();
+  p.num_rows = num_rows;
+  p.dim = dim;
+  check.device.run(KernelName::kEmbedding, check.dtype, p, num_rows);
+  check.device.synchronize();
+  const HostArray got = out.download(check.dtype);
+  bool same = out.guards_intact();
+  for (std::size_t r = 0; r < ids.size(); ++r) {
+    same = same && got.same_bits(r * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim), table,
+                                 size(ids[r], dim));
+  }
+  found.expect(same, [&] { return fmt::format("{} rows of {}", num_rows, dim); });
+}
+
+// Logits as samplers see them: peaks, ties, masked tokens of -inf, now and then a NaN.
+std::vector<float> random_logits(Random& random, int vocab_size) {
+  const double amplitude = random.pick({0.0, 1.0, 20.0, 1e4});
+  std::vector<float> logits;
+  const bool masks = random.chance(0.3), ties = random.chance(0.4);
+  for (int i = 0; i < vocab_size; ++i) {
+    double x = random.uniform(-amplitude, amplitude);
+    if (ties) x = std::round(x / amplitude * 3);
+    logits.push_back(masks && random.chance(0.9) ? -INFINITY : static_cast<float>(amplitude > 0 ? x : -5));
+  }
+  logits[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = static_cast<float>(amplitude / 2);
+  if (random.chance(0.1)) logits[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = NAN;
+  return logits;
+}
+
+void check_sample_reduce(CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const int num_rows = random.between(1, 6);
+  const int vocab_size =
+      random.chance(0.3) ? random.pick({1, 2, 15, 16, 17, 128256}) : random.between(1, 5000);
+  std::vector<float> logits;
+  for (int r = 0; r < num_rows; ++r) {
+    const std::vector<float> row = random_logits(random, vocab_size);
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+  const auto rows = static_cast<std::size_t>(num_rows);
+  const GuardedBuffer in(check.device, logits), argmax(check.device, rows * 4), most(check.device, rows * 4),
+      lse(check.device, rows * 4);
+  SampleReduceParams p{};
+  p.logits = in.as<float>();
+  p.argmax = argmax.as<int>();
+  p.max = most.as<float>();
+  p.log_sum_exp = lse.as<float>();
+  p.num_rows = num_rows;
+  p.vocab_size = vocab_size;
+  check.device.run(KernelName::kSampleReduce, DType::kF32, p, num_rows);
+  check.device.synchronize();
+  std::vector<std::int32_t> got_argmax(rows);
+  argmax.download(got_argmax.data());
+  const HostArray got_max = most.download(DType::kF32), got_lse = lse.download(DType::kF32);
+  for (std::size_t r = 0; r < rows; ++r) {
+    const float* row = &logits[r * static_cast<std::size_t>(vocab_size)];
+    const auto where = [&] { return fmt::format("row {} of {} logits", r, vocab_size); };
+    if (std::any_of(row, row + vocab_size, [](float x) { return std::isnan(x); })) {
+      found.expect(got_argmax[r] == -1, [&] { return where() + " with a NaN: argmax is not -1"; });
+      continue;
+    }
+    const float* first = std::max_element(row, row + vocab_size);
+    double sum = 0;
+    for (int i = 0; i < vocab_size; ++i) sum += std::exp(static_cast<double>(row[i]) - *first);
+    const double want = *first + std::log(sum);
+    found.expect(got_argmax[r] == first - row,
+                 [&] { return fmt::format("{}: argmax {}, want {}", where(), got_argmax[r], first - row); });
+    found.expect_near(got_max[r], *first, 0, where);
+    // Rounding of the result and of the exponents near the maximum, 3 ulp of exp2 and log2, and sums in two
+    // levels: chains of at most 64 in each lane, and then the chain of those.
+    const double chain = 0x1p-25 * (64 + vocab_size / 256.0);
+    found.expect_near(got_lse[r], want, 0x1p-23 * (std::fabs(want) + 8) + chain, where);
+  }
+  found.expect(argmax.guards_intact() && most.guards_intact() && lse.guards_intact(),
+               [] { return "memory around the output was written"; });
+}
+
+}  // namespace
+
+std::vector<Check> layer_checks() {
+  std::vector<Check> checks;
+  for (const bool residual : {false, true}) {
+    checks.push_back({"rms_norm", residual ? "with residual" : "plain, in place", 40, kAllDTypes,
+                      [=](CheckCase& c, Comparison& found) { check_rms_norm(residual, c, found); }});
+  }
+  checks.push_back({"rope", "strides, any even head size", 40, kAllDTypes, check_rope});
+  const std::pair<ActivationKind, const char*> kinds[] = {{ActivationKind::kSilu, "silu gate"},
+                                                          {ActivationKind::kGelu, "gelu gate"},
+                                                          {ActivationKind::kGeluTanh, "gelu_tanh gate"}};
+  for (const auto& [kind, name] : kinds) {
+    checks.push_back({"activation", name, 30, kAllDTypes,
+                      [kind = kind](CheckCase& c, Comparison& found) { check_activation(kind, c, found); }});
+  }
+  checks.push_back({"embedding", "bits of rows", 30, kAllDTypes, check_embedding});
+  checks.push_back({"sample_reduce", "ties, masks, NaN", 60, {DType::kF32}, check_sample_reduce});
+  return checks;
+}
+
+}  // namespace quire

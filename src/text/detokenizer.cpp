@@ -1,0 +1,51 @@
+#include "text/detokenizer.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace quire {
+
+class Detokenizer::Sink : public DecodeStage {
+ public:
+  void text(std::string_view part) override { text_ += part; }
+  void end_token() override {}
+  void finish() override {}
+  std::string take() { return std::exchange(text_, {}); }
+
+ private:
+  std::string text_;
+};
+
+Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens)
+    : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens), sink_(std::make_unique<Sink>()) {
+  const Decoders& decoders = tokenizer.decoders();
+  DecodeStage* next = sink_.get();
+  for (auto decoder = decoders.rbegin(); decoder != decoders.rend(); ++decoder) {
+    stages_.push_back((*decoder)->make_stage(*next));
+    next = stages_.back().get();
+  }
+}
+
+Detokenizer::Detokenizer(Detokenizer&&) noexcept = default;
+Detokenizer& Detokenizer::operator=(Detokenizer&&) noexcept = default;
+Detokenizer::~Detokenizer() = default;
+
+std::string Detokenizer::push(std::int32_t id) {
+  QUIRE_CHECK(!is_finished_, "token {} comes after the end of the text", id);
+  const auto token = tokenizer_->token_text(id);
+  if (!token || (skip_special_tokens_ && tokenizer_->is_special(id))) return {};
+  DecodeStage& first = stages_.empty() ? *sink_ : *stages_.back();
+  first.text(*token);
+  first.end_token();
+  return sink_->take();
+}
+
+std::string Detokenizer::finish() {
+  QUIRE_CHECK(!is_finished_, "the text has already ended");
+  is_finished_ = true;
+  (stages_.empty() ? *sink_ : *stages_.back()).finish();
+  return sink_->take();
+}
+
+}  // namespace quire

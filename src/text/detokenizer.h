@@ -1,0 +1,40 @@
+// Ids back to text, one at a time, for streams.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "text/decoder.h"
+#include "text/tokenizer.h"
+
+namespace quire {
+
+// Every piece of text that comes out is valid UTF-8 of whole characters, and all pieces together, the one of
+// `finish` included, are what Tokenizer::decode gives for all ids. Text comes as soon as no later token can
+// change it: for a character of several byte tokens, after its last one; for the byte fallback of metaspace
+// models, after the run of byte tokens, since one bad byte spoils the whole run.
+class Detokenizer {
+ public:
+  // The tokenizer must outlive the detokenizer.
+  Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens);
+  Detokenizer(Detokenizer&&) noexcept;
+  Detokenizer& operator=(Detokenizer&&) noexcept;
+  ~Detokenizer();
+
+  std::string push(std::int32_t id);
+  // What was held back. The object is done: another push or finish throws Error{kInvalidArgument}.
+  std::string finish();
+
+ private:
+  class Sink;
+
+  const Tokenizer* tokenizer_;
+  bool skip_special_tokens_;
+  bool is_finished_ = false;
+  std::unique_ptr<Sink> sink_;
+  std::vector<std::unique_ptr<DecodeStage>> stages_;  // last first; each passes on to the one before it
+};
+
+}  // namespace quire

@@ -1,0 +1,110 @@
+// A stand-in for a model: memory is real (slots, addressed as a kernel would), arithmetic is a hash. The
+// logits of a token depend on its whole history as it is found in the pages, so a page that is lost, shared
+// wrongly, overwritten or read by the wrong request changes the output.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <stdexcept>
+#include <vector>
+
+#include "engine/philox.h"
+#include "engine/runner.h"
+
+namespace quire {
+
+class FakeModel {
+ public:
+  explicit FakeModel(int vocab_size, int window = 0) : vocab_size_(vocab_size), window_(window) {}
+
+  int vocab_size() const { return vocab_size_; }
+  int first_visible(int position) const { return window_ > 0 ? std::max(0, position - window_ + 1) : 0; }
+
+  // `visible` are the tokens that the last one sees, itself included.
+  std::vector<float> logits(std::span<const std::int32_t> visible) const {
+    std::uint64_t hash = 0;
+    for (const std::int32_t token : visible) hash = random_bits(hash, static_cast<std::uint64_t>(token));
+    std::vector<float> row;
+    for (int v = 0; v < vocab_size_; ++v) {
+      row.push_back(static_cast<float>(8.0 * random_uniform(hash, static_cast<std::uint64_t>(v)) - 4.0));
+    }
+    return row;
+  }
+
+  // Greedy continuation, without any engine.
+  std::vector<std::int32_t> generate(std::vector<std::int32_t> tokens, int num_tokens) const {
+    const std::size_t prompt_len = tokens.size();
+    for (int i = 0; i < num_tokens; ++i) {
+      const auto from = static_cast<std::size_t>(first_visible(static_cast<int>(tokens.size()) - 1));
+      const auto row = logits(std::span(tokens).subspan(from));
+      tokens.push_back(static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    }
+    return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt_len), tokens.end()};
+  }
+
+ private:
+  int vocab_size_;
+  int window_;
+};
+
+class FakeRunner : public Runner {
+ public:
+  FakeRunner(const FakeModel& model, int num_pages, int page_size)
+      : model_(model), page_size_(page_size), slots_(static_cast<std::size_t>(num_pages * page_size)) {}
+
+  std::int32_t nan_token = -1;                           // a history that ends with it gives NaN
+  std::int32_t throw_token = -1;                         // a batch that holds it makes the step fail
+  int max_num_tokens = std::numeric_limits<int>::max();  // the budget that must be held
+
+  std::span<const float> run(const StepBatch& batch) override {
+    EXPECT_LE(batch.num_tokens, max_num_tokens);
+    EXPECT_EQ(batch.query_indptr.back(), batch.num_tokens);
+    for (std::size_t i = 0; i < batch.token_ids.size(); ++i) {
+      if (batch.token_ids[i] == throw_token) throw std::runtime_error("the device fell over");
+      EXPECT_GE(batch.slot_mapping[i], page_size_);  // never into the null page
+      slots_.at(static_cast<std::size_t>(batch.slot_mapping[i])) = {batch.token_ids[i], batch.positions[i]};
+    }
+    logits_.clear();
+    std::size_t s = 0;
+    for (const std::int32_t row : batch.logit_rows) {
+      while (batch.query_indptr[s + 1] <= row) ++s;
+      append_logits(batch, s, batch.positions[static_cast<std::size_t>(row)]);
+    }
+    return logits_;
+  }
+
+ private:
+  struct Slot {
+    std::int32_t token = -1;
+    std::int32_t position = -1;
+  };
+
+  void append_logits(const StepBatch& batch, std::size_t s, int position) {
+    EXPECT_LT(position, batch.kv_len[s]);
+    std::vector<std::int32_t> visible;
+    for (int p = model_.first_visible(position); p <= position; ++p) {
+      const std::size_t entry =
+          s * static_cast<std::size_t>(batch.max_pages) + static_cast<std::size_t>(p / page_size_);
+      const std::int32_t page = batch.page_table.at(entry);
+      EXPECT_NE(page, kNullPage);
+      const Slot& slot = slots_.at(static_cast<std::size_t>(page * page_size_ + p % page_size_));
+      EXPECT_EQ(slot.position, p);
+      visible.push_back(slot.token);
+    }
+    auto row = model_.logits(visible);
+    if (visible.back() == nan_token) row[row.size() / 2] = std::nanf("");
+    logits_.insert(logits_.end(), row.begin(), row.end());
+  }
+
+  FakeModel model_;
+  int page_size_;
+  std::vector<Slot> slots_;
+  std::vector<float> logits_;
+};
+
+}  // namespace quire

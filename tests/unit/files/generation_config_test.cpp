@@ -1,0 +1,92 @@
+#include "files/generation_config.h"
+
+#include <gtest/gtest.h>
+
+#include "model_folder.h"
+
+namespace quire {
+namespace {
+
+TEST(GenerationConfig, EndTokensAddUp) {
+  const ModelFolder folder;
+  folder.write("config.json", R"({"eos_token_id": 7, "bos_token_id": 1, "pad_token_id": -1})");
+  folder.write("generation_config.json", R"({"eos_token_id": [9, 7, 3], "pad_token_id": 5, "do_sample": true,
+      "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 64})");
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.eos_ids, (std::vector<int>{3, 7, 9}));
+  EXPECT_EQ(defaults.bos_id, 1);
+  EXPECT_EQ(defaults.pad_id, 5);
+  EXPECT_EQ(defaults.do_sample, true);
+  EXPECT_EQ(defaults.temperature, 0.6);
+  EXPECT_EQ(defaults.top_p, 0.9);
+  EXPECT_EQ(defaults.top_k, 20);
+  EXPECT_EQ(defaults.repetition_penalty, 1.05);
+  EXPECT_EQ(defaults.max_new_tokens, 64);
+}
+
+TEST(GenerationConfig, OnlyConfigJsonMustExist) {
+  const ModelFolder folder;
+  expect_error(ErrorKind::kNotFound, {"config.json: cannot open"},
+               [&] { load_generation_defaults(folder.path()); });
+  folder.write("config.json", R"({"pad_token_id": -1})");
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_TRUE(defaults.eos_ids.empty());
+  EXPECT_EQ(defaults.pad_id, std::nullopt);
+  EXPECT_EQ(defaults.temperature, std::nullopt);
+  EXPECT_EQ(defaults.chat_template, "");
+}
+
+TEST(GenerationConfig, TemplatesAndTokens) {
+  const ModelFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("tokenizer_config.json",
+               R"({"bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>",
+      "add_bos_token": false, "chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})");
+  GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.bos_token, "<s>");
+  EXPECT_EQ(defaults.eos_token, "</s>");
+  EXPECT_EQ(defaults.add_bos_token, false);
+  EXPECT_EQ(defaults.chat_template, "D");
+  folder.write("chat_template.json", R"({"chat_template": "J"})");
+  EXPECT_EQ(load_generation_defaults(folder.path()).chat_template, "J");
+  folder.write("chat_template.jinja", "{{ messages }}\n");
+  EXPECT_EQ(load_generation_defaults(folder.path()).chat_template, "{{ messages }}\n");
+}
+
+struct GenerationCase {
+  const char* name;
+  std::string text;
+  std::string fragment;
+};
+
+class GenerationRejects : public testing::TestWithParam<GenerationCase> {};
+TEST_P(GenerationRejects, WithFileFieldAndValue) {
+  expect_error(ErrorKind::kCorruptFile, {"g.json: ", GetParam().fragment}, [] {
+    GenerationDefaults defaults;
+    merge_generation_config(GetParam().text, "g.json", defaults);
+    merge_tokenizer_config(GetParam().text, "g.json", defaults);
+  });
+}
+INSTANTIATE_TEST_SUITE_P(
+    Fields, GenerationRejects,
+    testing::Values(
+        GenerationCase{"NoObject", "[]", "expected an object"},
+        GenerationCase{"EosText", R"({"eos_token_id": "2"})", R"("eos_token_id" is "2")"},
+        GenerationCase{"EosNegative", R"({"eos_token_id": [-5]})", R"("eos_token_id" is -5)"},
+        GenerationCase{"EosHuge", R"({"eos_token_id": 2147483648})", R"("eos_token_id" is 2147483648)"},
+        GenerationCase{"EosNested", R"({"eos_token_id": [[1]]})", R"("eos_token_id" is an array)"},
+        GenerationCase{"Temperature", R"({"temperature": -1})",
+                       R"("temperature" is -1, expected a number from 0 to 100)"},
+        GenerationCase{"TopP", R"({"top_p": 1.5})", R"("top_p" is 1.5)"},
+        GenerationCase{"TopK", R"({"top_k": 0.5})", R"("top_k" is 0.5)"},
+        GenerationCase{"Penalty", R"({"repetition_penalty": 0})", R"("repetition_penalty" is 0)"},
+        GenerationCase{"MaxNew", R"({"max_new_tokens": 0})", R"("max_new_tokens" is 0)"},
+        GenerationCase{"Bos", R"({"bos_token": 1})", R"("bos_token" is 1, expected a string)"},
+        GenerationCase{"BosContent", R"({"bos_token": {"content": 1}})", R"("bos_token.content" is 1)"},
+        GenerationCase{"Template", R"({"chat_template": 1})", R"("chat_template" is 1)"},
+        GenerationCase{"TemplateList", R"({"chat_template": [{"name": "x"}]})", "named \"default\""},
+        GenerationCase{"TemplateText", R"({"chat_template": ["x"]})", R"("chat_template" is "x")"}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace quire

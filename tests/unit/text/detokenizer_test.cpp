@@ -1,0 +1,86 @@
+#include "text/detokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "base/check.h"
+#include "text/utf8.h"
+
+namespace quire {
+namespace {
+
+Tokenizer load(const std::string& name) {
+  return Tokenizer::from_file(std::string(QUIRE_SOURCE_DIR) + "/tests/golden/tokenizer/" + name +
+                              ".tokenizer.json");
+}
+
+std::vector<std::string> push_all(const Tokenizer& tokenizer, std::string_view text) {
+  Detokenizer detokenizer(tokenizer, true);
+  std::vector<std::string> parts;
+  for (const auto id : tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false})) {
+    parts.push_back(detokenizer.push(id));
+  }
+  parts.push_back(detokenizer.finish());
+  return parts;
+}
+
+TEST(Detokenizer, ByteLevelWaitsForTheLastByteOfACharacter) {
+  EXPECT_EQ(push_all(load("gpt2"), "a\xF0\x90\x8D\x88z"),
+            (std::vector<std::string>{"a", "", "", "", "\xF0\x90\x8D\x88", "z", ""}));
+}
+
+TEST(Detokenizer, ByteLevelEndsWithAReplacementForHalfACharacter) {
+  const Tokenizer tokenizer = load("gpt2");
+  Detokenizer detokenizer(tokenizer, true);
+  EXPECT_EQ(detokenizer.push(*tokenizer.token_to_id("ð")), "");
+  EXPECT_EQ(detokenizer.finish(), "\uFFFD");
+  EXPECT_THROW(detokenizer.push(0), Error);
+  EXPECT_THROW(detokenizer.finish(), Error);
+}
+
+TEST(Detokenizer, ByteFallbackWaitsForTheEndOfItsRun) {
+  const Tokenizer tokenizer = load("llama2");
+  Detokenizer detokenizer(tokenizer, true);
+  const auto push = [&](const char* token) { return detokenizer.push(*tokenizer.token_to_id(token)); };
+  EXPECT_EQ(push("▁the"), "the");  // the space that encoding added goes
+  EXPECT_EQ(push("▁the"), " the");
+  EXPECT_EQ(push("<0xE4>"), "");
+  EXPECT_EQ(push("<0xBD>"), "");
+  EXPECT_EQ(push("<0xA0>"), "");
+  EXPECT_EQ(push("▁the"), "\u4F60 the");
+  EXPECT_EQ(push("<0xE4>"), "");
+  EXPECT_EQ(push("<0x41>"), "");
+  EXPECT_EQ(detokenizer.finish(), "\uFFFD\uFFFD");
+}
+
+TEST(Detokenizer, SkipsSpecialTokensOnRequest) {
+  const Tokenizer tokenizer = load("qwen");
+  const auto id = *tokenizer.token_to_id("<|im_end|>");
+  EXPECT_EQ(Detokenizer(tokenizer, true).push(id), "");
+  EXPECT_EQ(Detokenizer(tokenizer, false).push(id), "<|im_end|>");
+}
+
+TEST(Detokenizer, PartsAreWholeCharactersAndMakeUpTheDecodedText) {
+  std::mt19937 random(5);
+  for (const char* name : {"gpt2", "llama3", "qwen", "llama2", "mistral", "metaspace", "flags"}) {
+    const Tokenizer tokenizer = load(name);
+    for (int round = 0; round < 300; ++round) {
+      std::vector<std::int32_t> ids(random() % 40);
+      for (auto& id : ids) id = static_cast<std::int32_t>(random() % (tokenizer.vocab_size() + 3));
+      const bool skip = round % 2 == 0;
+      Detokenizer detokenizer(tokenizer, skip);
+      std::string all;
+      for (const auto id : ids) {
+        const std::string part = detokenizer.push(id);
+        EXPECT_TRUE(is_valid_utf8(part));
+        all += part;
+      }
+      all += detokenizer.finish();
+      EXPECT_EQ(all, tokenizer.decode(ids, skip)) << name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace quire
