@@ -1,5 +1,5 @@
-// What main() and the commands share. A command describes itself to CLI11 and leaves its work in `Program::action`, so that
-// reading the command line and doing the work fail in different ways.
+// What main() and the commands share. A command describes itself to CLI11 and leaves its work in
+// `Program::action`, so that reading the command line and doing the work fail in different ways.
 #pragma once
 
 #include <CLI/App.hpp>
@@ -19,7 +19,6 @@ enum ExitCode : int {
 
 struct Program {
   TargetRegistry targets;
-  std::string path;  // of the binary as it was called
   std::function<int()> action;
 };
 

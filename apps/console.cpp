@@ -19,11 +19,16 @@ constexpr int kBarWidth = 30;
 
 const char* escape_of(Color color) {
   switch (color) {
-    case Color::kPlain: return "";
-    case Color::kDim: return "\033[2m";
-    case Color::kRed: return "\033[31m";
-    case Color::kGreen: return "\033[32m";
-    case Color::kBold: return "\033[1m";
+    case Color::kPlain:
+      return "";
+    case Color::kDim:
+      return "\033[2m";
+    case Color::kRed:
+      return "\033[31m";
+    case Color::kGreen:
+      return "\033[32m";
+    case Color::kBold:
+      return "\033[1m";
   }
   return "";
 }
@@ -38,18 +43,21 @@ bool is_terminal(int fd) { return ::isatty(fd) == 1; }
 
 std::string paint(std::string_view text, Color color, int fd) {
   const char* no_color = std::getenv("NO_COLOR");
-  if (color == Color::kPlain || !is_terminal(fd) || (no_color != nullptr && *no_color != '\0')) return std::string(text);
+  if (color == Color::kPlain || !is_terminal(fd) || (no_color != nullptr && *no_color != '\0'))
+    return std::string(text);
   return fmt::format("{}{}\033[0m", escape_of(color), text);
 }
 
 void print_now(std::string_view text) {
-  const bool is_written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  const bool is_written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   QUIRE_CHECK_KIND(kExhausted, is_written, "cannot write the result: {}", std::strerror(errno));
 }
 
 void log_line(std::string_view text) { fmt::print(stderr, "{}\n", paint(text, Color::kDim, 2)); }
 
-Progress::Progress(std::string label) : label_(std::move(label)), has_bar_(is_terminal(2)), start_s_(now_s()) {}
+Progress::Progress(std::string label)
+    : label_(std::move(label)), has_bar_(is_terminal(2)), start_s_(now_s()) {}
 
 void Progress::update(double fraction, std::string_view note) {
   const double time_s = now_s();
@@ -67,8 +75,9 @@ void Progress::update(double fraction, std::string_view note) {
 
 void Progress::draw_bar(double fraction, std::string_view note) {
   const int filled = static_cast<int>(fraction * kBarWidth + 0.5);
-  fmt::print(stderr, "\r\033[K{} [{:-<{}}] {:3.0f} % {}", label_, std::string(static_cast<std::size_t>(filled), '#'), kBarWidth,
-             fraction * 100, note.substr(0, 40));
+  fmt::print(stderr, "\r\033[K{} [{:-<{}}] {:3.0f} % {}", label_,
+             std::string(static_cast<std::size_t>(filled), '#'), kBarWidth, fraction * 100,
+             note.substr(0, 40));
   std::fflush(stderr);
   drawn_s_ = now_s();
   is_drawn_ = true;
@@ -86,7 +95,8 @@ std::string human_bytes(double bytes) {
     bytes /= 1000;
     ++unit;
   }
-  return unit == 0 || bytes >= 99.95 ? fmt::format("{:.0f} {}", bytes, units[unit]) : fmt::format("{:.1f} {}", bytes, units[unit]);
+  return unit == 0 || bytes >= 99.95 ? fmt::format("{:.0f} {}", bytes, units[unit])
+                                     : fmt::format("{:.1f} {}", bytes, units[unit]);
 }
 
 }  // namespace quire

@@ -1,4 +1,5 @@
-// How the program talks to people: results go to stdout, everything else to stderr, colours and bars only to a terminal.
+// How the program talks to people: results go to stdout, everything else to stderr, colours and bars only to
+// a terminal.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,7 +17,8 @@ std::string paint(std::string_view text, Color color, int fd);
 
 bool is_terminal(int fd);
 
-// Writes to stdout at once, so that a stream of tokens is seen as it comes. Throws Error{kExhausted} if nobody can take it.
+// Writes to stdout at once, so that a stream of tokens is seen as it comes. Throws Error{kExhausted} if
+// nobody can take it.
 void print_now(std::string_view text);
 
 void log_line(std::string_view text);
@@ -26,8 +28,8 @@ void log(fmt::format_string<Args...> format, Args&&... args) {
   log_line(fmt::format(format, std::forward<Args>(args)...));
 }
 
-// Progress of one long task on stderr: a bar on a terminal, otherwise one line for every 10 %. Nothing for a task that is
-// over within a third of a second.
+// Progress of one long task on stderr: a bar on a terminal, otherwise one line for every 10 %. Nothing for a
+// task that is over within a third of a second.
 class Progress {
  public:
   explicit Progress(std::string label);

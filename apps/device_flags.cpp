@@ -17,8 +17,10 @@ CLI::Option* with_env(CLI::Option* option) {
 
 void add_device_flags(CLI::App& command, DeviceFlags& flags) {
   const auto group = [](CLI::Option* option) { return with_env(option)->group("Device"); };
-  group(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))->capture_default_str();
-  group(command.add_option("--cpu-isa", flags.options.cpu_isa, "Instruction-set level of the CPU kernels (default: the best here)"));
+  group(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))
+      ->capture_default_str();
+  group(command.add_option("--cpu-isa", flags.options.cpu_isa,
+                           "Instruction-set level of the CPU kernels (default: the best here)"));
   group(command.add_option("--threads", flags.options.num_threads, "CPU threads; 0 = one a core"))
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

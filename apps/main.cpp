@@ -11,7 +11,7 @@
 #include "apps/command.h"
 #include "apps/console.h"
 #include "base/error.h"
-#include "targets/cpu/cpu_device.h"
+#include "model/engine_factory.h"
 
 namespace quire {
 namespace {
@@ -33,16 +33,21 @@ Examples:
 
 quire COMMAND --help tells more.)";
 
-void print_error(std::string_view text) { fmt::print(stderr, "{} {}\n", paint("quire:", Color::kRed, 2), text); }
+void print_error(std::string_view text) {
+  fmt::print(stderr, "{} {}\n", paint("quire:", Color::kRed, 2), text);
+}
 
 int exit_code_of(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kInvalidArgument:
     case ErrorKind::kNotFound:
-    case ErrorKind::kUnsupported: return kExitUsage;
-    case ErrorKind::kExhausted: return kExitFailure;
+    case ErrorKind::kUnsupported:
+      return kExitUsage;
+    case ErrorKind::kExhausted:
+      return kExitFailure;
     case ErrorKind::kCorruptFile:
-    case ErrorKind::kInternal: break;
+    case ErrorKind::kInternal:
+      break;
   }
   return kExitInternal;
 }
@@ -59,7 +64,8 @@ void warn_of_unknown_env(const CLI::App& app) {
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable(*entry);
     const std::string name(variable.substr(0, variable.find('=')));
-    if (name.starts_with("QUIRE_") && !names.contains(name)) log("warning: {} is set but no option reads it", name);
+    if (name.starts_with("QUIRE_") && !names.contains(name))
+      log("warning: {} is set but no option reads it", name);
   }
 }
 
@@ -93,8 +99,7 @@ int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
 
 int run_program(int argc, char** argv) {
   Program program;
-  program.path = argv[0];
-  register_cpu_target(program.targets);
+  program.targets = linked_targets();
 
   CLI::App app(kDescription, "quire");
   app.set_version_flag("--version", "quire " QUIRE_VERSION);

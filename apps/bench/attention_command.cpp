@@ -13,7 +13,8 @@
 namespace quire {
 namespace {
 
-constexpr std::size_t kColdBytes = std::size_t{512} << 20;  // caches take turns over this much, as those of a model's layers do
+constexpr std::size_t kColdBytes =
+    std::size_t{512} << 20;  // caches take turns over this much, as those of a model's layers do
 constexpr std::size_t kMaxCopies = 64;
 constexpr int kWriteTokens = 1024;  // tokens that are written to the cache at a time
 
@@ -26,7 +27,8 @@ struct AttentionFlags : BenchFlags {
 };
 
 AttentionDesc desc_of(const AttentionFlags& flags) {
-  const NumberPair heads = parse_number_pair("--heads", flags.heads), dims = parse_number_pair("--head-dim", flags.head_dim);
+  const NumberPair heads = parse_number_pair("--heads", flags.heads),
+                   dims = parse_number_pair("--head-dim", flags.head_dim);
   AttentionDesc desc;
   desc.num_qo_heads = heads.first;
   desc.num_kv_heads = heads.second;
@@ -52,7 +54,8 @@ std::unique_ptr<Buffer> upload(Device& device, const std::vector<T>& values) {
   return buffer;
 }
 
-// The caches of several layers: pages in shuffled order, filled through the kernel that also fills them in an engine.
+// The caches of several layers: pages in shuffled order, filled through the kernel that also fills them in an
+// engine.
 class Caches {
  public:
   Caches(Device& device, const AttentionDesc& desc, const BatchSpec& batch, bool is_warm) {
@@ -72,7 +75,8 @@ class Caches {
       next += count;
     }
     page_table_ = upload(device, table);
-    pool_bytes_ = static_cast<std::size_t>(kv_layout(device, desc).page_stride) * pages.size() * dtype_bytes(desc.dtype);
+    pool_bytes_ = static_cast<std::size_t>(kv_layout(device, desc).page_stride) * pages.size() *
+                  dtype_bytes(desc.dtype);
     num_copies_ = is_warm ? 1 : std::clamp<std::size_t>(kColdBytes / pool_bytes_ + 1, 2, kMaxCopies);
     pools_ = device.allocate(pool_bytes_ * num_copies_);
     fill(device, desc);
@@ -87,8 +91,10 @@ class Caches {
  private:
   void fill(Device& device, const AttentionDesc& desc) {
     const auto kv_heads = static_cast<std::size_t>(desc.num_kv_heads);
-    const auto k = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
-    const auto v = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_vo), desc.dtype);
+    const auto k = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_qk),
+                                 desc.dtype);
+    const auto v = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_vo),
+                                 desc.dtype);
     const long num_slots = static_cast<long>(num_pages_) * desc.page_size;
     std::vector<std::int64_t> slots(kWriteTokens);
     const auto slot_mapping = device.allocate(slots.size() * sizeof(std::int64_t));
@@ -113,14 +119,19 @@ class Caches {
   std::unique_ptr<Buffer> page_table_, pools_;
 };
 
-BenchRow measure_attention(Device& device, CeilingMeter& meter, const AttentionDesc& desc, const AttentionBackend& backend,
-                           const BatchSpec& batch, const AttentionFlags& flags) {
-  const auto num_tokens = static_cast<std::size_t>(std::accumulate(batch.query_len.begin(), batch.query_len.end(), 0L));
+BenchRow measure_attention(Device& device, CeilingMeter& meter, const AttentionDesc& desc,
+                           const AttentionBackend& backend, const BatchSpec& batch,
+                           const AttentionFlags& flags) {
+  const auto num_tokens =
+      static_cast<std::size_t>(std::accumulate(batch.query_len.begin(), batch.query_len.end(), 0L));
   const auto heads = static_cast<std::size_t>(desc.num_qo_heads);
-  const auto q = random_buffer(device, num_tokens * heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
-  const auto o = device.allocate(num_tokens * heads * static_cast<std::size_t>(desc.head_dim_vo) * dtype_bytes(desc.dtype));
+  const auto q =
+      random_buffer(device, num_tokens * heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
+  const auto o = device.allocate(num_tokens * heads * static_cast<std::size_t>(desc.head_dim_vo) *
+                                 dtype_bytes(desc.dtype));
   std::vector<float> slopes(heads), sinks(heads, 0.5f);
-  for (std::size_t h = 0; h < heads; ++h) slopes[h] = std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(heads));
+  for (std::size_t h = 0; h < heads; ++h)
+    slopes[h] = std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(heads));
   const auto device_slopes = upload(device, slopes), device_sinks = upload(device, sinks);
   const Caches caches(device, desc, batch, flags.warm);
 
@@ -152,7 +163,8 @@ int run_attention(const Program& program, const AttentionFlags& flags) {
   for (const std::string& reason : choice.reasons) log("backend {}", reason);
   CeilingMeter meter(*device);
   BenchReport report(device->caps());
-  for (const BatchSpec& batch : batches) report.add(measure_attention(*device, meter, desc, *choice.backend, batch, flags));
+  for (const BatchSpec& batch : batches)
+    report.add(measure_attention(*device, meter, desc, *choice.backend, batch, flags));
   report.finish(meter.best(), flags.json_path);
   return kExitOk;
 }
@@ -160,16 +172,19 @@ int run_attention(const Program& program, const AttentionFlags& flags) {
 void add_problem_flags(CLI::App& command, AttentionFlags& flags) {
   const auto group = [](CLI::Option* option) { return option->group("Problem")->capture_default_str(); };
   group(command.add_option("--heads", flags.heads, "Query heads / KV heads"))->type_name("Q/KV");
-  group(command.add_option("--head-dim", flags.head_dim, "Head size, or size of q and k / size of v and o"))->type_name("QK[/VO]");
+  group(command.add_option("--head-dim", flags.head_dim, "Head size, or size of q and k / size of v and o"))
+      ->type_name("QK[/VO]");
   group(command.add_option("--dtype", flags.dtype, "Element type"))->check(CLI::IsMember(dtype_names()));
   group(command.add_option("--page-size", flags.page_size, "Tokens in a page"))->check(CLI::Range(1, 65536));
   group(command.add_option("--window", flags.window, "Keys that a query sees, itself included; 0 = all"))
       ->check(CLI::NonNegativeNumber);
-  group(command.add_option("--soft-cap", flags.soft_cap, "cap * tanh(score / cap); 0 = off"))->check(CLI::NonNegativeNumber);
+  group(command.add_option("--soft-cap", flags.soft_cap, "cap * tanh(score / cap); 0 = off"))
+      ->check(CLI::NonNegativeNumber);
   group(command.add_flag("--alibi", flags.alibi, "Linear position bias"));
   group(command.add_flag("--sinks", flags.sinks, "One more score per head, without a value"));
   group(command.add_flag("--non-causal", flags.non_causal, "Every query sees every key"));
-  group(command.add_flag("--batch-invariant", flags.batch_invariant, "Bits that do not depend on batch mates"));
+  group(
+      command.add_flag("--batch-invariant", flags.batch_invariant, "Bits that do not depend on batch mates"));
   group(command.add_option("--backend", flags.backend, "auto, or a name that quire info shows"));
 }
 
@@ -192,7 +207,8 @@ Examples:
   add_problem_flags(command, *flags);
   command.add_flag("--warm", flags->warm, "One cache over and over, from the processor's caches if it fits");
   add_bench_flags(command, *flags);
-  command.callback([&program, flags] { program.action = [&program, flags] { return run_attention(program, *flags); }; });
+  command.callback(
+      [&program, flags] { program.action = [&program, flags] { return run_attention(program, *flags); }; });
 }
 
 }  // namespace quire

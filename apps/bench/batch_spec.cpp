@@ -41,7 +41,9 @@ class Reader {
   }
 
   void check(bool condition, const std::string& complaint) const {
-    QUIRE_CHECK(condition, "batch spec \"{}\": {} in \"{}\"; the form is [count]q<len>[k][s<len>[k]], joined by _, e.g. 2q2k_8q1s1k",
+    QUIRE_CHECK(condition,
+                "batch spec \"{}\": {} in \"{}\"; the form is [count]q<len>[k][s<len>[k]], joined by _, e.g. "
+                "2q2k_8q1s1k",
                 spec_, complaint, segment_);
   }
 
@@ -60,7 +62,8 @@ void read_segment(std::string_view spec, std::string_view segment, BatchSpec& ba
   const int kv_len = reader.take('s') ? reader.take_len("s") : query_len;
   reader.check(reader.is_done(), fmt::format("\"{}\" is too much", reader.rest()));
   reader.check(kv_len >= query_len, fmt::format("s ({}) is less than q ({})", kv_len, query_len));
-  reader.check(batch.query_len.size() + static_cast<std::size_t>(count) <= kMaxCount, fmt::format("more than {} requests", kMaxCount));
+  reader.check(batch.query_len.size() + static_cast<std::size_t>(count) <= kMaxCount,
+               fmt::format("more than {} requests", kMaxCount));
   batch.query_len.insert(batch.query_len.end(), static_cast<std::size_t>(count), query_len);
   batch.kv_len.insert(batch.kv_len.end(), static_cast<std::size_t>(count), kv_len);
 }

@@ -22,8 +22,11 @@ Examples:
 }  // namespace
 
 void add_bench_flags(CLI::App& command, BenchFlags& flags) {
-  command.add_option("--json", flags.json_path, "Also write rows, ceilings and machine to this file")->type_name("FILE");
-  command.add_option("--repeat", flags.num_rounds, "Rounds for each row")->check(CLI::Range(1, 10000))->capture_default_str();
+  command.add_option("--json", flags.json_path, "Also write rows, ceilings and machine to this file")
+      ->type_name("FILE");
+  command.add_option("--repeat", flags.num_rounds, "Rounds for each row")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
   add_device_flags(command, flags.device);
 }
 
@@ -44,7 +47,9 @@ const std::vector<std::string>& dtype_names() {
   return names;
 }
 
-DType dtype_of(const std::string& name) { return name == "f32" ? DType::kF32 : name == "f16" ? DType::kF16 : DType::kBF16; }
+DType dtype_of(const std::string& name) {
+  return name == "f32" ? DType::kF32 : name == "f16" ? DType::kF16 : DType::kBF16;
+}
 
 std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t num_elems, DType dtype) {
   constexpr std::size_t kChunk = 1 << 16;
@@ -63,7 +68,8 @@ std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t num_elems, DTy
         std::memcpy(chunk.data() + i * 2, &bits, 2);
       }
     }
-    device.copy_to_device(buffer->data() + begin * dtype_bytes(dtype), chunk.data(), count * dtype_bytes(dtype));
+    device.copy_to_device(buffer->data() + begin * dtype_bytes(dtype), chunk.data(),
+                          count * dtype_bytes(dtype));
   }
   return buffer;
 }

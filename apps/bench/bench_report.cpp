@@ -37,9 +37,8 @@ std::string human_rate(double per_s, const char* unit) {
 BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int num_rounds) {
   int next_run = 0;
   double best_s = run_for(device, work, 1, next_run);  // warms up what can be warm
-  const double first_s = run_for(device, work, 1, next_run);
-  const int num_runs = std::clamp(static_cast<int>(kRoundS / first_s), 1, kMaxRunsARound);
-  best_s = std::min(best_s, first_s);
+  if (best_s < 1) best_s = run_for(device, work, 1, next_run);
+  const int num_runs = std::clamp(static_cast<int>(kRoundS / best_s), 1, kMaxRunsARound);
   Ceilings best;
   for (int round = 0; round < num_rounds; ++round) {
     best.read = std::max(best.read, meter.measure_read());
@@ -58,17 +57,18 @@ std::string human_time(double us) {
 
 void BenchReport::add(const BenchRow& row) {
   if (rows_.empty()) {
-    print_now(fmt::format("{:<34} {:>10} {:>9} {:>12} {:>12} {:>15} {:>8} {:>9}\n", "name", "time", "bytes", "flops", "bandwidth",
-                          "arithmetic", "ceiling", "fraction"));
+    print_now(fmt::format("{:<34} {:>10} {:>9} {:>12} {:>12} {:>15} {:>8} {:>9}\n", "name", "time", "bytes",
+                          "flops", "bandwidth", "arithmetic", "ceiling", "fraction"));
   }
   const double per_s = row.time_us > 0 ? 1e6 / row.time_us : 0;
   const bool has_ceiling = !row.ceiling.empty();
   std::string line = fmt::format(
       "{:<34} {:>10} {:>9} {:>12} {:>12} {:>15} {:>8} {:>9}", row.name, human_time(row.time_us),
-      row.cost.bytes > 0 ? human_bytes(row.cost.bytes) : "-", row.cost.flops > 0 ? fmt::format("{:.4g}", row.cost.flops) : "-",
-      human_rate(row.cost.bytes * per_s, "GB/s"), human_rate(row.cost.flops * per_s, "GFLOP/s"), has_ceiling ? row.ceiling : "-",
-      has_ceiling ? fmt::format("{:.1f} %", row.fraction * 100) : "-");
-  Json json = {{"name", row.name},         {"time_us", row.time_us}, {"bytes", row.cost.bytes},
+      row.cost.bytes > 0 ? human_bytes(row.cost.bytes) : "-",
+      row.cost.flops > 0 ? fmt::format("{:.4g}", row.cost.flops) : "-",
+      human_rate(row.cost.bytes * per_s, "GB/s"), human_rate(row.cost.flops * per_s, "GFLOP/s"),
+      has_ceiling ? row.ceiling : "-", has_ceiling ? fmt::format("{:.1f} %", row.fraction * 100) : "-");
+  Json json = {{"name", row.name},        {"time_us", row.time_us}, {"bytes", row.cost.bytes},
                {"flops", row.cost.flops}, {"ceiling", nullptr},     {"fraction", nullptr}};
   if (has_ceiling) {
     json["ceiling"] = row.ceiling;

@@ -1,4 +1,5 @@
-// Rows of a benchmark: measured in rounds with the ceilings in between, printed as they come, and written as JSON.
+// Rows of a benchmark: measured in rounds with the ceilings in between, printed as they come, and written as
+// JSON.
 #pragma once
 
 #include <functional>
@@ -14,23 +15,25 @@ namespace quire {
 
 struct BenchRow {
   std::string name;
-  double time_us = 0;  // best round
-  LaunchCost cost;     // what the work moves and computes at least
+  double time_us = 0;   // best round
+  LaunchCost cost;      // what the work moves and computes at least
   std::string ceiling;  // "read", "fma" or "dot": the one that binds; empty where neither applies
   double fraction = 0;  // of the time that the ceilings allow: 1 = as fast as they say
-  std::vector<std::pair<std::string, double>> more;  // further figures, for the JSON file and the end of the line
+  std::vector<std::pair<std::string, double>>
+      more;  // further figures, for the JSON file and the end of the line
 };
 
 // One thing to measure.
 struct BenchWork {
   std::string name;
-  LaunchCost cost;                 // of one run
-  DType dtype = DType::kBF16;      // whose arithmetic it uses
-  std::function<void(int)> run;    // starts run number i; called with 0, 1, 2, ... so that it can rotate its data
+  LaunchCost cost;             // of one run
+  DType dtype = DType::kBF16;  // whose arithmetic it uses
+  std::function<void(int)>
+      run;  // starts run number i; called with 0, 1, 2, ... so that it can rotate its data
 };
 
-// Rounds of: measure the ceilings, then run the work for a while. Best against best: what else the machine does only ever makes
-// either slower.
+// Rounds of: measure the ceilings, then run the work for a while. Best against best: what else the machine
+// does only ever makes either slower.
 BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int num_rounds);
 
 class BenchReport {
@@ -38,9 +41,12 @@ class BenchReport {
   explicit BenchReport(const DeviceCaps& caps) : caps_(caps) {}
 
   void add(const BenchRow& row);  // prints it, below a heading if it is the first
-  void set(const std::string& key, Json value) { extra_[key] = std::move(value); }  // one more top-level entry of the file
+  void set(const std::string& key, Json value) {
+    extra_[key] = std::move(value);
+  }  // one more top-level entry of the file
 
-  // Prints the ceilings and writes {"rows", "ceilings", "machine"} if a path is given. Throws Error{kInvalidArgument} if it cannot.
+  // Prints the ceilings and writes {"rows", "ceilings", "machine"} if a path is given. Throws
+  // Error{kInvalidArgument} if it cannot.
   void finish(const Ceilings& ceilings, const std::string& json_path);
 
  private:

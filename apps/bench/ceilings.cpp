@@ -9,7 +9,8 @@
 namespace quire {
 namespace {
 
-constexpr std::size_t kReadBytes = std::size_t{512} << 20;  // larger than any last-level cache of today but a few
+constexpr std::size_t kReadBytes = std::size_t{512}
+                                   << 20;  // larger than any last-level cache of today but a few
 constexpr long kFirstElems = 1 << 22;
 constexpr double kComputeS = 0.01;  // length of one measurement of arithmetic
 
@@ -23,7 +24,8 @@ CeilingMeter::CeilingMeter(Device& device)
   // Real numbers everywhere: pages that were never written would all be the same zero page in the cache.
   const std::vector<float> ones(1 << 20, 1.0f);
   const std::size_t chunk_bytes = ones.size() * sizeof(float);
-  for (std::size_t at = 0; at < kReadBytes; at += chunk_bytes) device.copy_to_device(data_->data() + at, ones.data(), chunk_bytes);
+  for (std::size_t at = 0; at < kReadBytes; at += chunk_bytes)
+    device.copy_to_device(data_->data() + at, ones.data(), chunk_bytes);
   // As f32 just above a half, as a pair of bf16 exactly a half each: no chain overflows or becomes subnormal.
   const float factors[2] = {std::bit_cast<float>(0x3f003f00u), std::bit_cast<float>(0x3e803e80u)};
   device.copy_to_device(factors_->data(), factors, sizeof(factors));
@@ -43,7 +45,8 @@ double CeilingMeter::time_s(KernelName name, const float* data, long num_elems, 
 
 double CeilingMeter::measure_read() {
   const auto bytes = static_cast<double>(kReadBytes);
-  const double rate = bytes / time_s(KernelName::kCeilingRead, data_->as<float>(), kReadBytes / sizeof(float), {bytes, 0});
+  const double rate =
+      bytes / time_s(KernelName::kCeilingRead, data_->as<float>(), kReadBytes / sizeof(float), {bytes, 0});
   best_.read = std::max(best_.read, rate);
   return rate;
 }

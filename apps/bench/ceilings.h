@@ -1,4 +1,5 @@
-// What the device can do, measured: every benchmark row is compared with ceilings from the same minutes of the same machine.
+// What the device can do, measured: every benchmark row is compared with ceilings from the same minutes of
+// the same machine.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,8 @@ namespace quire {
 struct Ceilings {
   double read = 0;  // bytes a second from memory far larger than the caches
   double fma = 0;   // f32 flops a second of multiply-adds in registers
-  double dot = 0;   // bf16 flops a second of pair dots in registers; equal in kind to fma where the device has none
+  double dot =
+      0;  // bf16 flops a second of pair dots in registers; equal in kind to fma where the device has none
 };
 
 // Measures again at each call and remembers the best: what else runs on the machine can only make it slower.

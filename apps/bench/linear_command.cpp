@@ -8,7 +8,8 @@
 namespace quire {
 namespace {
 
-constexpr std::size_t kColdBytes = std::size_t{512} << 20;  // weights take turns over this much, so that each run reads cold ones
+constexpr std::size_t kColdBytes =
+    std::size_t{512} << 20;  // weights take turns over this much, so that each run reads cold ones
 
 struct LinearShape {
   int num_rows, out_dim, in_dim;
@@ -30,19 +31,22 @@ LinearShape parse_shape(const std::string& text) {
     is_good = is_good && error == std::errc() && numbers[i] >= 1 && numbers[i] <= (1 << 20);
     at = after;
   }
-  QUIRE_CHECK(is_good && at == end, "--shape \"{}\": must be ROWSxOUTxIN, each 1 to 1048576, e.g. 512x4096x4096", text);
+  QUIRE_CHECK(is_good && at == end,
+              "--shape \"{}\": must be ROWSxOUTxIN, each 1 to 1048576, e.g. 512x4096x4096", text);
   return {numbers[0], numbers[1], numbers[2]};
 }
 
-BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& shape, const LinearFlags& flags) {
+BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& shape,
+                        const LinearFlags& flags) {
   const DType dtype = dtype_of(flags.dtype);
   const int pair = device.layout_pair(dtype);
   const auto elem = dtype_bytes(dtype);
   const auto rows = static_cast<std::size_t>(shape.num_rows), out = static_cast<std::size_t>(shape.out_dim),
              in = static_cast<std::size_t>(shape.in_dim);
-  const std::size_t packed_elems = static_cast<std::size_t>(ceil_div(shape.out_dim, kPanelCols)) * kPanelCols *
-                                   static_cast<std::size_t>(ceil_div(shape.in_dim, pair) * pair);
-  const std::size_t num_copies = flags.warm ? 1 : std::max<std::size_t>(2, kColdBytes / (packed_elems * elem) + 1);
+  const std::size_t packed_elems = static_cast<std::size_t>(ceil_div(shape.out_dim, kPanelCols)) *
+                                   kPanelCols * static_cast<std::size_t>(ceil_div(shape.in_dim, pair) * pair);
+  const std::size_t num_copies =
+      flags.warm ? 1 : std::max<std::size_t>(2, kColdBytes / (packed_elems * elem) + 1);
   const auto weights = random_buffer(device, packed_elems * num_copies, dtype);
   const auto x = random_buffer(device, rows * in, dtype);
   const auto y = device.allocate(rows * out * elem);
@@ -58,7 +62,8 @@ BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& 
   BenchWork work;
   work.name = fmt::format("linear {}x{}x{} {}", shape.num_rows, shape.out_dim, shape.in_dim, flags.dtype);
   work.dtype = dtype;
-  work.cost = {static_cast<double>((out * in + rows * in + rows * out) * elem), 2.0 * shape.num_rows * shape.out_dim * shape.in_dim};
+  work.cost = {static_cast<double>((out * in + rows * in + rows * out) * elem),
+               2.0 * shape.num_rows * shape.out_dim * shape.in_dim};
   work.run = [&](int run) {
     params.weight = weights->data() + static_cast<std::size_t>(run) % num_copies * packed_elems * elem;
     device.run(KernelName::kLinear, dtype, params, shape.out_dim, work.cost);
@@ -93,10 +98,13 @@ Examples:
       ->delimiter(',')
       ->type_name("MxNxK,...")
       ->capture_default_str();
-  command.add_option("--dtype", flags->dtype, "Element type")->check(CLI::IsMember(dtype_names()))->capture_default_str();
+  command.add_option("--dtype", flags->dtype, "Element type")
+      ->check(CLI::IsMember(dtype_names()))
+      ->capture_default_str();
   command.add_flag("--warm", flags->warm, "One weight matrix over and over, from the cache if it fits");
   add_bench_flags(command, *flags);
-  command.callback([&program, flags] { program.action = [&program, flags] { return run_linear(program, *flags); }; });
+  command.callback(
+      [&program, flags] { program.action = [&program, flags] { return run_linear(program, *flags); }; });
 }
 
 }  // namespace quire

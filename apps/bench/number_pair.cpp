@@ -17,7 +17,8 @@ NumberPair parse_number_pair(const std::string& flag, const std::string& text) {
     const auto result = std::from_chars(at + 1, end, pair.second);
     is_good = is_good && result.ec == std::errc() && result.ptr == end;
   }
-  QUIRE_CHECK(is_good && pair.first > 0 && pair.second > 0, "{} must be a number or two joined by /, e.g. 32/8, got \"{}\"", flag, text);
+  QUIRE_CHECK(is_good && pair.first > 0 && pair.second > 0,
+              "{} must be a number or two joined by /, e.g. 32/8, got \"{}\"", flag, text);
   return pair;
 }
 

@@ -10,11 +10,12 @@ struct SchedulerFlags : BenchFlags {
 };
 
 void print_waste(const KvWaste& waste, BenchReport& report) {
-  print_now(fmt::format(
-      "kv slots wasted: {:.2f} % of the held ones (prompts of {:.0f} and outputs of {:.0f} tokens on average, longest request {},\n"
-      "                 pages in use {:.0f} %, {} steps, {} preemptions)\n",
-      waste.unused_percent, waste.mean_prompt_len, waste.mean_output_len, waste.max_request_len, waste.usage_percent,
-      waste.num_steps, waste.num_preemptions));
+  print_now(
+      fmt::format("kv slots wasted: {:.2f} % of the held ones (prompts of {:.0f} and outputs of {:.0f} "
+                  "tokens on average, longest request {},\n"
+                  "                 pages in use {:.0f} %, {} steps, {} preemptions)\n",
+                  waste.unused_percent, waste.mean_prompt_len, waste.mean_output_len, waste.max_request_len,
+                  waste.usage_percent, waste.num_steps, waste.num_preemptions));
   report.set("kv_waste", {{"unused_percent", waste.unused_percent},
                           {"usage_percent", waste.usage_percent},
                           {"mean_prompt_len", waste.mean_prompt_len},
@@ -45,7 +46,8 @@ int run_scheduler(const Program& program, const SchedulerFlags& flags) {
 }  // namespace
 
 void add_bench_scheduler(CLI::App& bench, Program& program) {
-  CLI::App& command = *bench.add_subcommand("scheduler", "Cost of a scheduler step, and memory that lies idle");
+  CLI::App& command =
+      *bench.add_subcommand("scheduler", "Cost of a scheduler step, and memory that lies idle");
   command.footer(R"(
 A step is: schedule, build the batch, complete it, append one token to each request. No model runs. The time is the median.
 Wasted slots are those of held pages that hold no token, on a mix of requests with heavy-tailed lengths.
@@ -58,13 +60,18 @@ Examples:
       ->delimiter(',')
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
-  command.add_option("--steps", flags->config.num_steps, "Measured steps")->check(CLI::Range(1, 1000000))->capture_default_str();
-  command.add_option("--page-size", flags->config.page_size, "Tokens in a page")->check(CLI::Range(1, 65536))->capture_default_str();
+  command.add_option("--steps", flags->config.num_steps, "Measured steps")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command.add_option("--page-size", flags->config.page_size, "Tokens in a page")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
   command.add_option("--context-len", flags->config.context_len, "Mean tokens of a request")
       ->check(CLI::Range(2, 1000000))
       ->capture_default_str();
   add_bench_flags(command, *flags);
-  command.callback([&program, flags] { program.action = [&program, flags] { return run_scheduler(program, *flags); }; });
+  command.callback(
+      [&program, flags] { program.action = [&program, flags] { return run_scheduler(program, *flags); }; });
 }
 
 }  // namespace quire

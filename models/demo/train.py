@@ -168,7 +168,7 @@ def fit(args, trainer: Trainer, queues, evaluate):
         losses.append(trainer.step(batch, step, progress))
         seen += batch.size
         step += 1
-        if step % 100 == 0:
+        if step % args.log == 0:
             loss = torch.stack(losses).mean().item()
             losses = []
             print(f"step {step} progress {progress:.3f} loss {loss:.4f} tokens {seen / 1e6:.0f}M seconds {time.time() - start:.0f}", flush=True)
@@ -189,6 +189,7 @@ def main():
     parser.add_argument("--questions", type=int, default=500, help="held-out questions of each length")
     parser.add_argument("--checks", type=int, default=6, help="evaluations of the run, the last one on all questions")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument("--log", type=int, default=100, help="steps between lines of progress")
     parser.add_argument("--init", type=Path, help="folder with weights.f32.safetensors of an earlier run to go on from")
     args = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

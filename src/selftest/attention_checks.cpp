@@ -154,19 +154,19 @@ std::vector<Check> attention_checks() {
     int num_cases;
   };
   const Row rows[] = {
-      {AttentionFocus::kPageSizes, "page sizes 1 to 528", 36},
-      {AttentionFocus::kHeadSizes, "head sizes 1 to 256", 36},
-      {AttentionFocus::kGroupSizes, "query heads per KV head 1 to 71", 39},
-      {AttentionFocus::kBatches, "mixed batches, padding", 30},
-      {AttentionFocus::kNonCausal, "non-causal, empty rows", 30},
-      {AttentionFocus::kWindow, "sliding window", 40},
-      {AttentionFocus::kSoftCap, "soft cap", 30},
-      {AttentionFocus::kAlibi, "ALiBi", 30},
-      {AttentionFocus::kAlibiSqrt, "ALiBi-sqrt", 30},
-      {AttentionFocus::kSinks, "sinks", 30},
-      {AttentionFocus::kSplits, "split keys", 24},
-      {AttentionFocus::kBatchInvariant, "batch invariant", 16},
-      {AttentionFocus::kEverything, "all features at random", 60},
+      {AttentionFocus::kPageSizes, "page sizes 1 to 528", 84},
+      {AttentionFocus::kHeadSizes, "head sizes 1 to 256", 108},
+      {AttentionFocus::kGroupSizes, "query heads per KV head 1 to 71", 91},
+      {AttentionFocus::kBatches, "mixed batches, padding", 60},
+      {AttentionFocus::kNonCausal, "non-causal, empty rows", 90},
+      {AttentionFocus::kWindow, "sliding window", 100},
+      {AttentionFocus::kSoftCap, "soft cap", 80},
+      {AttentionFocus::kAlibi, "ALiBi", 80},
+      {AttentionFocus::kAlibiSqrt, "ALiBi-sqrt", 80},
+      {AttentionFocus::kSinks, "sinks", 90},
+      {AttentionFocus::kSplits, "split keys", 30},
+      {AttentionFocus::kBatchInvariant, "batch invariant", 24},
+      {AttentionFocus::kEverything, "all features at random", 200},
   };
   std::vector<Check> checks;
   for (const Row& row : rows) {

@@ -10,39 +10,78 @@
 namespace quire {
 namespace {
 
-// A pool of random bytes before; afterwards exactly the written elements differ, bit for bit, as the index
-// maps say.
-void check_kv_write(CheckCase& check, Comparison& found) {
-  Random& random = check.random;
-  AttentionDesc d;
-  d.dtype = check.dtype;
+struct WriteCase {
+  AttentionDesc desc;
+  int num_pages;
+  std::vector<std::int64_t> slots;  // [num_tokens]
+  HostArray k, v;                   // [num_tokens, num_kv_heads, head_dim]
+
+  std::size_t k_cols() const { return static_cast<std::size_t>(desc.num_kv_heads * desc.head_dim_qk); }
+  std::size_t v_cols() const { return static_cast<std::size_t>(desc.num_kv_heads * desc.head_dim_vo); }
+};
+
+std::string describe(const WriteCase& c) {
+  return fmt::format("page {}, {} KV heads, head sizes {}/{}, {} tokens", c.desc.page_size,
+                     c.desc.num_kv_heads, c.desc.head_dim_qk, c.desc.head_dim_vo, c.slots.size());
+}
+
+// Distinct slots in random order, some of them negative.
+WriteCase make_write_case(DType dtype, Random& random) {
+  WriteCase c{};
+  AttentionDesc& d = c.desc;
+  d.dtype = dtype;
   d.num_kv_heads = d.num_qo_heads = random.between(1, 4);
   d.head_dim_qk = random.chance(0.5) ? random.pick({8, 64, 128}) : random.between(1, 256);
   d.head_dim_vo = random.chance(0.7) ? d.head_dim_qk : random.between(1, 256);
   d.page_size = random.pick({1, 2, 3, 5, 8, 16, 20, 32, 48, 64, 128, 528});
   d.sm_scale = 1;
-  const KvLayout layout = kv_layout(check.device, d);
-  const int num_pages = random.between(1, std::max(2, 200 / d.page_size));
-  HostArray pool(d.dtype, static_cast<std::size_t>(num_pages * layout.page_stride));
-  for (std::byte& b : pool.bytes()) b = static_cast<std::byte>(random.bits());
-
-  std::vector<std::int64_t> slots;
-  for (int slot = 0; slot < num_pages * d.page_size; ++slot) slots.push_back(slot);
-  random.shuffle(slots);
-  const int num_tokens = random.between(1, static_cast<int>(slots.size()));
-  slots.resize(static_cast<std::size_t>(num_tokens));
-  for (std::int64_t& slot : slots) {
+  c.num_pages = random.between(1, std::max(2, 200 / d.page_size));
+  for (int slot = 0; slot < c.num_pages * d.page_size; ++slot) c.slots.push_back(slot);
+  random.shuffle(c.slots);
+  c.slots.resize(static_cast<std::size_t>(random.between(1, static_cast<int>(c.slots.size()))));
+  for (std::int64_t& slot : c.slots) {
     if (random.chance(0.2)) slot = random.pick({-1, -1, -d.page_size, -1000000});
   }
-  const auto k_cols = static_cast<std::size_t>(d.num_kv_heads * d.head_dim_qk);
-  const auto v_cols = static_cast<std::size_t>(d.num_kv_heads * d.head_dim_vo);
-  const std::size_t k_stride = k_cols + static_cast<std::size_t>(random.between(0, 30));
-  const std::size_t v_stride = v_cols + static_cast<std::size_t>(random.between(0, 30));
-  const HostArray k = random_array(random, d.dtype, static_cast<std::size_t>(num_tokens) * k_cols, 10);
-  const HostArray v = random_array(random, d.dtype, static_cast<std::size_t>(num_tokens) * v_cols, 10);
-  const GuardedBuffer device_k(check.device, spread_rows(k, k_cols, k_stride));
-  const GuardedBuffer device_v(check.device, spread_rows(v, v_cols, v_stride));
-  const GuardedBuffer device_pool(check.device, pool), device_slots(check.device, slots);
+  c.k = random_array(random, dtype, c.slots.size() * c.k_cols(), 10);
+  c.v = random_array(random, dtype, c.slots.size() * c.v_cols(), 10);
+  return c;
+}
+
+// The same on the host, element by element through the index maps.
+void write_by_maps(const WriteCase& c, const KvLayout& layout, HostArray& pool) {
+  const AttentionDesc& d = c.desc;
+  // Where the layout pairs neighbours of an odd head size, the missing one becomes zero.
+  const bool pads_keys = has_panels(d.page_size) && d.head_dim_qk % layout.shape.pair != 0;
+  for (std::size_t token = 0; token < c.slots.size(); ++token) {
+    if (c.slots[token] < 0) continue;
+    const long page = c.slots[token] / d.page_size;
+    const int offset = static_cast<int>(c.slots[token] % d.page_size);
+    for (int h = 0; h < d.num_kv_heads; ++h) {
+      for (int i = 0; i < d.head_dim_qk; ++i) {
+        pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)),
+                 c.k[token * c.k_cols() + static_cast<std::size_t>(h * d.head_dim_qk + i)]);
+      }
+      if (pads_keys) pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, d.head_dim_qk)), 0);
+      for (int i = 0; i < d.head_dim_vo; ++i) {
+        pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)),
+                 c.v[token * c.v_cols() + static_cast<std::size_t>(h * d.head_dim_vo + i)]);
+      }
+    }
+  }
+}
+
+// A pool of random bytes before; afterwards exactly the written elements differ, bit for bit.
+void check_kv_write(CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const WriteCase c = make_write_case(check.dtype, random);
+  const KvLayout layout = kv_layout(check.device, c.desc);
+  HostArray pool(check.dtype, static_cast<std::size_t>(c.num_pages * layout.page_stride));
+  for (std::byte& b : pool.bytes()) b = static_cast<std::byte>(random.bits());
+  const std::size_t k_stride = c.k_cols() + static_cast<std::size_t>(random.between(0, 30));
+  const std::size_t v_stride = c.v_cols() + static_cast<std::size_t>(random.between(0, 30));
+  const GuardedBuffer device_k(check.device, spread_rows(c.k, c.k_cols(), k_stride));
+  const GuardedBuffer device_v(check.device, spread_rows(c.v, c.v_cols(), v_stride));
+  const GuardedBuffer device_pool(check.device, pool), device_slots(check.device, c.slots);
   KvWriteTensors t;
   t.k = device_k.data();
   t.v = device_v.data();
@@ -50,35 +89,13 @@ void check_kv_write(CheckCase& check, Comparison& found) {
   t.slot_mapping = device_slots.as<std::int64_t>();
   t.k_token_stride = static_cast<long>(k_stride);
   t.v_token_stride = static_cast<long>(v_stride);
-  t.num_tokens = num_tokens;
-  write_kv(check.device, d, t);
+  t.num_tokens = static_cast<int>(c.slots.size());
+  write_kv(check.device, c.desc, t);
   check.device.synchronize();
-
-  for (std::size_t token = 0; token < slots.size(); ++token) {
-    if (slots[token] < 0) continue;
-    const long page = slots[token] / d.page_size;
-    const int offset = static_cast<int>(slots[token] % d.page_size);
-    for (int h = 0; h < d.num_kv_heads; ++h) {
-      for (int i = 0; i < d.head_dim_qk; ++i) {
-        pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)),
-                 k[token * k_cols + static_cast<std::size_t>(h * d.head_dim_qk + i)]);
-      }
-      // The layout's zero beside the last element of an odd head size.
-      if (has_panels(d.page_size) && d.head_dim_qk % layout.shape.pair != 0) {
-        pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, d.head_dim_qk)), 0);
-      }
-      for (int i = 0; i < d.head_dim_vo; ++i) {
-        pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)),
-                 v[token * v_cols + static_cast<std::size_t>(h * d.head_dim_vo + i)]);
-      }
-    }
-  }
-  const auto what = [&] {
-    return fmt::format("page {}, {} KV heads, head sizes {}/{}, {} tokens", d.page_size, d.num_kv_heads,
-                       d.head_dim_qk, d.head_dim_vo, num_tokens);
-  };
-  found.expect(device_pool.download(d.dtype).bytes() == pool.bytes(), what);
-  found.expect(device_pool.guards_intact(), [&] { return "memory around the pool was written; " + what(); });
+  write_by_maps(c, layout, pool);
+  found.expect(device_pool.download(check.dtype).bytes() == pool.bytes(), [&] { return describe(c); });
+  found.expect(device_pool.guards_intact(),
+               [&] { return "memory around the pool was written; " + describe(c); });
 }
 
 struct MergeInput {
@@ -157,10 +174,10 @@ void check_merge_state(CheckCase& check, Comparison& found) {
 }  // namespace
 
 std::vector<Check> kv_write_checks() {
-  return {{"kv_write", "slots, strides, bits of the pool", 40, kAllDTypes, check_kv_write}};
+  return {{"kv_write", "slots, strides, bits of the pool", 150, kAllDTypes, check_kv_write}};
 }
 std::vector<Check> merge_state_checks() {
-  return {{"merge_state", "empty sides, far apart, in place", 60, kAllDTypes, check_merge_state}};
+  return {{"merge_state", "empty sides, far apart, in place", 150, kAllDTypes, check_merge_state}};
 }
 
 }  // namespace quire

@@ -17,6 +17,9 @@ int random_dim(Random& random) {
   return random.chance(0.4) ? random.pick({1, 8, 64, 896, 2048, 4096}) : random.between(1, 700);
 }
 
+// Elements between two rows.
+std::size_t random_gap(Random& random) { return static_cast<std::size_t>(random.between(0, 20)); }
+
 // Compares a kernel's elements with the oracle's by relative error, under one honest error for the whole
 // tensor (of which elements near zero may not make more than four roundings).
 void compare(const HostArray& got, const std::vector<double>& oracle, const std::vector<float>& honest,
@@ -34,75 +37,96 @@ void compare(const HostArray& got, const std::vector<double>& oracle, const std:
   }
 }
 
-void check_rms_norm(bool has_residual, CheckCase& check, Comparison& found) {
-  Random& random = check.random;
-  const int num_rows = random.between(1, 20), dim = random_dim(random);
-  const auto cols = static_cast<std::size_t>(dim);
-  const float eps = random.pick({1e-5f, 1e-6f});
-  const std::size_t x_stride = cols + static_cast<std::size_t>(random.between(0, 20));
-  const std::size_t y_stride = cols + static_cast<std::size_t>(random.between(0, 20));
-  const std::size_t residual_stride = cols + static_cast<std::size_t>(random.between(0, 20));
-  const double amplitude = random.pick({1e-3, 1.0, 1.0, 100.0});
-  const HostArray x = random_array(random, check.dtype, size(num_rows, dim), amplitude);
-  const HostArray residual = random_array(random, check.dtype, size(num_rows, dim), amplitude);
-  const HostArray weight = random_array(random, check.dtype, cols, 2);
-  const GuardedBuffer device_x(check.device, spread_rows(x, cols, x_stride)),
-      device_weight(check.device, weight);
-  const GuardedBuffer device_residual(check.device, spread_rows(residual, cols, residual_stride));
-  const GuardedBuffer own_y(check.device,
-                            size(num_rows, static_cast<int>(y_stride)) * dtype_bytes(check.dtype));
-  const bool in_place = random.chance(0.3);
-  const GuardedBuffer& device_y = in_place ? device_x : own_y;
-  const std::size_t out_stride = in_place ? x_stride : y_stride;
-  RmsNormParams p{};
-  p.x = device_x.data();
-  p.residual = has_residual ? device_residual.data() : nullptr;
-  p.weight = device_weight.data();
-  p.y = device_y.data();
-  p.x_stride = static_cast<long>(x_stride);
-  p.y_stride = static_cast<long>(out_stride);
-  p.residual_stride = static_cast<long>(residual_stride);
-  p.num_rows = num_rows;
-  p.dim = dim;
-  p.eps = eps;
-  check.device.run(KernelName::kRmsNorm, check.dtype, p, num_rows);
-  check.device.synchronize();
+struct NormCase {
+  int num_tokens, group, dim;  // rows of `dim` elements, `group` of them together in a token
+  bool has_residual, in_place;
+  float eps;
+  HostArray x, residual, weight;  // without gaps
 
-  HostArray input = x;
-  for (std::size_t i = 0; has_residual && i < input.num_elems(); ++i) {
-    input.set(i, static_cast<float>(x[i]) + static_cast<float>(residual[i]));
-  }
-  const HostArray residual_after = device_residual.download(check.dtype);
-  const std::string what = fmt::format("{} rows of {}{}{}", num_rows, dim,
-                                       has_residual ? " with residual" : "", in_place ? ", in place" : "");
-  found.expect(
-      gather_rows(residual_after, static_cast<std::size_t>(num_rows), cols, residual_stride).bytes() ==
-          (has_residual ? input : residual).bytes(),
-      [&] { return "the residual is not x + residual, rounded once; " + what; });
+  std::size_t token_cols() const { return size(group, dim); }
+};
+
+std::string describe(const NormCase& c) {
+  return fmt::format("{} x {} rows of {}{}{}", c.num_tokens, c.group, c.dim,
+                     c.has_residual ? " with residual" : "", c.in_place ? ", in place" : "");
+}
+
+NormCase make_norm_case(bool has_residual, DType dtype, Random& random) {
+  NormCase c{};
+  c.num_tokens = random.between(1, 20);
+  c.group = random.chance(0.6) ? 1 : random.between(1, 6);
+  c.dim = random_dim(random);
+  c.has_residual = has_residual;
+  c.in_place = random.chance(0.3);
+  c.eps = random.pick({1e-5f, 1e-6f});
+  const double amplitude = random.pick({1e-3, 1.0, 1.0, 100.0});
+  c.x = random_array(random, dtype, size(c.num_tokens, c.group * c.dim), amplitude);
+  c.residual = random_array(random, dtype, c.x.num_elems(), amplitude);
+  c.weight = random_array(random, dtype, static_cast<std::size_t>(c.dim), 2);
+  return c;
+}
+
+// `input` is x, or x + residual rounded once.
+void compare_norm(const NormCase& c, const HostArray& input, const HostArray& got, Comparison& found) {
+  const auto dim = static_cast<std::size_t>(c.dim);
   std::vector<double> oracle(input.num_elems());
   std::vector<float> honest(input.num_elems());
-  for (std::size_t row = 0; row < oracle.size(); row += cols) {
+  for (std::size_t row = 0; row < oracle.size(); row += dim) {
     double square = 0;
     float honest_square = 0;
-    for (std::size_t i = row; i < row + cols; ++i) {
+    for (std::size_t i = row; i < row + dim; ++i) {
       square += input[i] * input[i];
       honest_square += static_cast<float>(input[i]) * static_cast<float>(input[i]);
     }
-    const double scale = 1 / std::sqrt(square / dim + static_cast<double>(eps));
-    const float honest_scale = 1 / std::sqrt(honest_square / static_cast<float>(dim) + eps);
-    for (std::size_t i = row; i < row + cols; ++i) {
-      oracle[i] = input[i] * scale * weight[i - row];
-      const double normalised = round_to(check.dtype, static_cast<float>(input[i]) * honest_scale);
-      honest[i] = static_cast<float>(normalised * weight[i - row]);
+    const double scale = 1 / std::sqrt(square / c.dim + static_cast<double>(c.eps));
+    const float honest_scale = 1 / std::sqrt(honest_square / static_cast<float>(c.dim) + c.eps);
+    for (std::size_t i = row; i < row + dim; ++i) {
+      oracle[i] = input[i] * scale * c.weight[i - row];
+      const double normalised = round_to(got.dtype(), static_cast<float>(input[i]) * honest_scale);
+      honest[i] = static_cast<float>(normalised * c.weight[i - row]);
     }
   }
-  const HostArray spread = device_y.download(check.dtype);
-  compare(gather_rows(spread, static_cast<std::size_t>(num_rows), cols, out_stride), oracle, honest, what,
-          found);
-  found.expect(gaps_intact(spread, static_cast<std::size_t>(num_rows), cols, out_stride) &&
-                   device_y.guards_intact() &&
-                   gaps_intact(residual_after, static_cast<std::size_t>(num_rows), cols, residual_stride),
-               [&] { return "memory around the output was written; " + what; });
+  compare(got, oracle, honest, describe(c), found);
+}
+
+void check_rms_norm(bool has_residual, CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const NormCase c = make_norm_case(has_residual, check.dtype, random);
+  const std::size_t cols = c.token_cols(), x_stride = cols + random_gap(random);
+  const std::size_t residual_stride = cols + random_gap(random),
+                    y_stride = c.in_place ? x_stride : cols + random_gap(random);
+  const auto num_tokens = static_cast<std::size_t>(c.num_tokens);
+  const GuardedBuffer x(check.device, spread_rows(c.x, cols, x_stride)), weight(check.device, c.weight);
+  const GuardedBuffer residual(check.device, spread_rows(c.residual, cols, residual_stride));
+  const GuardedBuffer own_y(check.device, num_tokens * y_stride * dtype_bytes(check.dtype));
+  const GuardedBuffer& y = c.in_place ? x : own_y;
+  RmsNormParams p{};
+  p.x = x.data();
+  p.residual = has_residual ? residual.data() : nullptr;
+  p.weight = weight.data();
+  p.y = y.data();
+  p.x_stride = static_cast<long>(x_stride);
+  p.y_stride = static_cast<long>(y_stride);
+  p.residual_stride = static_cast<long>(residual_stride);
+  p.num_rows = c.num_tokens * c.group;
+  p.dim = c.dim;
+  p.group = c.group == 1 && random.chance(0.5) ? 0 : c.group;
+  p.eps = c.eps;
+  check.device.run(KernelName::kRmsNorm, check.dtype, p, p.num_rows);
+  check.device.synchronize();
+
+  HostArray input = c.x;
+  for (std::size_t i = 0; has_residual && i < input.num_elems(); ++i) {
+    input.set(i, static_cast<float>(c.x[i]) + static_cast<float>(c.residual[i]));
+  }
+  const HostArray residual_after = residual.download(check.dtype), spread = y.download(check.dtype);
+  found.expect(gather_rows(residual_after, num_tokens, cols, residual_stride).bytes() ==
+                   (has_residual ? input : c.residual).bytes(),
+               [&] { return "the residual is not x + residual, rounded once; " + describe(c); });
+  compare_norm(c, input, gather_rows(spread, num_tokens, cols, y_stride), found);
+  found.expect(gaps_intact(spread, num_tokens, cols, y_stride) && y.guards_intact() &&
+                   gaps_intact(residual_after, num_tokens, cols, residual_stride) && residual.guards_intact(),
+               [&] { return "memory around the output was written; " + describe(c); });
 }
 
 void check_rope(CheckCase& check, Comparison& found) {
@@ -300,19 +324,20 @@ void check_sample_reduce(CheckCase& check, Comparison& found) {
 std::vector<Check> layer_checks() {
   std::vector<Check> checks;
   for (const bool residual : {false, true}) {
-    checks.push_back({"rms_norm", residual ? "with residual" : "plain, in place", 40, kAllDTypes,
+    checks.push_back({"rms_norm", residual ? "with residual" : "plain, in place, rows in groups", 150,
+                      kAllDTypes,
                       [=](CheckCase& c, Comparison& found) { check_rms_norm(residual, c, found); }});
   }
-  checks.push_back({"rope", "strides, any even head size", 40, kAllDTypes, check_rope});
+  checks.push_back({"rope", "strides, any even head size", 150, kAllDTypes, check_rope});
   const std::pair<ActivationKind, const char*> kinds[] = {{ActivationKind::kSilu, "silu gate"},
                                                           {ActivationKind::kGelu, "gelu gate"},
                                                           {ActivationKind::kGeluTanh, "gelu_tanh gate"}};
   for (const auto& [kind, name] : kinds) {
-    checks.push_back({"activation", name, 30, kAllDTypes,
+    checks.push_back({"activation", name, 150, kAllDTypes,
                       [kind = kind](CheckCase& c, Comparison& found) { check_activation(kind, c, found); }});
   }
-  checks.push_back({"embedding", "bits of rows", 30, kAllDTypes, check_embedding});
-  checks.push_back({"sample_reduce", "ties, masks, NaN", 60, {DType::kF32}, check_sample_reduce});
+  checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
+  checks.push_back({"sample_reduce", "ties, masks, NaN", 150, {DType::kF32}, check_sample_reduce});
   return checks;
 }
 

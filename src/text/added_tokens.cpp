@@ -35,9 +35,11 @@ void NeedleSet::add(const std::string& needle, std::size_t value) {
 }
 
 void NeedleSet::prepare() {
-  const auto by_text = [](const Needle& a, const Needle& b) { return a.text < b.text; };
+  const auto by_text = [](const Needle& a, const Needle& b) {
+    return a.text != b.text ? a.text < b.text : a.value < b.value;
+  };
   const auto same_text = [](const Needle& a, const Needle& b) { return a.text == b.text; };
-  std::stable_sort(needles_.begin(), needles_.end(), by_text);
+  std::sort(needles_.begin(), needles_.end(), by_text);
   needles_.erase(std::unique(needles_.begin(), needles_.end(), same_text), needles_.end());
   first_byte_ = {};
   for (const Needle& needle : needles_) ++first_byte_[static_cast<unsigned char>(needle.text[0]) + 1];

@@ -16,6 +16,7 @@ constexpr std::size_t kLongRun = 64;  // characters; shorter runs are left to IC
 struct Mark {
   char32_t code_point;
   std::uint8_t combining_class;
+  std::size_t position;  // marks of one class keep their order
 };
 
 // The Tibetan vowel signs with class 0 that stand for two marks each. No normal form keeps them.
@@ -26,7 +27,7 @@ constexpr char32_t second_of_tibetan_pair(char32_t c) {
 
 void add_marks(char32_t c, std::vector<Mark>& run) {
   const auto add = [&run](char32_t mark) {
-    run.push_back({mark, u_getCombiningClass(static_cast<UChar32>(mark))});
+    run.push_back({mark, u_getCombiningClass(static_cast<UChar32>(mark)), run.size()});
   };
   if (const char32_t second = second_of_tibetan_pair(c)) {
     add(kTibetanFirst);
@@ -44,8 +45,10 @@ void append_run(std::string& out, std::string_view source, std::vector<Mark>& ru
   if (run.size() <= kLongRun) {
     out += source;
   } else {
-    std::stable_sort(run.begin(), run.end(),
-                     [](const Mark& a, const Mark& b) { return a.combining_class < b.combining_class; });
+    std::sort(run.begin(), run.end(), [](const Mark& a, const Mark& b) {
+      return a.combining_class != b.combining_class ? a.combining_class < b.combining_class
+                                                    : a.position < b.position;
+    });
     for (const Mark& mark : run) append_utf8(out, mark.code_point);
   }
   run.clear();

@@ -35,8 +35,9 @@ void check_encoding(const Tokenizer& tokenizer, std::string_view text) {
     std::string streamed;
     for (const auto id : ids) {
       require(id >= 0 && id < tokenizer.vocab_size() && tokenizer.token_text(id).has_value());
-      streamed += detokenizer.push(id);
-      require(is_valid_utf8(streamed));
+      const std::string part = detokenizer.push(id);
+      require(is_valid_utf8(part));
+      streamed += part;
       tokenizer.token_bytes(id);
     }
     streamed += detokenizer.finish();

@@ -65,8 +65,8 @@ MODELS = {
     "llama_yarn_bias": LLAMA | dict(
         attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh", num_key_value_heads=1,
         **rope("yarn", 10000.0, factor=4.0, original_max_position_embeddings=64)),
-    "llama_bf16": LLAMA | dict(dtype="bfloat16", hidden_size=64, intermediate_size=96, num_attention_heads=4,
-                               num_key_value_heads=4),
+    "llama_bf16": LLAMA | dict(dtype="bfloat16", hidden_size=48, intermediate_size=96, num_attention_heads=3,
+                               num_key_value_heads=3),
     "mistral_window": LLAMA | dict(architecture="Mistral", old_spelling=True, sliding_window=13, head_dim=12,
                                    num_hidden_layers=3, intermediate_size=40),
     "qwen2_window": LLAMA | dict(architecture="Qwen2", use_sliding_window=True, sliding_window=17, max_window_layers=1,

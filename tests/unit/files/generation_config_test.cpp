@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
         GenerationCase{"Template", R"({"chat_template": 1})", R"("chat_template" is 1)"},
         GenerationCase{"TemplateList", R"({"chat_template": [{"name": "x"}]})", "named \"default\""},
         GenerationCase{"TemplateText", R"({"chat_template": ["x"]})", R"("chat_template" is "x")"}),
-    [](const auto& info) { return info.param.name; });
+    kCaseName);
 
 }  // namespace
 }  // namespace quire

@@ -124,7 +124,6 @@ TEST_P(ConfigRejects, WithFileFieldAndValue) {
 const ErrorKind kUnsupported = ErrorKind::kUnsupported, kCorrupt = ErrorKind::kCorruptFile;
 const char* const kMistral = "MistralForCausalLM";
 const char* const kQwen = "Qwen2ForCausalLM";
-const auto case_name = [](const auto& info) { return info.param.name; };
 INSTANTIATE_TEST_SUITE_P(
     Unsupported, ConfigRejects,
     testing::Values(
@@ -148,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"HeadDimSmall", R"({"hidden_size":16})", "head_dim is 4", kUnsupported},
         ConfigCase{"LayerType", R"({"layer_types":["linear_attention","full_attention","full_attention"]})",
                    R"("layer_types" is "linear_attention")", kUnsupported, kQwen}),
-    case_name);
+    kCaseName);
 INSTANTIATE_TEST_SUITE_P(
     Corrupt, ConfigRejects,
     testing::Values(
@@ -188,7 +187,7 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"SlidingWithoutWindow",
                    R"({"layer_types":["sliding_attention","full_attention","full_attention"]})",
                    "the model has no window", kCorrupt, kQwen}),
-    case_name);
+    kCaseName);
 
 TEST(ModelConfig, RefusesWhatIsNoObject) {
   for (const char* text : {"[]", "null", "3", ""}) {

@@ -48,6 +48,9 @@ class ModelFolder {
   std::filesystem::path path_;
 };
 
+// Names the cases of a table by their field `name`.
+constexpr auto kCaseName = [](const auto& test) { return std::string(test.param.name); };
+
 // Runs `act`, which must throw an Error of `kind` whose message holds every one of `fragments`.
 template <class Act>
 void expect_error(ErrorKind kind, std::initializer_list<std::string> fragments, Act act) {

@@ -140,7 +140,7 @@ INSTANTIATE_TEST_SUITE_P(
                  R"("rope_parameters.beta_fast" is -1)"},
         RopeCase{"TruncateText", R"("rope_type":"yarn","factor":4,"truncate":"no")",
                  R"("rope_parameters.truncate" is "no")"}),
-    [](const auto& info) { return info.param.name; });
+    kCaseName);
 
 TEST(RopeConfig, OuterPartialRotationIsRefused) {
   expect_error(kUnsupported, {R"("partial_rotary_factor" is "0.4", supported: 1)"},

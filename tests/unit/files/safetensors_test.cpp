@@ -133,9 +133,8 @@ class SafetensorsRejects : public testing::TestWithParam<Rejection> {};
 TEST_P(SafetensorsRejects, WithFileAndReason) {
   expect_error(ErrorKind::kCorruptFile, {GetParam().fragment, "m.st: "}, [] { parse(GetParam().bytes); });
 }
-const auto case_name = [](const auto& info) { return info.param.name; };
-INSTANTIATE_TEST_SUITE_P(Headers, SafetensorsRejects, testing::ValuesIn(header_rejections()), case_name);
-INSTANTIATE_TEST_SUITE_P(Tensors, SafetensorsRejects, testing::ValuesIn(tensor_rejections()), case_name);
+INSTANTIATE_TEST_SUITE_P(Headers, SafetensorsRejects, testing::ValuesIn(header_rejections()), kCaseName);
+INSTANTIATE_TEST_SUITE_P(Tensors, SafetensorsRejects, testing::ValuesIn(tensor_rejections()), kCaseName);
 
 TEST(Safetensors, ReadsTensorsInDataOrder) {
   const std::string bytes = safetensors_bytes(

@@ -29,7 +29,7 @@ INSTANTIATE_TEST_SUITE_P(All, GoldenModel,
                          testing::Values("llama", "llama_llama3_rope", "llama_linear_rope_f16",
                                          "llama_yarn_bias", "llama_bf16", "mistral_window", "qwen2_window",
                                          "qwen3_sharded", "qwen3_yarn_bf16"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 TEST(WeightNames, RolesLayersAndOrder) {
   ModelConfig config;

@@ -127,7 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "tensor \"b\" is in shard \"ab.safetensors\" but not in the index"},
         IndexCase{"DuplicateAcrossShards", R"({"weight_map":{"a":"ab.safetensors","b":"b.safetensors"}})",
                   "tensor \"b\" is in shard \"ab.safetensors\" although the index names \"b.safetensors\""}),
-    [](const auto& info) { return info.param.name; });
+    kCaseName);
 
 }  // namespace
 }  // namespace quire

@@ -1,0 +1,88 @@
+#include <algorithm>
+
+#include "apps/bench/model_under_test.h"
+#include "apps/console.h"
+#include "attention/attention.h"
+
+namespace quire {
+namespace {
+
+struct LatencyFlags : ModelBenchFlags {
+  int num_seqs = 1;
+};
+
+// Keys and values that the layers of one step read, once each.
+double kv_bytes(const ModelConfig& config, const StepBatch& batch) {
+  double bytes = 0;
+  for (const int window : config.window_lens) {
+    for (std::size_t s = 0; s < batch.kv_len.size(); ++s) {
+      const int query_len = batch.query_indptr[s + 1] - batch.query_indptr[s];
+      const int keys = window > 0 ? std::min(batch.kv_len[s], query_len + window - 1) : batch.kv_len[s];
+      bytes +=
+          2.0 * keys * config.num_kv_heads * config.head_dim * static_cast<double>(dtype_bytes(config.dtype));
+    }
+  }
+  return bytes;
+}
+
+BenchRow measure_step(LoadedEngine& model, CeilingMeter& meter, const std::string& name,
+                      const StepBatch& batch, int num_rounds) {
+  ModelRunner& runner = *model.runner;
+  runner.device().take_cost();
+  runner.run(batch);
+  BenchWork work;
+  work.name = name;
+  work.dtype = model.config.dtype;
+  // Flops as the launches count them; of the bytes only what no step can do without.
+  work.cost = {weight_bytes(model.config) + kv_bytes(model.config, batch), runner.device().take_cost().flops};
+  work.run = [&](int) { runner.run(batch); };
+  BenchRow row = measure(runner.device(), meter, work, num_rounds);
+  row.more = {{"us_per_token", row.time_us / batch.num_tokens},
+              {"tokens_per_s", batch.num_tokens * 1e6 / row.time_us},
+              {"kv_bytes", kv_bytes(model.config, batch)},
+              {"weight_bytes", weight_bytes(model.config)}};
+  return row;
+}
+
+int run_latency(const LatencyFlags& flags) {
+  LoadedEngine model = load_model_under_test(flags, flags.num_seqs);
+  Device& device = model.runner->device();
+  CeilingMeter meter(device);
+  BenchReport report(device.caps());
+  const int kv_len = flags.prompt_len + flags.output_len / 2;
+  const BenchRow prefill = measure_step(
+      model, meter, fmt::format("{} prefill {}q{}", name_of(flags), flags.num_seqs, flags.prompt_len),
+      make_step(model, flags.num_seqs, flags.prompt_len, flags.prompt_len), flags.num_rounds);
+  report.add(prefill);
+  const BenchRow decode =
+      measure_step(model, meter, fmt::format("{} decode {}q1s{}", name_of(flags), flags.num_seqs, kv_len),
+                   make_step(model, flags.num_seqs, 1, kv_len), flags.num_rounds);
+  report.add(decode);
+  print_now(fmt::format("an answer of {} tokens to a prompt of {}: first token after {}, all after {}\n",
+                        flags.output_len, flags.prompt_len, human_time(prefill.time_us),
+                        human_time(prefill.time_us + decode.time_us * (flags.output_len - 1))));
+  report.finish(meter.best(), flags.json_path);
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_bench_latency(CLI::App& bench, Program& program) {
+  CLI::App& command = *bench.add_subcommand("latency", "One step of a whole model: prefill, and decode");
+  command.footer(R"(
+The prefill row computes the whole prompt in one step; the decode row one token of each request, in the middle of the
+answer. bytes = weights + keys and values; flops as counted by the launches. Sampling is not included.
+
+Examples:
+  quire bench latency                                      the demo model
+  quire bench latency --shape llama-1b --prompt-len 512    random weights in a known shape
+  quire bench latency ~/models/Llama-3.2-1B --batch 8 --json latency.json)");
+  const auto flags = std::make_shared<LatencyFlags>();
+  command.add_option("--batch", flags->num_seqs, "Requests in the step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  add_model_bench_flags(command, *flags);
+  command.callback([&program, flags] { program.action = [flags] { return run_latency(*flags); }; });
+}
+
+}  // namespace quire

@@ -1,0 +1,159 @@
+#include "apps/model_flags.h"
+
+#include "apps/console.h"
+#include "base/check.h"
+#include "engine/engine_impl.h"
+
+namespace quire {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Absent flags leave what generation_config.json says; authors who say nothing, or "do not sample", get the
+// likeliest token.
+SamplingParams merged_params(const ModelFlags& flags, const GenerationDefaults& defaults) {
+  SamplingParams params = flags.params;
+  const bool is_sampled = defaults.do_sample.value_or(defaults.temperature.has_value());
+  params.temperature = flags.temperature.value_or(is_sampled ? defaults.temperature.value_or(1.0) : 0.0);
+  if (flags.top_p || is_sampled) params.top_p = flags.top_p.value_or(defaults.top_p.value_or(1.0));
+  if (flags.top_k || is_sampled) params.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
+  return params;
+}
+
+void log_model(const fs::path& folder, const LoadedEngine& loaded, double load_s) {
+  const ModelConfig& config = loaded.config;
+  const KvCacheConfig& cache = loaded.engine_config.kv_cache;
+  Device& device = loaded.runner->device();
+  const auto cache_bytes = static_cast<double>(page_bytes(device, config, cache.page_size)) * cache.num_pages;
+  log("model: {} ({}, {} layers, hidden {}, {} heads over {} KV heads, {}), loaded in {:.1f} s",
+      folder.string(), config.architecture, config.num_layers, config.hidden_dim, config.num_qo_heads,
+      config.num_kv_heads, to_string(config.dtype), load_s);
+  log("device: {}; attention: {}", describe(device.caps()), loaded.runner->decoder().backend());
+  log("kv cache: {} pages of {} tokens, {}", cache.num_pages - 1, cache.page_size, human_bytes(cache_bytes));
+}
+
+}  // namespace
+
+fs::path find_demo_model() {
+  std::error_code ignored;
+  const fs::path binary = fs::read_symlink("/proc/self/exe", ignored);
+  const fs::path places[] = {binary.parent_path() / "../share/quire/models/demo",
+                             binary.parent_path() / "models/demo", QUIRE_DEMO_MODEL_DIR};
+  for (const fs::path& place : places) {
+    if (fs::exists(place / "config.json", ignored)) return fs::weakly_canonical(place);
+  }
+  throw_error(ErrorKind::kNotFound,
+              "the demo model is not installed (looked in {}, {} and {}); name a model directory",
+              places[0].string(), places[1].string(), places[2].string());
+}
+
+void add_model_argument(CLI::App& command, ModelFlags& flags) {
+  with_env(command.add_option(
+               "MODEL,--model", flags.model,
+               "Directory with config.json, tokenizer.json and *.safetensors (default: the demo model)"))
+      ->type_name("DIR");
+}
+
+void add_engine_flags(CLI::App& command, ModelFlags& flags) {
+  EngineOptions& options = flags.options;
+  const auto group = [](CLI::Option* option) { return with_env(option)->group("Memory and batching"); };
+  group(command.add_option("--max-model-len", options.max_model_len,
+                           "Longest sequence in tokens; 0 = what the model was made for"))
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  group(command.add_option("--page-size", options.page_size, "Tokens in a page of keys and values"))
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  CLI::Option* pages =
+      group(command.add_option("--kv-pages", flags.kv_pages, "Pages of the cache (default: by free memory)"))
+          ->check(CLI::Range(1, 1 << 30));
+  group(command.add_option("--kv-memory", flags.kv_memory_bytes, "Memory of the cache instead, e.g. 2GB"))
+      ->transform(CLI::AsSizeValue(true))
+      ->type_name("SIZE")
+      ->excludes(pages);
+  group(command.add_option("--max-batched-tokens", options.max_num_batched_tokens,
+                           "Tokens computed in one step; longer prompts take several"))
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  group(command.add_flag("--no-prefix-cache", flags.no_prefix_cache,
+                         "Compute equal beginnings of prompts anew"));
+  group(command.add_flag("--batch-invariant", options.batch_invariant,
+                         "Bits that do not depend on batching or threads"));
+  add_device_flags(command, flags.device);
+}
+
+void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
+  SamplingParams& params = flags.params;
+  params.max_tokens = 512;
+  const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
+  group(command.add_option("--max-tokens", params.max_tokens, "Longest answer [512]"))
+      ->check(CLI::PositiveNumber);
+  group(command.add_option("--temperature", flags.temperature,
+                           "0 = always the likeliest token (default: the model's, else 0)"));
+  group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));
+  group(command.add_option("--top-k", flags.top_k, "The k likeliest tokens; 0 = all"));
+  group(
+      command.add_option("--min-p", params.min_p, "Tokens at least this likely, relative to the likeliest"));
+  group(command.add_option("--repetition-penalty", params.repetition_penalty,
+                           "Above 1: less of what was said"));
+  group(command.add_option("--presence-penalty", params.presence_penalty,
+                           "Once for every token of the answer so far"));
+  group(command.add_option("--frequency-penalty", params.frequency_penalty, "For each time it was said"));
+  group(command.add_option("--seed", params.seed, "Equal seeds give equal answers"));
+  group(command.add_option("--stop", params.stop, "End the answer before this text (up to 4 times)"))
+      ->take_all()
+      ->allow_extra_args(false);
+  group(
+      command.add_option("--system", flags.system, "System message, where the model's chat format has one"));
+  group(command.add_flag("--raw", flags.raw, "Plain text to the model, no chat format"));
+}
+
+EngineOptions engine_options(const Program& program, const ModelFlags& flags, const fs::path& folder) {
+  EngineOptions options = flags.options;
+  options.device = flags.device.device;
+  options.cpu_isa = flags.device.options.cpu_isa;
+  options.num_threads = flags.device.options.num_threads;
+  options.prefix_cache = !flags.no_prefix_cache;
+  options.kv_cache_bytes = static_cast<std::int64_t>(flags.kv_memory_bytes);
+  if (flags.kv_pages.has_value()) {
+    const auto device = program.targets.open(flags.device.device, flags.device.options);
+    const std::size_t bytes = page_bytes(*device, load_model_config(folder), options.page_size);
+    options.kv_cache_bytes = (*flags.kv_pages + 1) * static_cast<std::int64_t>(bytes);  // and the null page
+  }
+  return options;
+}
+
+OpenModel open_model(const Program& program, const ModelFlags& flags) {
+  const fs::path folder = flags.model.empty() ? find_demo_model() : fs::path(flags.model);
+  EngineOptions options = engine_options(program, flags, folder);
+  options.max_num_seqs = 1;
+  const double start_s = now_s();
+  LoadedEngine loaded = [&] {
+    Progress progress("loading " + folder.filename().string());
+    return load_engine(folder, options, [&](double fraction) { progress.update(fraction); });
+  }();
+  log_model(folder, loaded, now_s() - start_s);
+  OpenModel model;
+  model.tokenizer = loaded.tokenizer;
+  model.defaults = loaded.defaults;
+  model.params = merged_params(flags, loaded.defaults);
+  if (!flags.raw) model.family = choose_chat_family(*model.tokenizer, model.defaults);
+  if (!flags.raw && model.family == ChatFamily::kNone) {
+    log("chat format: {}; prompts are sent as plain text",
+        model.defaults.chat_template.empty() ? "none in the model" : "not recognised");
+  } else if (!flags.raw) {
+    log("chat format: {}", to_string(model.family));
+  }
+  model.engine = std::make_unique<Engine>(
+      std::make_unique<Engine::Impl>(std::move(loaded.core), options.max_num_requests, TextEncoder{}));
+  return model;
+}
+
+std::vector<std::int32_t> OpenModel::encode(std::span<const ChatMessage> messages) const {
+  if (family == ChatFamily::kNone) {
+    return tokenizer->encode(messages.back().content, {.add_special_tokens = true, .parse_special = true});
+  }
+  return encode_pieces(*tokenizer, chat_pieces(family, messages, defaults));
+}
+
+}  // namespace quire

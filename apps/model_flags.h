@@ -1,0 +1,60 @@
+// What run and chat share: which model, how it is loaded, how it samples, and how a prompt becomes tokens.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/chat_prompt.h"
+#include "apps/command.h"
+#include "apps/device_flags.h"
+#include "model/engine_factory.h"
+#include "quire/quire.h"
+
+namespace quire {
+
+struct ModelFlags {
+  std::string model;  // empty: the demo model
+  std::string system;
+  bool raw = false;
+  DeviceFlags device;
+  EngineOptions options;
+  std::optional<std::int64_t> kv_pages;
+  std::uint64_t kv_memory_bytes = 0;
+  bool no_prefix_cache = false;
+  std::optional<double> temperature, top_p;  // absent: what the model's authors say
+  std::optional<std::int64_t> top_k;
+  SamplingParams params;
+};
+
+void add_model_argument(CLI::App& command, ModelFlags& flags);
+void add_engine_flags(CLI::App& command, ModelFlags& flags);
+void add_sampling_flags(CLI::App& command, ModelFlags& flags);
+
+// A model that is ready to answer.
+struct OpenModel {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  GenerationDefaults defaults;
+  ChatFamily family = ChatFamily::kNone;
+  SamplingParams params;  // the flags over the model's own defaults
+  std::unique_ptr<Engine> engine;
+
+  // Tokens of a conversation; without a chat format (or with --raw) those of the last message's text alone.
+  std::vector<std::int32_t> encode(std::span<const ChatMessage> messages) const;
+};
+
+// The engine options that the flags stand for; `folder` is needed for --kv-pages only.
+EngineOptions engine_options(const Program& program, const ModelFlags& flags,
+                             const std::filesystem::path& folder);
+
+// Loads with a progress bar and logs what was loaded.
+OpenModel open_model(const Program& program, const ModelFlags& flags);
+
+// The demo model: beside an installed binary, or in the source tree it was built from. Throws
+// Error{kNotFound}.
+std::filesystem::path find_demo_model();
+
+}  // namespace quire

@@ -1,0 +1,184 @@
+// The demo model end to end: answers to held-out questions, and the same greedy tokens however the work is cut.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "base/json.h"
+#include "model/engine_factory.h"
+
+namespace quire {
+namespace {
+
+const std::filesystem::path kFolder = std::filesystem::path(QUIRE_SOURCE_DIR) / "models/demo";
+
+struct Question {
+  std::string prompt, answer;
+  int num_tokens;
+};
+
+// Held-out questions, those of at most `max_tokens` tokens of story or those above.
+std::vector<Question> held_out(int max_tokens, bool above) {
+  std::vector<Question> questions;
+  std::ifstream file(kFolder / "heldout.jsonl");
+  for (std::string line; std::getline(file, line);) {
+    const Json json = parse_json(line, "heldout.jsonl");
+    const int num_tokens = json.at("num_tokens");
+    if ((num_tokens > max_tokens) == above) questions.push_back({json.at("prompt"), json.at("answer"), num_tokens});
+  }
+  return questions;
+}
+
+struct Generated {
+  std::vector<std::int32_t> tokens;
+  std::vector<float> logprobs;
+  std::string text;
+  bool operator==(const Generated&) const = default;
+};
+
+struct Variant {
+  std::string name;
+  EngineOptions options;
+  int preempt_every = 0;  // steps between forced preemptions of a random request; 0 = never
+};
+
+EngineOptions base_options() {
+  EngineOptions options;
+  options.kv_cache_bytes = 64 << 20;
+  options.num_threads = 2;
+  return options;
+}
+
+// Submits all questions at once and drives the engine to the end.
+std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& questions) {
+  EngineOptions options = variant.options;
+  options.max_num_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
+  LoadedEngine engine = load_engine(kFolder, options);
+  SamplingParams params;
+  params.temperature = 0;
+  params.max_tokens = 48;
+  params.logprobs = 0;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    const std::string text = "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
+    std::vector<std::int32_t> tokens = engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
+    engine.core->submit(i + 1, tokens, engine.core->check(tokens, params));
+  }
+  std::vector<Generated> results(questions.size());
+  std::mt19937 random(7);
+  for (int step = 1; engine.core->has_work(); ++step) {
+    for (StepOutput& out : engine.core->step()) {
+      EXPECT_EQ(out.output.error, "");
+      Generated& result = results[out.id - 1];
+      result.text += out.output.text;
+      result.tokens.insert(result.tokens.end(), out.output.token_ids.begin(), out.output.token_ids.end());
+      for (const TokenLogprobs& token : out.output.logprobs) result.logprobs.push_back(token.chosen.logprob);
+    }
+    if (variant.preempt_every > 0 && step % variant.preempt_every == 0) engine.core->preempt(random() % questions.size() + 1);
+  }
+  return results;
+}
+
+std::vector<Generated> ask_one_by_one(const Variant& variant, const std::vector<Question>& questions) {
+  std::vector<Generated> results;
+  for (const Question& question : questions) results.push_back(ask(variant, {question})[0]);
+  return results;
+}
+
+// 32 questions, half of them about stories that others ask about too, so that prefixes are shared.
+std::vector<Question> mixed_questions() {
+  std::vector<Question> questions = held_out(400, false);
+  questions.resize(std::min<std::size_t>(questions.size(), 16));
+  for (std::size_t i = 0; i < 16 && i < questions.size(); ++i) {
+    Question again = questions[i];
+    again.prompt += i % 2 == 0 ? "" : " Please tell me.";
+    questions.push_back(again);
+  }
+  return questions;
+}
+
+void expect_same_tokens(const std::vector<Generated>& found, const std::vector<Generated>& expected, const std::string& what,
+                        double logprob_bound) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_EQ(found[i].tokens, expected[i].tokens) << what << ", question " << i << ": " << found[i].text;
+    ASSERT_EQ(found[i].logprobs.size(), expected[i].logprobs.size()) << what;
+    for (std::size_t t = 0; t < found[i].logprobs.size(); ++t) {
+      EXPECT_NEAR(found[i].logprobs[t], expected[i].logprobs[t], logprob_bound) << what << ", question " << i;
+    }
+  }
+}
+
+std::vector<Variant> variants() {
+  std::vector<Variant> all;
+  const auto add = [&](const std::string& name, auto change) {
+    Variant variant{name, base_options()};
+    change(variant);
+    all.push_back(variant);
+  };
+  add("prefix cache off", [](Variant& v) { v.options.prefix_cache = false; });
+  for (const int budget : {1, 7, 64, 512, 4096}) {
+    add("chunk budget " + std::to_string(budget), [&](Variant& v) { v.options.max_num_batched_tokens = budget; });
+  }
+  for (const int page_size : {1, 16, 48, 128}) {
+    add("page size " + std::to_string(page_size), [&](Variant& v) { v.options.page_size = page_size; });
+  }
+  add("forced preemption", [](Variant& v) { v.preempt_every = 5; });
+  add("forced preemption, prefix cache off", [](Variant& v) {
+    v.preempt_every = 7;
+    v.options.prefix_cache = false;
+  });
+  add("one thread", [](Variant& v) { v.options.num_threads = 1; });
+  return all;
+}
+
+// Differences between the variants come from where sequences are split alone; bf16 rounding bounds them.
+TEST(DemoModel, SameTokensHoweverTheWorkIsCut) {
+  const std::vector<Question> questions = mixed_questions();
+  ASSERT_EQ(questions.size(), 32u);
+  const Variant alone{"alone", base_options()};
+  const std::vector<Generated> expected = ask_one_by_one(alone, questions);
+  expect_same_tokens(ask({"together", base_options()}, questions), expected, "together", 0.05);
+  for (const Variant& variant : variants()) expect_same_tokens(ask(variant, questions), expected, variant.name, 0.05);
+}
+
+TEST(DemoModel, SameBitsInInvariantMode) {
+  const std::vector<Question> questions = mixed_questions();
+  Variant alone{"alone", base_options()};
+  alone.options.batch_invariant = true;
+  const std::vector<Generated> expected = ask_one_by_one(alone, questions);
+  for (Variant variant : variants()) {
+    variant.options.batch_invariant = true;
+    EXPECT_EQ(ask(variant, questions), expected) << variant.name;
+  }
+}
+
+double accuracy(const std::vector<Question>& questions) {
+  const std::vector<Generated> answers = ask({"", base_options()}, questions);
+  int num_right = 0;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    num_right += answers[i].text == questions[i].answer;
+    if (answers[i].text != questions[i].answer) {
+      std::printf("wrong: \"%s\" for \"%s\"\n", answers[i].text.c_str(), questions[i].answer.c_str());
+    }
+  }
+  return double(num_right) / double(questions.size());
+}
+
+TEST(DemoModel, AnswersHeldOutQuestions) {
+  std::vector<Question> short_ones = held_out(1000, false), long_ones = held_out(1000, true);
+  ASSERT_GE(short_ones.size(), 100u);
+  ASSERT_GE(long_ones.size(), 20u);
+  short_ones.resize(100);
+  long_ones.resize(20);
+  const double of_short = accuracy(short_ones), of_long = accuracy(long_ones);
+  std::printf("exact answers: %.1f %% of %zu up to 1,000 tokens, %.1f %% of %zu at about 3,500\n", 100 * of_short,
+              short_ones.size(), 100 * of_long, long_ones.size());
+  EXPECT_GE(of_short, 0.95);
+  EXPECT_GE(of_long, 0.85);
+}
+
+}  // namespace
+}  // namespace quire
