@@ -74,7 +74,7 @@ class Story:
             self.pick(threads)()
         while self.words < size:
             self.add([self.fill(self.filler())])
-        self.add_what_facts()
+        self.add_noun_facts()
         self.lines.sort(key=lambda line: line[0])
 
     # --- small choices ------------------------------------------------------------------------------------------------
@@ -263,13 +263,9 @@ class Story:
         self.add(sentences)
         self.facts.append(self.state_fact(thing, thing.name))
 
-    def add_what_facts(self):
-        """"What is in the box?" for every place that held one thing only, and that one until the end."""
-        for thing in self.things:
-            if thing.at and ("twice", thing.at) not in self.used:
-                forms = [form.format(p=thing.at) for form in W.ASK_WHAT]
-                self.facts.append(Fact("what", forms, f"The {thing.name} is {thing.at}.", thing.name))
-        if not self.heldout:  # "Where is the key?" does when the story has one key only
+    def add_noun_facts(self):
+        """"Where is the key?" does when the story has one key only."""
+        if not self.heldout:
             nouns = [thing.noun for thing in self.things]
             for thing in self.things:
                 if thing.name != thing.noun and nouns.count(thing.noun) == 1 and self.rng.random() < 0.15:

@@ -68,7 +68,7 @@ def work(queue, worker: int, workers: int, args, resumed: bool):
 
 def orthogonal(x: torch.Tensor) -> torch.Tensor:
     """Newton-Schulz steps that bring the singular values of each matrix in x [count, rows, columns] near 1."""
-    x = x.bfloat16()
+    x = x.bfloat16() if x.is_cuda else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT
@@ -145,7 +145,7 @@ class Trainer:
         share = rate_at(progress, step)
         story_weight = 0.1 if progress < 0.3 else 0.02
         batch = torch.from_numpy(batch.astype(numpy.int32)).to(self.device, non_blocking=True)
-        with torch.autocast(self.device, dtype=torch.bfloat16):
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda"):
             loss = answer_loss(self.model, batch, story_weight, self.loss_function)
         loss.backward()
         for group in self.adam.param_groups:
@@ -208,11 +208,19 @@ def main():
     model = load(args.init, torch.float32, "weights.f32.safetensors") if args.init else DemoModel(CONFIG)
     model = model.to(device)
     print(f"{sum(weight.numel() for weight in model.parameters())} parameters on {device}", flush=True)
-    fit(args, Trainer(args, model, device), queues, lambda: test(model, tokenizer, rows[::5], device))
+
+    def save_all():
+        save(model, args.out, torch.float32, "weights.f32.safetensors")
+        save(model, args.out)
+
+    def checkpoint():
+        save_all()
+        test(model, tokenizer, rows[::5], device)
+
+    fit(args, Trainer(args, model, device), queues, checkpoint)
     for process in processes:
         process.terminate()
-    save(model, args.out, torch.float32, "weights.f32.safetensors")
-    save(model, args.out)
+    save_all()
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(FOLDER / name, args.out / name)
     test(model, tokenizer, rows, device)

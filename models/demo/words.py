@@ -127,7 +127,6 @@ MENTIONED = ["Everyone admired the {t}.", "{n} dreamed of the {t}.", "{n} liked 
              "The {t} looked pretty in the sun."]
 ASK_WHERE = ["Where is the {t}?", "Where is the {t} now?", "Where can I find the {t}?", "Where is the {t} kept?"]
 ASK_WHO = ["Who has the {t}?", "Who has the {t} now?", "Who has got the {t}?", "Who holds the {t}?"]
-ASK_WHAT = ["What is {p}?", "What can I find {p}?", "Which thing is {p}?"]
 ASK_GAVE = ["Who gave the {t} to {b}?", "Who gave {b} the {t}?"]
 
 # --- people -----------------------------------------------------------------------------------------------------------

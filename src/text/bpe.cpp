@@ -14,6 +14,10 @@ constexpr std::size_t kMaxCachedWords = 1 << 15;
 constexpr std::size_t kMaxCachedBytes = 64;  // longer words seldom come back
 constexpr std::size_t kMaxAffixBytes = 64;
 
+constexpr std::uint64_t pair_key(std::uint32_t left, std::uint32_t right) {
+  return static_cast<std::uint64_t>(left) << 32 | right;
+}
+
 void append_symbol(std::vector<BpeSymbol>& symbols, std::int32_t id) {
   const auto index = static_cast<std::int32_t>(symbols.size());
   if (index > 0) symbols.back().next = index;
@@ -86,6 +90,7 @@ void Bpe::read_merges(const JsonField& merges, const IsSpecial& is_special) {
     const JsonField merge = merges.element(i);
     if (merge.json().is_string() && merge.as_string().starts_with("#version")) continue;
     const auto [left, right] = read_pair(merge);
+    if (left.empty() || right.empty()) merge.corrupt("a merge of an empty token");
     const std::int32_t left_id = find_merge_token(left, merge);
     const std::int32_t right_id = find_merge_token(right, merge);
     if (!right.starts_with(continuing_prefix_))
@@ -94,8 +99,9 @@ void Bpe::read_merges(const JsonField& merges, const IsSpecial& is_special) {
     const std::int32_t merged_id = find_merge_token(merged, merge);
     const std::uint32_t this_rank = rank++;
     if (is_special(merged_id)) continue;
-    merges_[static_cast<std::uint64_t>(left_id) << 32 | static_cast<std::uint32_t>(right_id)] = {this_rank,
-                                                                                                 merged_id};
+    merges_[pair_key(left_id, right_id)] = {this_rank, merged_id};
+    const char32_t left_char = decode_utf8(left, previous_utf8(left, left.size())).code_point;
+    joins_.insert(pair_key(left_char, decode_utf8(right, 0).code_point));
   }
 }
 
@@ -106,31 +112,65 @@ std::int32_t Bpe::find_merge_token(std::string_view text, const JsonField& merge
 }
 
 void Bpe::encode(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
-  const bool may_cache = word.size() <= kMaxCachedBytes;
+  const auto whole = ignore_merges_ ? vocabulary_.find(word) : std::nullopt;
+  if (whole && !is_special_[*whole]) {
+    ids.push_back(*whole);
+    return;
+  }
+  const bool has_affixes = !continuing_prefix_.empty() || !end_suffix_.empty();
+  if (word.size() <= kMaxCachedBytes || has_affixes) return encode_part(word, scratch, ids);
+  for (std::size_t begin = 0; begin < word.size();) {
+    const std::size_t end = find_cut(word, begin);
+    encode_part(word.substr(begin, end - begin), scratch, ids);
+    begin = end;
+  }
+}
+
+// The first place behind `begin` that no merge can reach across, or the end. Unknown characters stay with
+// their neighbours, since runs of them may be fused.
+std::size_t Bpe::find_cut(std::string_view word, std::size_t begin) const {
+  Utf8Char last = decode_utf8(word, begin);
+  std::size_t last_begin = begin;
+  for (std::size_t at = begin + last.num_bytes; at < word.size();) {
+    const Utf8Char next = decode_utf8(word, at);
+    const bool joins = joins_.contains(pair_key(last.code_point, next.code_point));
+    if (!joins && is_known(word.substr(last_begin, last.num_bytes)) &&
+        is_known(word.substr(at, next.num_bytes))) {
+      return at;
+    }
+    last = next;
+    last_begin = at;
+    at += next.num_bytes;
+  }
+  return word.size();
+}
+
+bool Bpe::is_known(std::string_view text) const {
+  const auto id = vocabulary_.find(text);
+  return id && !is_special_[*id];
+}
+
+void Bpe::encode_part(std::string_view part, BpeScratch& scratch, std::vector<std::int32_t>& ids) const {
+  const bool may_cache = part.size() <= kMaxCachedBytes;
   if (may_cache) {
-    if (const auto hit = scratch.cache_.find(word); hit != scratch.cache_.end()) {
+    if (const auto hit = scratch.cache_.find(part); hit != scratch.cache_.end()) {
       const auto cached = scratch.cached_ids_.begin();
       ids.insert(ids.end(), cached + hit->second.begin, cached + hit->second.end);
       return;
     }
   }
   const std::size_t begin = ids.size();
-  const auto whole = ignore_merges_ ? vocabulary_.find(word) : std::nullopt;
-  if (whole && !is_special_[*whole]) {
-    ids.push_back(*whole);
-  } else {
-    split_into_symbols(word, scratch.symbols_);
-    merge_symbols(scratch);
-    for (const BpeSymbol& symbol : scratch.symbols_) {
-      if (symbol.id != kMerged) ids.push_back(symbol.id);
-    }
+  split_into_symbols(part, scratch.symbols_);
+  merge_symbols(scratch);
+  for (const BpeSymbol& symbol : scratch.symbols_) {
+    if (symbol.id != kMerged) ids.push_back(symbol.id);
   }
   if (!may_cache || scratch.cache_.size() >= kMaxCachedWords) return;
   const auto cached_begin = static_cast<std::uint32_t>(scratch.cached_ids_.size());
   scratch.cached_ids_.insert(scratch.cached_ids_.end(), ids.begin() + static_cast<std::ptrdiff_t>(begin),
                              ids.end());
-  scratch.cache_.emplace(
-      word, BpeScratch::Range{cached_begin, static_cast<std::uint32_t>(scratch.cached_ids_.size())});
+  const auto cached_end = static_cast<std::uint32_t>(scratch.cached_ids_.size());
+  scratch.cache_.emplace(part, BpeScratch::Range{cached_begin, cached_end});
 }
 
 // One symbol a character. An unknown character waits in `has_unk`, so that a run of them can become one
@@ -208,8 +248,7 @@ void Bpe::push_candidate(std::int32_t left, BpeScratch& scratch) const {
 }
 
 const Bpe::Merge* Bpe::find_merge(std::int32_t left_id, std::int32_t right_id) const {
-  const auto merge =
-      merges_.find(static_cast<std::uint64_t>(left_id) << 32 | static_cast<std::uint32_t>(right_id));
+  const auto merge = merges_.find(pair_key(left_id, right_id));
   return merge == merges_.end() ? nullptr : &merge->second;
 }
 

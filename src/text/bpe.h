@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -59,7 +60,8 @@ class Bpe {
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  // Appends the ids of one word (valid UTF-8, as it left the pre-tokenizers). Takes n log n time.
+  // Appends the ids of one word (valid UTF-8, as it left the pre-tokenizers; where there are none, the whole
+  // text). Takes n log n time.
   void encode(std::string_view word, BpeScratch& scratch, std::vector<std::int32_t>& ids) const;
 
  private:
@@ -76,6 +78,11 @@ class Bpe {
   void read_merges(const JsonField& merges, const IsSpecial& is_special);
   std::int32_t find_merge_token(std::string_view text, const JsonField& merge) const;
 
+  // Encodes a word, or a part of one that no merge leaves.
+  void encode_part(std::string_view part, BpeScratch& scratch, std::vector<std::int32_t>& ids) const;
+  std::size_t find_cut(std::string_view word, std::size_t begin) const;
+  bool is_known(std::string_view text) const;
+
   void split_into_symbols(std::string_view word, std::vector<BpeSymbol>& symbols) const;
   bool try_append_byte_tokens(std::string_view text, std::vector<BpeSymbol>& symbols) const;
   void merge_symbols(BpeScratch& scratch) const;
@@ -84,7 +91,9 @@ class Bpe {
 
   Vocabulary vocabulary_;
   std::unordered_map<std::uint64_t, Merge, PairHash> merges_;  // by left id << 32 | right id
-  std::vector<bool> is_special_;                               // by id
+  // Characters x << 32 | y for which some merge joins a token that ends with x and one that begins with y.
+  std::unordered_set<std::uint64_t, PairHash> joins_;
+  std::vector<bool> is_special_;        // by id
   std::vector<std::int32_t> byte_ids_;  // of <0x00> to <0xFF>, -1 where absent; empty: no fallback
   std::optional<std::int32_t> unk_id_;
   std::string continuing_prefix_;  // continuing_subword_prefix: before every character but the first

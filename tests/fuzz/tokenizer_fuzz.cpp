@@ -1,15 +1,17 @@
-// Fuzzes the tokenizer in two ways, chosen by the first byte:
-//   even  the rest is tokenizer.json, a zero byte, and text to encode with it
-//   odd   the byte picks one of a few fixed tokenizers, and the rest is text; byte-level models must give it
-//   back
-// Seeds: the files of tests/golden/tokenizer, each behind a zero byte.
+// Fuzzes the tokenizer in three ways, chosen by the first byte:
+//   {      the input is tokenizer.json, and behind a zero byte text to encode with it
+//   /      the rest is a pattern to split at, and behind a zero byte text
+//   other  the byte picks one of two fixed tokenizers, and the rest is text; the first must give it back
+// Seeds: tokenizer_fuzz CORPUS tests/golden/tokenizer
 #include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/detokenizer.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -80,7 +82,7 @@ Tokenizer make_byte_level(const std::string& normalizer) {
 void fuzz_text(std::uint8_t choice, std::string_view text) {
   static const std::array<Tokenizer, 2> kTokenizers = {make_byte_level("null"),
                                                        make_byte_level(R"({"type": "NFC"})")};
-  const Tokenizer& tokenizer = kTokenizers[choice / 2 % kTokenizers.size()];
+  const Tokenizer& tokenizer = kTokenizers[choice % kTokenizers.size()];
   check_encoding(tokenizer, text);
   if (&tokenizer != &kTokenizers[0]) return;
   const auto ids = tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false});
@@ -88,10 +90,31 @@ void fuzz_text(std::uint8_t choice, std::string_view text) {
   for (const auto id : ids) require(!tokenizer.is_special(id));
 }
 
-void fuzz_file(std::string_view data) {
+constexpr std::string_view kSample =
+    "The  lamp's 123 \r\n\n <s>caf\xC3\xA9 e\xCC\x81 \xE4\xBD\xA0\xF0\x9F\x98\x80 \xFF\xE2\x96\x81x ";
+
+// What stands before and behind the first zero byte.
+std::pair<std::string_view, std::string_view> split_input(std::string_view data) {
   const std::size_t end = data.find('\0');
-  const Tokenizer tokenizer = Tokenizer::from_json(data.substr(0, end), "fuzz");
-  check_encoding(tokenizer, end == data.npos ? "" : data.substr(end + 1));
+  if (end == data.npos) return {data, kSample};
+  return {data.substr(0, end), data.substr(end + 1)};
+}
+
+void fuzz_file(std::string_view data) {
+  const auto [file, text] = split_input(data);
+  check_encoding(Tokenizer::from_json(file, "fuzz"), text);
+}
+
+void fuzz_pattern(std::string_view data) {
+  const auto [pattern, text] = split_input(data);
+  const Json file = {
+      {"model", {{"vocab", {{"a", 0}, {"_", 1}}}, {"merges", Json::array()}, {"unk_token", "_"}}},
+      {"pre_tokenizer",
+       {{"type", "Split"},
+        {"pattern", {{"Regex", without_invalid(pattern)}}},
+        {"behavior", "MergedWithNext"},
+        {"invert", pattern.size() % 2 == 0}}}};
+  check_encoding(Tokenizer::from_json(file.dump(), "fuzz"), text);
 }
 
 }  // namespace
@@ -99,12 +122,14 @@ void fuzz_file(std::string_view data) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t num_bytes) {
   if (num_bytes == 0) return 0;
-  const std::string_view rest(reinterpret_cast<const char*>(data) + 1, num_bytes - 1);
+  const std::string_view input(reinterpret_cast<const char*>(data), num_bytes);
   try {
-    if (data[0] % 2 == 0) {
-      quire::fuzz_file(rest);
+    if (input[0] == '{') {
+      quire::fuzz_file(input);
+    } else if (input[0] == '/') {
+      quire::fuzz_pattern(input.substr(1));
     } else {
-      quire::fuzz_text(data[0], rest);
+      quire::fuzz_text(data[0], input.substr(1));
     }
   } catch (const quire::Error& error) {
     if (error.kind() == quire::ErrorKind::kInternal) std::abort();

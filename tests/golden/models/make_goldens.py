@@ -56,7 +56,7 @@ def rope(rope_type, theta=10000.0, **rest):
 MODELS = {
     "llama": LLAMA | dict(prompt_lens=[40, 77]),
     "llama_llama3_rope": LLAMA | dict(
-        old_spelling=True, hidden_size=48, intermediate_size=64, num_attention_heads=3, num_key_value_heads=1,
+        old_spelling=True, head_dim=16, num_attention_heads=2, num_key_value_heads=1,
         **rope("llama3", 10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
                original_max_position_embeddings=32)),
     "llama_linear_rope_f16": LLAMA | dict(
@@ -73,7 +73,7 @@ MODELS = {
                                  num_hidden_layers=3, intermediate_size=40, rms_norm_eps=1e-6,
                                  **rope("default", 1000000.0)),
     "qwen3_sharded": LLAMA | dict(architecture="Qwen3", head_dim=16, tie_word_embeddings=True, shard_size="40KB",
-                                  num_hidden_layers=3, rms_norm_eps=1e-6, eos_token_id=[2, 3],
+                                  rms_norm_eps=1e-6, eos_token_id=[2, 3],
                                   **rope("default", 1000000.0)),
     "qwen3_yarn_bf16": LLAMA | dict(
         architecture="Qwen3", dtype="bfloat16", hidden_size=40, intermediate_size=96, head_dim=24, hidden_act="gelu",

@@ -21,8 +21,9 @@ std::string config_text(const std::string& changes = "{}",
                {"intermediate_size", 96},
                {"max_position_embeddings", 512}};
   json["architectures"] = {architecture};
-  for (const auto& [key, value] : Json::parse(changes).items()) {
-    if (value == "absent") {
+  const Json changed = Json::parse(changes);
+  for (const auto& [key, value] : changed.items()) {
+    if (value == Json("absent")) {
       json.erase(key);
     } else {
       json[key] = value;

@@ -1,0 +1,132 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+
+#include "attention/attention.h"
+#include "base/error.h"
+
+namespace quire {
+namespace {
+
+AttentionDesc good_desc() {
+  AttentionDesc d;
+  d.num_qo_heads = 8;
+  d.num_kv_heads = 2;
+  d.head_dim_qk = d.head_dim_vo = 64;
+  d.sm_scale = default_sm_scale(64);
+  return d;
+}
+
+DeviceCaps caps_of(const char* target, int rows) {
+  DeviceCaps caps;
+  caps.target = target;
+  caps.attention_rows = rows;
+  caps.attention_keys = 256;
+  return caps;
+}
+
+template <class F>
+Error error_of(const F& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e;
+  }
+  return Error(ErrorKind::kInternal, "no error");
+}
+
+TEST(AttentionDesc, FieldsOutOfRangeAreNamedWithTheirValue) {
+  struct Case {
+    std::function<void(AttentionDesc&)> break_it;
+    const char* message;
+  };
+  const Case cases[] = {
+      {[](AttentionDesc& d) { d.num_kv_heads = 0; }, "num_kv_heads must be 1 to 65536, got 0"},
+      {[](AttentionDesc& d) { d.num_qo_heads = 7; },
+       "num_qo_heads must be a multiple of num_kv_heads (2), got 7"},
+      {[](AttentionDesc& d) { d.num_qo_heads = 0; }, "num_qo_heads"},
+      {[](AttentionDesc& d) { d.head_dim_qk = 257; }, "head_dim_qk must be 1 to 256, got 257"},
+      {[](AttentionDesc& d) { d.head_dim_vo = 0; }, "head_dim_vo must be 1 to 256, got 0"},
+      {[](AttentionDesc& d) { d.page_size = 0; }, "page_size must be 1 to 65536 tokens, got 0"},
+      {[](AttentionDesc& d) { d.sm_scale = NAN; }, "sm_scale must be finite, got nan"},
+      {[](AttentionDesc& d) { d.window = -1; }, "window must be 0 (all keys) or more, got -1"},
+      {[](AttentionDesc& d) { d.logits_soft_cap = -2; }, "logits_soft_cap"},
+      {[](AttentionDesc& d) { d.logits_soft_cap = INFINITY; }, "logits_soft_cap"},
+  };
+  EXPECT_NO_THROW(check_desc(good_desc()));
+  for (const Case& c : cases) {
+    AttentionDesc d = good_desc();
+    c.break_it(d);
+    const Error e = error_of([&] { check_desc(d); });
+    EXPECT_EQ(e.kind(), ErrorKind::kInvalidArgument) << c.message;
+    EXPECT_NE(std::string(e.what()).find(c.message), std::string::npos) << e.what();
+  }
+}
+
+TEST(AttentionDesc, ScaleIsThatOfTheTrueHeadSize) {
+  EXPECT_EQ(default_sm_scale(64), 0.125f);
+  EXPECT_FLOAT_EQ(default_sm_scale(192), 1 / std::sqrt(192.0f));
+}
+
+TEST(Backends, AutomaticChoiceTakesTheFirstThatCan) {
+  const BackendChoice choice = choose_backend("auto", good_desc(), caps_of("cpu", 64));
+  EXPECT_STREQ(choice.backend->name(), "unified");
+  ASSERT_EQ(choice.reasons.size(), 1u);
+  EXPECT_NE(choice.reasons[0].find("chosen"), std::string::npos);
+}
+
+TEST(Backends, AutomaticChoiceFallsBackAndSaysWhy) {
+  const BackendChoice choice = choose_backend("", good_desc(), caps_of("cpu", 0));
+  EXPECT_STREQ(choice.backend->name(), "reference");
+  ASSERT_EQ(choice.reasons.size(), 2u);
+  EXPECT_NE(choice.reasons[0].find("unified: "), std::string::npos);
+  EXPECT_NE(choice.reasons[0].find("no attention kernel"), std::string::npos);
+  const Error e = error_of([] { choose_backend("", good_desc(), caps_of("cuda", 0)); });
+  EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+  EXPECT_NE(std::string(e.what()).find("reference"), std::string::npos) << e.what();
+}
+
+TEST(Backends, ExplicitChoiceIsTakenOrRefused) {
+  EXPECT_STREQ(choose_backend("reference", good_desc(), caps_of("cpu", 64)).backend->name(), "reference");
+  Error e = error_of([] { choose_backend("reference", good_desc(), caps_of("cuda", 64)); });
+  EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+  EXPECT_NE(std::string(e.what()).find("cuda"), std::string::npos) << e.what();
+  e = error_of([] { choose_backend("fastest", good_desc(), caps_of("cpu", 64)); });
+  EXPECT_EQ(e.kind(), ErrorKind::kNotFound);
+  EXPECT_NE(std::string(e.what()).find("unified, reference"), std::string::npos) << e.what();
+}
+
+TEST(Backends, FeaturesAreWantedByTheDescsThatAskForThem) {
+  AttentionDesc d = good_desc();
+  const auto wants = [&](const std::string& name) {
+    for (const AttentionFeature& f : attention_features()) {
+      if (name == f.name) return f.wanted(d);
+    }
+    ADD_FAILURE() << "no feature " << name;
+    return false;
+  };
+  EXPECT_TRUE(wants("causal"));
+  EXPECT_FALSE(wants("sinks"));
+  EXPECT_FALSE(wants("sliding window"));
+  d.has_sinks = true;
+  d.window = 3;
+  d.causal = false;
+  d.position_bias = PositionBias::kAlibiSqrt;
+  EXPECT_TRUE(wants("sinks"));
+  EXPECT_TRUE(wants("sliding window"));
+  EXPECT_TRUE(wants("non-causal"));
+  EXPECT_TRUE(wants("ALiBi-sqrt"));
+  EXPECT_FALSE(wants("ALiBi"));
+}
+
+TEST(AttentionCost, CountsVisiblePairsAndWhatMustBeRead) {
+  const AttentionDesc d = good_desc();
+  const std::int32_t query_len[] = {1, 3, 0}, kv_len[] = {100, 5, 50};
+  const LaunchCost cost = attention_cost(d, {query_len, kv_len});
+  EXPECT_EQ(cost.flops, 2.0 * (64 + 64) * 8 * (100 + 3 + 4 + 5));
+  EXPECT_EQ(cost.bytes, 2.0 * (64 + 64) * ((100 + 5) * 2 + (1 + 3) * 8));
+}
+
+}  // namespace
+}  // namespace quire
