@@ -127,17 +127,23 @@ std::vector<PromptPiece> chat_pieces(ChatFamily family, std::span<const ChatMess
 
 std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer, std::span<const PromptPiece> pieces) {
   std::vector<std::int32_t> ids;
+  std::string text;
+  const auto flush = [&] {
+    const auto text_ids = tokenizer.encode(text, {.add_special_tokens = false, .parse_special = false});
+    ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    text.clear();
+  };
   for (const PromptPiece& piece : pieces) {
-    // Old vocabularies spell some markers in several tokens.
+    // Old vocabularies spell some markers as text, which then belongs to the text around it.
     const auto id = piece.is_marker ? tokenizer.token_to_id(piece.text) : std::nullopt;
-    if (id.has_value()) {
-      ids.push_back(*id);
-    } else {
-      const auto text_ids =
-          tokenizer.encode(piece.text, {.add_special_tokens = false, .parse_special = false});
-      ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    if (!id.has_value()) {
+      text += piece.text;
+      continue;
     }
+    if (!text.empty()) flush();
+    ids.push_back(*id);
   }
+  if (!text.empty()) flush();
   return ids;
 }
 

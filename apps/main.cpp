@@ -1,15 +1,15 @@
 // quire: run, chat, bench, selftest, info.
 #include <unistd.h>
 
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <memory>
 #include <new>
 #include <set>
 #include <string_view>
 
 #include "apps/command.h"
 #include "apps/console.h"
+#include "apps/help_format.h"
 #include "base/error.h"
 #include "model/engine_factory.h"
 
@@ -21,7 +21,7 @@ constexpr const char* kDescription =
 
 constexpr const char* kExamples = R"(
 Results go to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 wrong usage or input,
-3 corrupt file or internal error. An option marked (Env:QUIRE_...) can be set in the environment; the flag wins.
+3 corrupt file or internal error. An option marked (env QUIRE_...) can be set in the environment; the flag wins.
 
 Examples:
   quire run -p "Who has the lamp?"         answer with the demo model
@@ -102,9 +102,10 @@ int run_program(int argc, char** argv) {
   program.targets = linked_targets();
 
   CLI::App app(kDescription, "quire");
-  app.set_version_flag("--version", "quire " QUIRE_VERSION);
+  app.set_version_flag("--version", "quire " QUIRE_VERSION, "The version");
   app.footer(kExamples);
-  app.get_formatter()->column_width(34);
+  app.formatter(std::make_shared<HelpFormat>());
+  app.set_help_flag("-h,--help", "This text");
   app.require_subcommand(0, 1);
   add_run_command(app, program);
   add_chat_command(app, program);

@@ -407,6 +407,17 @@ def component_goldens(texts: list[str], sweep: str) -> dict:
     return out
 
 
+def combined_goldens(texts: list[str]) -> list[dict]:
+    """Normalizers that change where a text starts, before a metaspace that is added only there."""
+    base = json.loads((HERE / "mistral.tokenizer.json").read_text(encoding="utf-8"))
+    out = []
+    for spec in normalizer_specs():
+        t = Tokenizer.from_str(json.dumps(base | {"normalizer": spec}))
+        ids = [t.encode(text, add_special_tokens=False).ids for text in texts]
+        out.append({"spec": spec, "hashes": " ".join(hash_ids(i) for i in ids)})
+    return out
+
+
 def write(name: str, value: object) -> None:
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     (HERE / name).write_text(text.replace('},{"spec"', '},\n{"spec"') + "\n", encoding="utf-8")
@@ -430,7 +441,7 @@ def main() -> None:
         print(name, t.get_vocab_size())
     sweep = "".join(chr(c) + "x" for begin, end in ranges for c in range(begin, end))
     # Every third text: the parts take the same paths on the rest, and the file stays small.
-    write("components.json", component_goldens(texts[::3], sweep))
+    write("components.json", component_goldens(texts[::3], sweep) | {"combined": combined_goldens(texts[::3])})
 
 
 if __name__ == "__main__":

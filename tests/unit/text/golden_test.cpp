@@ -221,6 +221,22 @@ TEST(ComponentGolden, Normalizers) {
   }
 }
 
+TEST(ComponentGolden, NormalizersBeforeAMetaspaceThatIsAddedOnce) {
+  const Json goldens = read_golden("components.json");
+  ASSERT_GT(goldens["combined"].size(), 10u);
+  Json file = read_golden("mistral.tokenizer.json");
+  for (const Json& golden : goldens["combined"]) {
+    file["normalizer"] = golden["spec"];
+    const Tokenizer tokenizer = Tokenizer::from_json(file.dump(), "golden");
+    const std::vector<std::string> hashes = split_words(golden["hashes"]);
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      const std::string& text = texts().all.at(i * 3);
+      const auto ids = tokenizer.encode(text, {.add_special_tokens = false, .parse_special = true});
+      EXPECT_EQ(hash_ids(ids), hashes[i]) << golden["spec"].dump() << " on \"" << repaired(text) << '"';
+    }
+  }
+}
+
 class StringStage : public DecodeStage {
  public:
   void text(std::string_view part) override { out += part; }
