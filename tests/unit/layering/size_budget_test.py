@@ -62,16 +62,22 @@ def parameters(header):
     return len(split_top(header[match.end():end]))
 
 
+def is_inside_header(header):
+    """Whether a brace behind this text belongs to the header: a default argument, or a member's initialiser."""
+    if header.count("(") > header.count(")"):
+        return True
+    return bool(re.search(r"\)[\w\s]*:[^:]", header) and re.search(r"[\w>]\s*$", header))
+
+
 def functions(text):
     """(first line, number of lines, number of parameters, name) of each function definition; lambdas belong to their function."""
     code = re.sub(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", lambda m: "\n" * m.group().count("\n"), tree.bare(text), flags=re.M)
     found, i, start = [], 0, 0
     while i < len(code):
-        c = code[i]
-        if c in ";}" or (c == ":" and re.search(r"\b(public|private|protected)\s*$", code[start:i])):
-            start = i + 1
-        elif c == "{":
-            header = code[start:i]
+        header = code[start:i]
+        if code[i] == "{" and is_inside_header(header):
+            i = closing(code, i, "{", "}")
+        elif code[i] == "{":
             count = parameters(header)
             if count is not None:
                 end = closing(code, i, "{", "}")
@@ -80,9 +86,9 @@ def functions(text):
                 found.append((code.count("\n", 0, first) + 1, code.count("\n", first, end) + 1, count, name))
                 i = end
             elif not TRANSPARENT.search(without_templates(header)):
-                i = closing(code, i, "{", "}")  # initialisers, enumerators
-                if header.rstrip().endswith(")") or "(" in header:
-                    i += 0
+                i = closing(code, i, "{", "}")  # an initialiser, enumerators
+            start = i + 1
+        elif code[i] in ";}" or (code[i] == ":" and re.search(r"\b(public|private|protected)\s*$", header)):
             start = i + 1
         i += 1
     return found
