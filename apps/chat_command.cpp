@@ -1,6 +1,5 @@
 // quire chat: a conversation on the terminal, or from a pipe with one message a line.
 #include <chrono>
-#include <cstdio>
 #include <iostream>
 
 #include "apps/console.h"
@@ -12,17 +11,20 @@ namespace {
 
 constexpr const char* kUsage = "/reset starts anew, /exit or Ctrl-D ends, Ctrl-C stops an answer";
 
-// The next line of the user; empty at the end of the input. Ctrl-C gives a fresh prompt.
+// The next line of the user; empty at the end of the input. At a terminal, Ctrl-C explains itself and asks
+// again.
 std::optional<std::string> read_line(InterruptScope& interrupt) {
-  std::string line;
-  while (true) {
-    if (is_terminal(0)) fmt::print(stderr, "{}", paint("> ", Color::kBold, 2));
-    if (std::getline(std::cin, line)) return line;
-    if (!interrupt.take()) return std::nullopt;
-    std::clearerr(stdin);
-    std::cin.clear();
-    fmt::print(stderr, "\n{}\n", kUsage);
+  if (is_terminal(0)) {
+    const std::string prompt = paint("> ", Color::kBold, 2);
+    fmt::print(stderr, "{}", prompt);
+    while (!interrupt.wait_for_input()) {
+      interrupt.take();
+      fmt::print(stderr, "\n{}\n{}", kUsage, prompt);
+    }
   }
+  std::string line;
+  if (!std::getline(std::cin, line)) return std::nullopt;
+  return line;
 }
 
 class Conversation {

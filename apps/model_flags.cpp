@@ -48,9 +48,8 @@ fs::path find_demo_model() {
 }
 
 void add_model_argument(CLI::App& command, ModelFlags& flags) {
-  with_env(command.add_option(
-               "MODEL,--model", flags.model,
-               "Directory with config.json, tokenizer.json and *.safetensors (default: the demo model)"))
+  with_env(command.add_option("MODEL,--model", flags.model,
+                              "Directory in the Hugging Face layout (default: the demo model)"))
       ->type_name("DIR");
 }
 
@@ -58,7 +57,7 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
   EngineOptions& options = flags.options;
   const auto group = [](CLI::Option* option) { return with_env(option)->group("Memory and batching"); };
   group(command.add_option("--max-model-len", options.max_model_len,
-                           "Longest sequence in tokens; 0 = what the model was made for"))
+                           "Longest sequence in tokens; 0 = the model's own limit"))
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   group(command.add_option("--page-size", options.page_size, "Tokens in a page of keys and values"))
@@ -72,7 +71,7 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
       ->type_name("SIZE")
       ->excludes(pages);
   group(command.add_option("--max-batched-tokens", options.max_num_batched_tokens,
-                           "Tokens computed in one step; longer prompts take several"))
+                           "Tokens computed in one step"))
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   group(command.add_flag("--no-prefix-cache", flags.no_prefix_cache,

@@ -15,6 +15,7 @@ from stories import Fact, Story
 FOLDER = Path(__file__).resolve().parent
 WORDS_PER_TOKEN = 0.91
 SHORT_LIMIT = 1000  # tokens of a short held-out prompt, chat markers included
+HARD = ("change", "day", "first", "race")  # kinds that training asks for twice as often
 LONG_RANGE = (3400, 3600)  # tokens of a long one
 
 
@@ -41,13 +42,14 @@ def worded(rng: Random, forms) -> str:
     return question
 
 
-def next_fact(rng: Random, story: Story, asked: set) -> Fact | None:
-    """A fact not asked before, all kinds being equally likely."""
+def next_fact(rng: Random, story: Story, asked: set, oftener=()) -> Fact | None:
+    """A fact not asked before; all kinds are equally likely, but those in `oftener` twice as much."""
     kinds = {}
     for fact in story.facts:
         if fact.answer not in asked:
             kinds.setdefault(fact.kind, []).append(fact)
-    return rng.choice(kinds[rng.choice(sorted(kinds))]) if kinds else None
+    names = sorted(kinds) + [kind for kind in oftener if kind in kinds]
+    return rng.choice(kinds[rng.choice(names)]) if kinds else None
 
 
 def question_turn(rng: Random, story: Story, asked: set):
@@ -60,7 +62,7 @@ def question_turn(rng: Random, story: Story, asked: set):
         sentence, fact = story.update()
         asked.add(fact.answer)
         return sentence + rng.choice([" ", "\n", "\n\n"]) + worded(rng, fact.forms), fact.answer
-    fact = next_fact(rng, story, asked)
+    fact = next_fact(rng, story, asked, HARD)
     if fact is None:
         return None
     asked.add(fact.answer)

@@ -214,7 +214,6 @@ class Story:
         phrase, noun, patterns = self.place_for(thing)
         person = thing.held or self.person()
         thing.at, thing.held = phrase, None
-        self.used.add(("at", phrase)) if ("at", phrase) not in self.used else self.used.add(("twice", phrase))
         slots = dict(t=thing.name, an=with_article(thing.name), p=phrase, P=capital(phrase), n=person, r=noun)
         if first:
             return self.say(W.PLACED, **slots)

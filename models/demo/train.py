@@ -1,6 +1,6 @@
 """Trains the demo model on chats that worker processes generate meanwhile, evaluates it and writes the Hugging Face files.
 
-    python3 train.py --out out --steps 9000
+    python3 train.py --out out --steps 24000
 
 `--minutes` ends the run earlier: the learning rate follows whichever of steps and minutes is nearer to its end.
 """
@@ -29,7 +29,7 @@ LENGTHS = (320, 1152, 4096)
 
 def length_of(step: int, resumed: bool) -> int:
     """Tokens of a row in this step: short chats first, then half and half, then a third of the tokens in the longest ones."""
-    shares = (1.0, 0.0) if step < 500 and not resumed else (0.5, 0.5) if step < 1500 and not resumed else (0.25, 0.35)
+    shares = (1.0, 0.0) if step < 1000 and not resumed else (0.5, 0.5) if step < 3500 and not resumed else (0.25, 0.35)
     roll = Random(step).random()
     return LENGTHS[0] if roll < shares[0] else LENGTHS[1] if roll < sum(shares) else LENGTHS[2]
 
@@ -181,10 +181,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--steps", type=int, default=24000)
     parser.add_argument("--minutes", type=float, default=1e9)
-    parser.add_argument("--tokens", type=int, default=131072, help="tokens a step")
-    parser.add_argument("--rate", type=float, default=0.015)
+    parser.add_argument("--tokens", type=int, default=65536, help="tokens a step")
+    parser.add_argument("--rate", type=float, default=0.012)
     parser.add_argument("--rate-embedding", type=float, default=0.003)
     parser.add_argument("--questions", type=int, default=500, help="held-out questions of each length")
     parser.add_argument("--checks", type=int, default=6, help="evaluations of the run, the last one on all questions")

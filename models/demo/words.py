@@ -52,11 +52,12 @@ eighteen nineteen twenty""".split()
 
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 EVENT_KINDS = """village school spring summer autumn winter harbour children's great little church garden town river family
-evening farmers' sailors' bakers' royal secret island mountain forest market lantern flower""".split()
+evening farmers' sailors' bakers' royal secret island mountain forest market lantern flower students' midnight open golden silver wooden small big old new long short bright lucky paper""".split()
 EVENTS = """fair feast dance concert parade play picnic wedding party show meeting exam game match festival auction trip
 hunt lottery dinner""".split()
-RACE_KINDS = "boat sack horse running swimming bicycle sledge snail egg pony donkey cart kite barrel pancake duck".split()
-RACES = "race contest".split()
+RACE_KINDS = """boat sack horse running swimming bicycle sledge snail egg pony donkey cart kite barrel pancake duck canoe pumpkin
+camel turtle ski skating balloon potato cheese chariot relay hurdle raft goat""".split()
+RACES = "race contest cup derby trophy".split()
 
 DOORS = "door gate safe locker cabin vault cellar chest hut tower garage shed cupboard box suitcase".split()
 PASSWORDS = """lantern maple thunder velvet pepper falcon button harvest copper meadow pebble winter candle walnut ribbon tiger

@@ -334,7 +334,7 @@ std::vector<Check> layer_checks() {
                                                           {ActivationKind::kGeluTanh, "gelu_tanh gate"}};
   for (const auto& [kind, name] : kinds) {
     checks.push_back({"activation", name, 150, kAllDTypes,
-                      [kind = kind](CheckCase& c, Comparison& found) { check_activation(kind, c, found); }});
+                      [which = kind](CheckCase& c, Comparison& found) { check_activation(which, c, found); }});
   }
   checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
   checks.push_back({"sample_reduce", "ties, masks, NaN", 150, {DType::kF32}, check_sample_reduce});

@@ -245,6 +245,7 @@ def mistral_style() -> Tokenizer:
     t.pre_tokenizer = pre_tokenizers.Metaspace()
     t = without_byte_tokens(train(t, metaspace_trainer(600)))
     t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    t.add_tokens([AddedToken(word, normalized=True) for word in ("lamp", "river", "2024")])
     t.decoder = decoders.Sequence(LLAMA_DECODER)
     return with_bos(t)
 

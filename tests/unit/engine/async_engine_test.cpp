@@ -94,12 +94,14 @@ TEST(AsyncEngine, ManyThreadsGetTheirOwnAnswers) {
         for (unsigned k = 1 + random() % 40; k-- > 0;)
           prompt.push_back(static_cast<int>(random() % kVocabSize));
         RequestStream stream = engine.submit(prompt, greedy(20));
+        Tokens tokens;
         if (random() % 4 == 0) {
-          if (random() % 2 == 0) stream.next();
-          stream.cancel();
+          if (random() % 2 == 0) tokens = stream.next()->token_ids;
+          stream.cancel();  // perhaps too late
         }
         FinishReason reason;
-        const Tokens tokens = read_all(stream, reason);
+        const Tokens rest = read_all(stream, reason);
+        tokens.insert(tokens.end(), rest.begin(), rest.end());
         num_cancelled += reason == FinishReason::kAbort;
         if (reason == FinishReason::kLength)
           num_right += tokens == FakeModel(kVocabSize).generate(prompt, 20);

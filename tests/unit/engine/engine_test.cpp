@@ -20,7 +20,7 @@ struct Job {
   SamplingParams params;
 };
 
-struct Setup {
+struct EngineSetup {
   int page_size = 16;
   int num_pages = 400;
   int budget = 512;
@@ -32,13 +32,13 @@ struct Setup {
 };
 
 struct TestEngine {
-  explicit TestEngine(const Setup& setup, Tokens eos = {})
+  explicit TestEngine(const EngineSetup& setup, Tokens eos = {})
       : runner(new FakeRunner(FakeModel(kVocabSize, setup.window), setup.num_pages, setup.page_size)),
         engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
     runner->max_num_tokens = setup.budget;
   }
 
-  static EngineConfig config_of(const Setup& setup, Tokens eos) {
+  static EngineConfig config_of(const EngineSetup& setup, Tokens eos) {
     EngineConfig config;
     config.vocab_size = kVocabSize;
     config.eos_tokens = std::move(eos);
@@ -119,7 +119,7 @@ std::vector<Job> random_jobs(unsigned seed, int num_jobs) {
 std::vector<RequestOutput> run_alone(const std::vector<Job>& jobs, int window) {
   std::vector<RequestOutput> results;
   for (const Job& job : jobs) {
-    Setup setup;
+    EngineSetup setup;
     setup.window = window;
     setup.has_prefix_cache = false;
     TestEngine test(setup, {5, 6});
@@ -143,15 +143,16 @@ void expect_equal(const RequestOutput& result, const RequestOutput& expected) {
 }
 
 // All jobs at once, arriving over time, with preemption at random steps.
-void check_setup(const Setup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected,
-                 unsigned seed, std::int64_t& num_preemptions) {
+void check_setup(const EngineSetup& setup, const std::vector<Job>& jobs,
+                 const std::vector<RequestOutput>& expected, unsigned seed, std::int64_t& num_preemptions) {
   std::mt19937 random(seed);
   TestEngine test(setup, {5, 6});
   std::size_t num_submitted = 0;
   while (num_submitted < jobs.size() || test.engine.has_work()) {
     while (num_submitted < jobs.size() && random() % 3) {
-      test.submit(num_submitted + 1, jobs[num_submitted]);
-      ++num_submitted;
+      Job job = jobs[num_submitted++];
+      if (setup.policy == SchedulingPolicy::kPriority) job.params.priority = random() % 3;
+      test.submit(num_submitted, job);
     }
     if (random() % 8 == 0) test.engine.preempt(1 + random() % jobs.size());
     test.step();
@@ -164,7 +165,7 @@ void check_setup(const Setup& setup, const std::vector<Job>& jobs, const std::ve
 }
 
 TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
-  const std::vector<Job> jobs = random_jobs(1, 32);
+  const std::vector<Job> jobs = random_jobs(1, 64);
   std::int64_t num_preemptions = 0;
   for (const int window : {0, 24}) {
     const std::vector<RequestOutput> expected = run_alone(jobs, window);
@@ -172,13 +173,13 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
     for (const int budget : {1, 7, 64, 512, 4096}) {
       for (const int page_size : {1, 16, 48, 128}) {
         for (const bool has_prefix_cache : {false, true}) {
-          Setup setup;
+          EngineSetup setup;
           setup.page_size = page_size;
           setup.budget = budget;
           setup.window = window;
           setup.has_prefix_cache = has_prefix_cache;
-          setup.num_pages = 2 + 300 / page_size;  // a few requests fit at a time
-          setup.policy = seed % 2 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
+          setup.num_pages = 2 + 260 / page_size;  // a few requests fit at a time
+          setup.policy = (seed / 2) % 2 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
           setup.long_prefill_token_threshold = seed % 3 ? 0 : 20;
           ASSERT_NO_FATAL_FAILURE(check_setup(setup, jobs, expected, seed++, num_preemptions))
               << "budget " << budget << ", page size " << page_size << ", prefix cache " << has_prefix_cache
@@ -192,7 +193,7 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
 
 TEST(Engine, GreedyMatchesTheModelItself) {
   for (const int window : {0, 10}) {
-    Setup setup;
+    EngineSetup setup;
     setup.window = window;
     TestEngine test(setup);
     std::mt19937 random(2);
@@ -332,7 +333,7 @@ TEST(Engine, ChecksBeforeItTakes) {
 
 TEST(Engine, CancelInEveryState) {
   std::mt19937 random(4);
-  Setup setup;
+  EngineSetup setup;
   setup.num_pages = 30;
   setup.page_size = 8;
   setup.budget = 24;

@@ -56,7 +56,9 @@ TEST(PrefixIndex, MatchesModelUnderRandomOperations) {
     const bool is_known =
         std::any_of(value_of.begin(), value_of.end(), [&](auto& e) { return e.second == value; });
     ASSERT_EQ(found != kNullPage, is_known);
-    if (is_known) ASSERT_EQ(value_of.at(found), value);
+    if (is_known) {
+      ASSERT_EQ(value_of.at(found), value);
+    }
     ASSERT_EQ(index.num_pages(), static_cast<int>(value_of.size()));
     ASSERT_EQ(index.contains(page), value_of.contains(page));
     index.check_integrity();

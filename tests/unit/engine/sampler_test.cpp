@@ -120,7 +120,7 @@ void check_distribution(const std::vector<float>& logits, const SamplingParams& 
   Sampler sampler(static_cast<int>(logits.size()));
   Request request = make_request();
   request.params = params;
-  constexpr int kNumDraws = 20000;
+  constexpr int kNumDraws = 10000;
   std::vector<int> counts(logits.size());
   for (int i = 0; i < kNumDraws; ++i) {
     request.seed = static_cast<std::uint64_t>(i % 200);

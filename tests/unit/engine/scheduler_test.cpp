@@ -305,8 +305,9 @@ class RandomLoad {
       ASSERT_GE(item.query_len, 1);
       ASSERT_TRUE(planned.insert(item.request).second);
       ASSERT_EQ(item.request->state, RequestState::kRunning);
-      if (config_.long_prefill_token_threshold > 0)
+      if (config_.long_prefill_token_threshold > 0) {
         ASSERT_LE(item.query_len, config_.long_prefill_token_threshold);
+      }
       num_tokens += item.query_len;
     }
     ASSERT_EQ(num_tokens, plan.num_tokens);

@@ -1,0 +1,33 @@
+"""quire selftest prints a table a person can read, is reproducible from its seed, and covers each level of the machine."""
+
+import unittest
+
+from program import OK, ProgramTest, USAGE
+
+
+class SelftestCommandTest(ProgramTest):
+    ARGS = ("selftest", "--scale", 0.001)
+
+    def test_table_and_verdict(self):
+        text = self.expect(OK, *self.ARGS, "--seed", 7).stdout
+        self.assertRegex(text, r"(?m)^kernel +feature +dtype +cases +worst error +bound")
+        self.assertRegex(text, r"(?m)^attention .* bf16 .* ok$")
+        self.assertIn("seed 7", text)
+        self.assertTrue(text.endswith("selftest passed\n"))
+
+    def test_a_seed_gives_the_same_table(self):
+        first, second = (self.expect(OK, *self.ARGS, "--seed", 11, "--threads", 1).stdout for _ in range(2))
+        self.assertEqual(first, second)
+
+    def test_all_levels_of_this_machine(self):
+        levels = self.expect(OK, "info").stdout
+        num_levels = levels.partition("cuda")[0].count(" (") - levels.partition("cuda")[0].count("not on this processor")
+        text = self.expect(OK, *self.ARGS, "--cpu-isa", "all").stdout
+        self.assertEqual(text.count("worst error"), num_levels)
+
+    def test_bad_flags(self):
+        self.expect_error(USAGE, "--scale", "selftest", "--scale", 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
