@@ -54,11 +54,13 @@ Json to_json(const RequestOutput& last, const std::string& text, const std::vect
 }
 
 void log_timing(const RequestOutput& last, const Timing& timing) {
+  constexpr int kEnoughTokens = 16;  // for a rate that means something
   const double decode_s = timing.total_s - timing.first_token_s;
-  const double rate = decode_s > 0 && last.output_len > 1 ? (last.output_len - 1) / decode_s : 0;
-  log("{} prompt tokens, {} output tokens ({}); first token after {:.0f} ms{}", last.prompt_len,
-      last.output_len, to_string(last.finish_reason), timing.first_token_s * 1e3,
-      rate > 0 ? fmt::format(", then {:.1f} tokens/s", rate) : "");
+  const bool has_rate = last.output_len >= kEnoughTokens && decode_s > 0;
+  log("{} prompt tokens, {} output tokens ({}); first token after {:.0f} ms, last after {:.0f} ms{}",
+      last.prompt_len, last.output_len, to_string(last.finish_reason), timing.first_token_s * 1e3,
+      timing.total_s * 1e3,
+      has_rate ? fmt::format(", {:.1f} tokens/s between", (last.output_len - 1) / decode_s) : "");
 }
 
 int run(const Program& program, const RunFlags& flags) {
