@@ -1,8 +1,10 @@
 // Quire's public interface: open a model, submit prompts, read streams of tokens and text.
 //
 //   quire::Engine engine = quire::Engine::open("models/demo");
-//   quire::RequestStream stream = engine.submit_text("Once upon a time", {.temperature = 0, .max_tokens =
-//   64}); while (auto output = stream.next()) std::cout << output->text;
+//   quire::SamplingParams params;
+//   params.temperature = 0;
+//   quire::RequestStream stream = engine.submit_text("Once upon a time", params);
+//   while (auto output = stream.next()) std::cout << output->text;
 //
 // Every function throws quire::Error and nothing else of its own. Engine and RequestStream may be used from
 // any thread; one RequestStream is meant for one reader.

@@ -117,7 +117,7 @@ struct EmbeddingParams {
 // What sampling needs of each row of logits.
 struct SampleReduceParams {
   const float* logits;  // [num_rows, vocab_size]
-  int* argmax;          // [num_rows] lowest index of the maximum; -1 if a logit is NaN
+  int* argmax;          // [num_rows] lowest index of the maximum; -1 if a logit is NaN or none is above -inf
   float* max;           // [num_rows]
   float* log_sum_exp;   // [num_rows] natural
   int num_rows, vocab_size;

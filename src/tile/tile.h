@@ -3,15 +3,15 @@
 //   QUIRE_TARGET         the namespace that holds target and kernels, one for each target and instruction-set level
 //   QUIRE_TARGET_HEADER  the target's umbrella header, which defines every name below
 //
-// Shapes in <> are compile-time maxima. A tile's storage is the target's business. Every tile is made from a Program, which owns
-// the memory that targets with explicit storage take it from, and lives until the program's current work item ends.
+// Shapes in <> are compile-time maxima. A tile's storage is the target's business. Tiles with storage are made from a Program,
+// which owns the memory that they take, and live until the program's current work item ends.
 //
 //   Program                          one instance of a kernel: a thread block, a task
 //   Operand<E, M, K>                 left operand of a dot: M rows of K elements of type E
 //   Accum<M, N>                      f32 accumulators; also scores, and by convert<E> the left operand of the next dot
 //   Row<M>                           one f32 a row
 //   KvStage<E, N>                    N keys and values of one KV head, in the native page layout
-//   WeightStage<E, N, K>             an [N, K] block of a packed weight
+//   WeightStage<E>                   a block of a packed weight, made by load_weight
 //
 //   load_rows(operand, rows, cols, f)       row r from the pointer f(r); cost: one read of the rows
 //   load_pages(stage, view, begin, end)     start copying keys [begin, end); values outside are 0, keys outside are undefined
@@ -37,7 +37,8 @@
 //   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns
 //   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements
 //   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store
-//   select, exp2, log2, tanh, erf, sqrt, rsqrt, fma, to_f32, round_to<E>
+//   index(i), zeros(i)                      the numbers of the elements; zeros of their shape
+//   select, exp2, log2, tanh, erf, sqrt, rsqrt, to_f32, round_to<E>
 #pragma once
 
 #ifndef QUIRE_TARGET

@@ -42,9 +42,11 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
     boost::asio::post(pool_, [this, w] { work(w); });
   }
   job(0);
-  const auto all_done = [&] { return num_running_.load(std::memory_order_acquire) == 0; };
-  if (spin_until(all_done)) return;
-  while (!all_done()) num_running_.wait(num_running_.load(std::memory_order_acquire), std::memory_order_acquire);
+  if (spin_until([&] { return num_running_.load(std::memory_order_acquire) == 0; })) return;
+  // The value to wait on is the one that was tested: waiting on a second load could wait on 0, for ever.
+  for (int running; (running = num_running_.load(std::memory_order_acquire)) != 0;) {
+    num_running_.wait(running, std::memory_order_acquire);
+  }
 }
 
 void Gang::work(int worker) {

@@ -20,15 +20,18 @@ std::vector<CpuLevel> cpu_levels() {
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  return {{"v2", "x86-64-v2", v2, kernel_table_v2},
-          {"v3", "x86-64-v3", v3, kernel_table_v3},
-          {"v4", "x86-64-v4", v4, kernel_table_v4},
-          {"v4bf16", "x86-64-v4 + avx512bf16", v4 && __builtin_cpu_supports("avx512bf16"), kernel_table_v4bf16}};
+  const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
+  // A pair dot is as fast as a multiply-add on AMD (twice the products); on an Intel Xeon it reached half the f32 peak
+  // (docs/performance.md), so that plain multiply-adds are the better choice there.
+  return {{"v2", "x86-64-v2", v2, true, kernel_table_v2},
+          {"v3", "x86-64-v3", v3, true, kernel_table_v3},
+          {"v4", "x86-64-v4", v4, true, kernel_table_v4},
+          {"v4bf16", "x86-64-v4 + avx512bf16", bf16, bf16 && __builtin_cpu_is("amd"), kernel_table_v4bf16}};
 }
 #else
 CpuKernelTable kernel_table_neon();
 
-std::vector<CpuLevel> cpu_levels() { return {{"neon", "armv8-a", true, kernel_table_neon}}; }
+std::vector<CpuLevel> cpu_levels() { return {{"neon", "armv8-a", true, true, kernel_table_neon}}; }
 #endif
 
 CpuLevel choose_cpu_level(const std::string& name) {
@@ -41,7 +44,7 @@ CpuLevel choose_cpu_level(const std::string& name) {
                        level.architecture);
       return level;
     }
-    if (level.present) best = &level;
+    if (level.present && level.preferred) best = &level;
     names += (names.empty() ? "" : ", ") + std::string(level.name);
   }
   QUIRE_CHECK_KIND(kNotFound, name.empty(), "no instruction-set level \"{}\"; this build has: {}", name, names);

@@ -12,6 +12,7 @@ struct CpuLevel {
   const char* name;          // as given to --cpu-isa
   const char* architecture;  // in the vendor's words
   bool present;              // on this machine
+  bool preferred;            // may be chosen without being asked for
   CpuKernelTable (*table)();
 };
 
