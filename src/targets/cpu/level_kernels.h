@@ -1,4 +1,5 @@
-// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after QUIRE_TARGET is set.
+// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after
+// QUIRE_TARGET is set.
 #pragma once
 
 #include "kernels/attention.h"
