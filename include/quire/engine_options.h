@@ -20,9 +20,9 @@ struct EngineOptions {
   int long_prefill_token_threshold = 0;  // at most so many prompt tokens of one request a step; 0: no limit
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
-  bool batch_invariant = false;          // a request's bits do not depend on what else is in the batch
-  std::uint64_t seed = 0;       // for requests that bring none
-  int max_num_requests = 4096;  // running and waiting; one more is refused with Error{kExhausted}
+  bool batch_invariant = false;  // a request's bits do not depend on what else is in the batch
+  std::uint64_t seed = 0;        // for requests that bring none
+  int max_num_requests = 4096;   // running and waiting; one more is refused with Error{kExhausted}
 };
 
 }  // namespace quire

@@ -120,10 +120,11 @@ TEST(AsyncEngine, ManyThreadsGetTheirOwnAnswers) {
 }
 
 TEST(AsyncEngine, Callbacks) {
-  AsyncEngine engine(make_core(), 100);
+  // What a callback touches must outlive the engine.
   const Tokens prompt = {1, 2, 3};
   Tokens tokens;
   std::promise<FinishReason> done;
+  AsyncEngine engine(make_core(), 100);
   RequestStream stream = engine.submit(prompt, greedy(10), [&](const RequestOutput& output) {
     tokens.insert(tokens.end(), output.token_ids.begin(), output.token_ids.end());
     if (output.is_last()) done.set_value(output.finish_reason);
@@ -134,10 +135,9 @@ TEST(AsyncEngine, Callbacks) {
 }
 
 TEST(AsyncEngine, CallbacksMaySubmitCancelAndThrow) {
-  auto endless = std::make_unique<EndlessEngine>();
-  AsyncEngine engine(std::move(endless), 100);
   std::promise<void> thrown, chained;
   std::optional<RequestStream> second;
+  AsyncEngine engine(std::make_unique<EndlessEngine>(), 100);
   RequestStream throwing = engine.submit({1}, {}, [&](const RequestOutput& output) {
     if (output.is_last()) return thrown.set_value();
     throw 1;

@@ -91,7 +91,8 @@ TEST(Sampler, LogitsThatAreNotFiniteAreAnError) {
 std::vector<double> expected_distribution(const std::vector<float>& logits, const SamplingParams& params) {
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return logits[a] > logits[b]; });
+  std::sort(order.begin(), order.end(),
+            [&](auto a, auto b) { return logits[a] > logits[b] || (logits[a] == logits[b] && a < b); });
   std::vector<double> weights(logits.size());
   for (std::size_t i = 0; i < logits.size(); ++i) {
     weights[i] = std::exp((static_cast<double>(logits[i]) - logits[order[0]]) / params.temperature);
@@ -120,11 +121,11 @@ void check_distribution(const std::vector<float>& logits, const SamplingParams& 
   Sampler sampler(static_cast<int>(logits.size()));
   Request request = make_request();
   request.params = params;
-  constexpr int kNumDraws = 10000;
+  constexpr int kNumDraws = 5000;
   std::vector<int> counts(logits.size());
   for (int i = 0; i < kNumDraws; ++i) {
-    request.seed = static_cast<std::uint64_t>(i % 200);
-    request.tokens.resize(static_cast<std::size_t>(1 + i / 200));
+    request.seed = static_cast<std::uint64_t>(i % 100);
+    request.tokens.resize(static_cast<std::size_t>(1 + i / 100));
     ++counts[static_cast<std::size_t>(sampler.sample(logits, request).token)];
   }
   double chi_square = 0.0, rest_expected = 0.0;
@@ -183,7 +184,7 @@ TEST(Sampler, DrawsFromTheDistribution) {
 TEST(Sampler, EveryDrawInvertsTheDistributionInTokenOrder) {
   std::mt19937 random(6);
   int num_near_a_boundary = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1500; ++round) {
     const int vocab_size = 1 + static_cast<int>(random() % 2000);
     const std::vector<float> logits =
         random_logits(random, vocab_size, 1.0f + static_cast<float>(random() % 4));
@@ -302,7 +303,7 @@ TEST(Sampler, LogprobsAreOfTheRawLogits) {
     EXPECT_NEAR(sampled.logprobs->chosen.logprob, exact(0), 1e-5);
     std::vector<int> order(static_cast<std::size_t>(vocab_size));
     std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return exact(a) > exact(b); });
+    std::sort(order.begin(), order.end(), [&](int a, int b) { return exact(a) > exact(b); });
     EXPECT_EQ(sampled.logprobs->rank, 1 + std::find(order.begin(), order.end(), 0) - order.begin());
     const auto num_top =
         std::min<std::size_t>(order.size(), static_cast<std::size_t>(*request.params.logprobs));
