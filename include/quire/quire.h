@@ -48,8 +48,10 @@ class RequestStream {
   std::shared_ptr<OutputQueue> queue_;
 };
 
-// Called on the engine's thread with each output in place of the stream's queue. It must not block, may
-// submit and cancel, and must not destroy the engine. A callback that throws cancels its request.
+// Called on the engine's thread with each output in place of the stream's queue, up to the last output:
+// destroying the stream only asks for that one to come soon. What a callback touches must live until then, or
+// until the engine is gone. It must not block, may submit and cancel, and must not destroy the engine. A
+// callback that throws cancels its request.
 using OutputCallback = std::function<void(const RequestOutput&)>;
 
 // One loaded model and the thread that drives it. Destruction cancels what still runs.

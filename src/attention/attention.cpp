@@ -7,21 +7,15 @@
 
 namespace quire {
 
-float default_sm_scale(int head_dim_qk) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_qk)));
-}
+float default_sm_scale(int head_dim_qk) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_qk))); }
 
 void check_desc(const AttentionDesc& d) {
-  QUIRE_CHECK(d.num_kv_heads >= 1 && d.num_kv_heads <= 65536, "num_kv_heads must be 1 to 65536, got {}",
-              d.num_kv_heads);
+  QUIRE_CHECK(d.num_kv_heads >= 1 && d.num_kv_heads <= 65536, "num_kv_heads must be 1 to 65536, got {}", d.num_kv_heads);
   QUIRE_CHECK(d.num_qo_heads >= 1 && d.num_qo_heads <= 65536 && d.num_qo_heads % d.num_kv_heads == 0,
               "num_qo_heads must be a multiple of num_kv_heads ({}), got {}", d.num_kv_heads, d.num_qo_heads);
-  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}",
-              d.head_dim_qk);
-  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}",
-              d.head_dim_vo);
-  QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
-              d.page_size);
+  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}", d.head_dim_qk);
+  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}", d.head_dim_vo);
+  QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}", d.page_size);
   QUIRE_CHECK(std::isfinite(d.sm_scale), "sm_scale must be finite, got {}", d.sm_scale);
   QUIRE_CHECK(d.window >= 0, "window must be 0 (all keys) or more, got {}", d.window);
   QUIRE_CHECK(std::isfinite(d.logits_soft_cap) && d.logits_soft_cap >= 0,
@@ -67,9 +61,7 @@ double visible_pairs(const AttentionDesc& d, int query_len, int kv_len) {
   double pairs = 0;
   for (int i = 0; i < query_len; ++i) {
     const long position = long{kv_len} - query_len + i;
-    const long end = d.causal       ? position + 1
-                     : d.window > 0 ? std::min<long>(kv_len, position + d.window)
-                                    : kv_len;
+    const long end = d.causal ? position + 1 : d.window > 0 ? std::min<long>(kv_len, position + d.window) : kv_len;
     const long begin = d.window > 0 ? std::max<long>(0, position - d.window + 1) : 0;
     pairs += static_cast<double>(std::max<long>(0, end - begin));
   }
@@ -97,8 +89,7 @@ std::span<const AttentionFeature> attention_features() {
       {"non-causal", [](const AttentionDesc& d) { return !d.causal; }},
       {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; }},
       {"head_dim_vo != head_dim_qk", [](const AttentionDesc& d) { return d.head_dim_vo != d.head_dim_qk; }},
-      {"head size not a multiple of 16",
-       [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; }},
+      {"head size not a multiple of 16", [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; }},
       {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; }},
       {"sliding window", [](const AttentionDesc& d) { return d.window > 0; }},
       {"soft cap", [](const AttentionDesc& d) { return d.logits_soft_cap > 0; }},

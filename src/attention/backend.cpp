@@ -43,16 +43,14 @@ BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc,
     const std::string against = objections(*backend, desc, caps);
     if (against.empty()) {
       choice.backend = backend.get();
-      choice.reasons.push_back(
-          fmt::format("{}: chosen ({})", backend->name(), automatic ? "first that can" : "asked for"));
+      choice.reasons.push_back(fmt::format("{}: chosen ({})", backend->name(), automatic ? "first that can" : "asked for"));
       return choice;
     }
     QUIRE_CHECK_KIND(kUnsupported, automatic, "attention backend {} cannot do this: {}", name, against);
     choice.reasons.push_back(fmt::format("{}: {}", backend->name(), against));
   }
   QUIRE_CHECK_KIND(kNotFound, automatic, "no attention backend \"{}\"; this build has: {}", name, names);
-  throw_error(ErrorKind::kUnsupported, "no attention backend can do this: {}",
-              fmt::join(choice.reasons, "; "));
+  throw_error(ErrorKind::kUnsupported, "no attention backend can do this: {}", fmt::join(choice.reasons, "; "));
 }
 
 }  // namespace quire

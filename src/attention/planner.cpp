@@ -20,9 +20,7 @@ KeyRange visible_keys(const AttentionDesc& d, int kv_len, long first, long last)
 }
 
 // Relative time of a program: keys times rows, plus what reading a key costs however few rows there are.
-double cost_of(const AttentionWork& w) {
-  return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + 8);
-}
+double cost_of(const AttentionWork& w) { return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + 8); }
 
 void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
   QUIRE_CHECK(lengths.query_len.size() == lengths.kv_len.size(), "{} query lengths but {} kv lengths",
@@ -30,10 +28,10 @@ void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
   long num_tokens = 0;
   for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
     const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
-    QUIRE_CHECK(query_len >= 0 && kv_len >= 0, "request {}: query_len {} and kv_len {} must not be negative",
-                s, query_len, kv_len);
-    QUIRE_CHECK(!desc.causal || kv_len >= query_len, "request {}: kv_len {} is less than its query_len {}", s,
-                kv_len, query_len);
+    QUIRE_CHECK(query_len >= 0 && kv_len >= 0, "request {}: query_len {} and kv_len {} must not be negative", s, query_len,
+                kv_len);
+    QUIRE_CHECK(!desc.causal || kv_len >= query_len, "request {}: kv_len {} is less than its query_len {}", s, kv_len,
+                query_len);
     QUIRE_CHECK(kv_len <= kMaxContext, "request {}: kv_len {} is more than {}", s, kv_len, kMaxContext);
     num_tokens += query_len;
     QUIRE_CHECK(num_tokens <= kMaxContext, "batch of more than {} tokens", kMaxContext);
@@ -41,8 +39,7 @@ void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
 }
 
 // The row blocks of a batch before any split, one for each KV head and row block.
-void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLengths& lengths,
-                     std::vector<AttentionWork>& work) {
+void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLengths& lengths, std::vector<AttentionWork>& work) {
   const int group_size = d.num_qo_heads / d.num_kv_heads;
   const int heads_at_once = std::min(group_size, max_rows);
   const int tokens_at_once = max_rows / heads_at_once;

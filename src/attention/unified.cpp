@@ -27,8 +27,7 @@ class UnifiedOp : public AttentionOp {
       const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
       device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
     }
-    device_.copy_to_device(work_->data(), schedule_.work.data(),
-                           schedule_.work.size() * sizeof(AttentionWork));
+    device_.copy_to_device(work_->data(), schedule_.work.data(), schedule_.work.size() * sizeof(AttentionWork));
     cost_ = attention_cost(desc_, lengths);
   }
 
@@ -47,10 +46,8 @@ class UnifiedOp : public AttentionOp {
     p.partial_o = partial_o_->as<float>();
     p.partial_md = partial_md_->as<float>();
     p.counters = counters_->as<int>();
-    p.q_token_stride =
-        t.q_token_stride != 0 ? t.q_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_qk;
-    p.o_token_stride =
-        t.o_token_stride != 0 ? t.o_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_vo;
+    p.q_token_stride = t.q_token_stride != 0 ? t.q_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_qk;
+    p.o_token_stride = t.o_token_stride != 0 ? t.o_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_vo;
     p.page_stride = layout_.page_stride;
     p.head_stride = layout_.head_stride;
     p.v_offset = layout_.v_offset;
@@ -60,13 +57,11 @@ class UnifiedOp : public AttentionOp {
     p.head_dim_vo = desc_.head_dim_vo;
     p.page_size = desc_.page_size;
     p.causal = desc_.causal ? 1 : 0;
-    p.window =
-        std::min(desc_.window, kMaxContext);  // a wider one sees all, and positions plus it must not overflow
+    p.window = std::min(desc_.window, kMaxContext);  // a wider one sees all, and positions plus it must not overflow
     p.position_bias = desc_.position_bias;
     p.sm_scale = desc_.sm_scale;
     p.logits_soft_cap = desc_.logits_soft_cap;
-    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr,
-                "ALiBi needs alibi_slopes");
+    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
     device_.run(KernelName::kAttention, desc_.dtype, p, p.num_work, cost_);
   }

@@ -1,6 +1,6 @@
 // Checks that throw quire::Error with the values in the message:
-//   QUIRE_CHECK(num_pages > 0, "page pool needs at least 1 page, got {}", num_pages);        //
-//   kInvalidArgument QUIRE_CHECK_KIND(kCorruptFile, end <= file_bytes, "{}: tensor ends at {}", path, end);
+//   QUIRE_CHECK(num_pages > 0, "page pool needs at least 1 page, got {}", num_pages);        // kInvalidArgument
+//   QUIRE_CHECK_KIND(kCorruptFile, end <= file_bytes, "{}: tensor ends at {}", path, end);
 //   throw_error(ErrorKind::kNotFound, "no model at {}", path);
 #pragma once
 

@@ -9,9 +9,9 @@
 namespace quire {
 namespace {
 
-// Passes the parser's events on to the one that builds the value, and checks the limits on the way.
-// nlohmann's own parser callbacks would do for that, but they walk over all earlier siblings at the end of
-// each object: an object of 100,000 objects takes minutes.
+// Passes the parser's events on to the one that builds the value, and checks the limits on the way. nlohmann's own
+// parser callbacks would do for that, but they walk over all earlier siblings at the end of each object: an object of
+// 100,000 objects takes minutes.
 class LimitedBuilder : public nlohmann::json_sax<Json> {
  public:
   LimitedBuilder(Json& root, const std::string& origin, const JsonLimits& limits)
@@ -20,9 +20,7 @@ class LimitedBuilder : public nlohmann::json_sax<Json> {
   bool null() override { return count() && builder_.null(); }
   bool boolean(bool value) override { return count() && builder_.boolean(value); }
   bool number_integer(number_integer_t value) override { return count() && builder_.number_integer(value); }
-  bool number_unsigned(number_unsigned_t value) override {
-    return count() && builder_.number_unsigned(value);
-  }
+  bool number_unsigned(number_unsigned_t value) override { return count() && builder_.number_unsigned(value); }
   bool number_float(number_float_t value, const string_t& text) override {
     return count() && builder_.number_float(value, text);
   }
@@ -59,14 +57,14 @@ class LimitedBuilder : public nlohmann::json_sax<Json> {
 
  private:
   bool count() {
-    QUIRE_CHECK_KIND(kCorruptFile, ++num_values_ <= limits_.max_values, "{}: JSON holds more than {} values",
-                     origin_, limits_.max_values);
+    QUIRE_CHECK_KIND(kCorruptFile, ++num_values_ <= limits_.max_values, "{}: JSON holds more than {} values", origin_,
+                     limits_.max_values);
     return true;
   }
   void enter() {
     count();
-    QUIRE_CHECK_KIND(kCorruptFile, depth_++ < limits_.max_depth, "{}: JSON nests deeper than {} levels",
-                     origin_, limits_.max_depth);
+    QUIRE_CHECK_KIND(kCorruptFile, depth_++ < limits_.max_depth, "{}: JSON nests deeper than {} levels", origin_,
+                     limits_.max_depth);
   }
 
   nlohmann::detail::json_sax_dom_parser<Json> builder_;
@@ -80,8 +78,8 @@ class LimitedBuilder : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& origin, const JsonLimits& limits) {
-  QUIRE_CHECK_KIND(kCorruptFile, text.size() <= limits.max_bytes, "{}: JSON of {} bytes, at most {} are read",
-                   origin, text.size(), limits.max_bytes);
+  QUIRE_CHECK_KIND(kCorruptFile, text.size() <= limits.max_bytes, "{}: JSON of {} bytes, at most {} are read", origin,
+                   text.size(), limits.max_bytes);
   // The parser takes a zero byte for the end of its input; what follows would be hidden from every check.
   const std::size_t zero = text.find('\0');
   QUIRE_CHECK_KIND(kCorruptFile, zero == std::string_view::npos, "{}: zero byte at {} in JSON", origin, zero);

@@ -1,5 +1,4 @@
-// JSON from outside: size, depth and duplicate keys are limited while parsing, so that a hostile file costs
-// little.
+// JSON from outside: size, depth and duplicate keys are limited while parsing, so that a hostile file costs little.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +17,7 @@ struct JsonLimits {
   bool reject_duplicate_keys = true;
 };
 
-// Parses `text`. Throws Error{kCorruptFile} that starts with `origin` (a file name) and names byte offset and
-// limit.
+// Parses `text`. Throws Error{kCorruptFile} that starts with `origin` (a file name) and names byte offset and limit.
 Json parse_json(std::string_view text, const std::string& origin, const JsonLimits& limits = {});
 
 }  // namespace quire

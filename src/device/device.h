@@ -1,5 +1,4 @@
-// What every target looks like from above: memory, kernels by name, an ordered queue of launches, and facts
-// about itself.
+// What every target looks like from above: memory, kernels by name, an ordered queue of launches, and facts about itself.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +31,8 @@ enum class KernelName : std::uint8_t {
 
 const char* to_string(KernelName name);
 
-// Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems
-// multiply-adds. Each program writes a number that depends on all of its work to sink[program], so that none
-// can be left out.
+// Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems multiply-adds. Each
+// program writes a number that depends on all of its work to sink[program], so that none can be left out.
 struct CeilingParams {
   const float* data;
   float* sink;
@@ -47,8 +45,7 @@ struct KernelKey {
   DType dtype;
 };
 
-// What one launch moves and computes at least: every printed time can be a fraction of what the device can
-// do.
+// What one launch moves and computes at least: every printed time can be a fraction of what the device can do.
 struct LaunchCost {
   double bytes = 0;
   double flops = 0;
@@ -56,12 +53,12 @@ struct LaunchCost {
 
 // Facts a planner needs. Tiles are those of the compiled kernels.
 struct DeviceCaps {
-  std::string target;         // "cpu"
-  std::string architecture;   // the level or chip in the vendor's words, e.g. "x86-64-v3"
-  std::string description;    // processor name
-  int num_programs = 1;       // programs that run at the same time
-  int attention_rows = 0;     // rows of one attention program
-  int attention_keys = 0;     // keys of one tile of scores; splits are multiples of it
+  std::string target;        // "cpu"
+  std::string architecture;  // the level or chip in the vendor's words, e.g. "x86-64-v3"
+  std::string description;   // processor name
+  int num_programs = 1;      // programs that run at the same time
+  int attention_rows = 0;    // rows of one attention program
+  int attention_keys = 0;    // keys of one tile of scores; splits are multiples of it
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate
 };
 
@@ -91,8 +88,8 @@ class Device {
   virtual void copy_to_device(std::byte* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_to_host(void* to, const std::byte* from, std::size_t bytes) = 0;
 
-  // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in
-  // order. `num_work` is the number of work items, a bound for how many programs are worth starting.
+  // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in order.
+  // `num_work` is the number of work items, a bound for how many programs are worth starting.
   virtual void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) = 0;
   virtual void synchronize() = 0;
 
@@ -109,8 +106,8 @@ class Device {
 };
 
 struct DeviceOptions {
-  int num_threads = 0;  // cpu: 0 = one a core
-  std::string cpu_isa;  // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
+  int num_threads = 0;   // cpu: 0 = one a core
+  std::string cpu_isa;   // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
 };
 
 }  // namespace quire

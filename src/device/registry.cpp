@@ -6,34 +6,20 @@ namespace quire {
 
 const char* to_string(KernelName name) {
   switch (name) {
-    case KernelName::kAttention:
-      return "attention";
-    case KernelName::kMergeState:
-      return "merge_state";
-    case KernelName::kKvWrite:
-      return "kv_write";
-    case KernelName::kLinear:
-      return "linear";
-    case KernelName::kLinearToF32:
-      return "linear_to_f32";
-    case KernelName::kRmsNorm:
-      return "rms_norm";
-    case KernelName::kRope:
-      return "rope";
-    case KernelName::kActivation:
-      return "activation";
-    case KernelName::kEmbedding:
-      return "embedding";
-    case KernelName::kSampleReduce:
-      return "sample_reduce";
-    case KernelName::kCeilingRead:
-      return "ceiling_read";
-    case KernelName::kCeilingFma:
-      return "ceiling_fma";
-    case KernelName::kCeilingDot:
-      return "ceiling_dot";
-    case KernelName::kCount:
-      break;
+    case KernelName::kAttention: return "attention";
+    case KernelName::kMergeState: return "merge_state";
+    case KernelName::kKvWrite: return "kv_write";
+    case KernelName::kLinear: return "linear";
+    case KernelName::kLinearToF32: return "linear_to_f32";
+    case KernelName::kRmsNorm: return "rms_norm";
+    case KernelName::kRope: return "rope";
+    case KernelName::kActivation: return "activation";
+    case KernelName::kEmbedding: return "embedding";
+    case KernelName::kSampleReduce: return "sample_reduce";
+    case KernelName::kCeilingRead: return "ceiling_read";
+    case KernelName::kCeilingFma: return "ceiling_fma";
+    case KernelName::kCeilingDot: return "ceiling_dot";
+    case KernelName::kCount: break;
   }
   return "unknown";
 }

@@ -1,6 +1,5 @@
-// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query
-// heads against a range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V,
-// with sinks in the denominator.
+// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query heads against a
+// range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V, with sinks in the denominator.
 #pragma once
 
 #include "kernels/params.h"
@@ -9,16 +8,14 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// E: element type of q, k, v and o. Config: kRows, kKeys (tile of scores), kHeadDim (bound of both head
-// sizes).
+// E: element type of q, k, v and o. Config: kRows, kKeys (tile of scores), kHeadDim (bound of both head sizes).
 template <class E, class Config>
 class Attention {
  public:
   static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kHeadDim = Config::kHeadDim;
 
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
-    for_each_work(program, p.num_work,
-                  [&](int item) { Attention(program, p, p.work[item]).attend(program); });
+    for_each_work(program, p.num_work, [&](int item) { Attention(program, p, p.work[item]).attend(program); });
   }
 
  private:
@@ -40,9 +37,7 @@ class Attention {
         q_(program),
         state_(program) {}
 
-  QUIRE_DEV int head_of(int row) const {
-    return w_.kv_head * p_.group_size + w_.group_begin + row % w_.num_heads;
-  }
+  QUIRE_DEV int head_of(int row) const { return w_.kv_head * p_.group_size + w_.group_begin + row % w_.num_heads; }
   QUIRE_DEV int token_of(int row) const { return w_.token_begin + row / w_.num_heads; }
   QUIRE_DEV int position_of(int row) const { return w_.position + row / w_.num_heads; }
 
@@ -61,8 +56,7 @@ class Attention {
     reset(state_, rows_, p_.head_dim_vo);
     scan_keys(program);
     const float to_log2 = scale_log2_;
-    row_map(
-        state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
+    row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
     if (w_.num_splits == 1) return finish();
     publish();
     if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) {
@@ -80,17 +74,12 @@ class Attention {
     }
   }
 
-  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was
-  // cut.
+  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
   QUIRE_DEV void scan_keys(Program& program) {
     const E* pool = static_cast<const E*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    const KvView<E> view{pool,
-                         p_.page_table + long{w_.seq_idx} * p_.max_pages,
-                         p_.page_stride,
-                         head,
-                         head + p_.v_offset,
-                         {p_.page_size, p_.head_dim_qk, p_.head_dim_vo, DotTraits<E>::kPair}};
+    const KvView<E> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
+                         head + p_.v_offset, {p_.page_size, p_.head_dim_qk, p_.head_dim_vo, DotTraits<E>::kPair}};
     const int first_tile = w_.kv_begin / kKeys;
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
     KvStage<E, kKeys> stage(program, kHeadDim);
@@ -109,8 +98,7 @@ class Attention {
         });
   }
 
-  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the
-  // exponential.
+  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the exponential.
   template <class Scores>
   QUIRE_DEV void modify_scores(Scores& scores, int key_begin, int num_keys) const {
     if (transforms_) {
@@ -135,14 +123,11 @@ class Attention {
     }
   }
 
-  // A split's state into its slot of the workspace, and all slots of a row block merged in the order of the
-  // keys.
+  // A split's state into its slot of the workspace, and all slots of a row block merged in the order of the keys.
   QUIRE_DEV float* partial_row(int split, int row) const {
     return p_.partial_o + (long{w_.partial_begin + split} * kRows + row) * p_.head_dim_vo;
   }
-  QUIRE_DEV float* partial_md(int split) const {
-    return p_.partial_md + long{w_.partial_begin + split} * 2 * kRows;
-  }
+  QUIRE_DEV float* partial_md(int split) const { return p_.partial_md + long{w_.partial_begin + split} * 2 * kRows; }
 
   QUIRE_DEV void publish() {
     store_rows(state_.o, rows_, p_.head_dim_vo, [&](int r) { return partial_row(w_.split_idx, r); });
@@ -163,13 +148,10 @@ class Attention {
   QUIRE_DEV void add_sinks() {
     Row<kRows> sink, m_new, weight;
     gather_row(sink, rows_, [&](int r) { return p_.sinks[head_of(r)] * kLog2E; });
-    row_map(
-        m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
-    row_map(
-        weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
-    row_map(
-        state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
-        state_.d, weight, sink, m_new);
+    row_map(m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
+    row_map(weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
+    row_map(state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
+            state_.d, weight, sink, m_new);
     row_scale(state_.o, weight);
     state_.m = m_new;
   }
@@ -177,17 +159,14 @@ class Attention {
   QUIRE_DEV void finish() {
     if (p_.sinks != nullptr) add_sinks();
     Row<kRows> inverse;
-    row_map(
-        inverse, rows_, [](auto, auto d) { return select(d == 0.0f, d, 1.0f / d); }, state_.d);
+    row_map(inverse, rows_, [](auto, auto d) { return select(d == 0.0f, d, 1.0f / d); }, state_.d);
     E* o = static_cast<E*>(p_.o);
-    store_rows(state_.o, inverse, rows_, p_.head_dim_vo, [&](int r) {
-      return o + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo;
-    });
+    store_rows(state_.o, inverse, rows_, p_.head_dim_vo,
+               [&](int r) { return o + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo; });
     if (p_.lse == nullptr) return;
     Row<kRows> lse;
-    row_map(
-        lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
-        state_.d);
+    row_map(lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
+            state_.d);
     scatter_row(lse, rows_, [&](int r) { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); });
   }
 };

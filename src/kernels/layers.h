@@ -7,8 +7,7 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference
-// models do.
+// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference models do.
 template <class E>
 struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {
@@ -61,12 +60,9 @@ struct Activation {
       const E* up = gate + p.dim;
       E* y = static_cast<E*>(p.y) + long{row} * p.dim;
       switch (p.kind) {
-        case ActivationKind::kSilu:
-          return apply(p.dim, gate, up, y, [](auto x) { return silu(x); });
-        case ActivationKind::kGelu:
-          return apply(p.dim, gate, up, y, [](auto x) { return gelu(x); });
-        case ActivationKind::kGeluTanh:
-          return apply(p.dim, gate, up, y, [](auto x) { return gelu_tanh(x); });
+        case ActivationKind::kSilu: return apply(p.dim, gate, up, y, [](auto x) { return silu(x); });
+        case ActivationKind::kGelu: return apply(p.dim, gate, up, y, [](auto x) { return gelu(x); });
+        case ActivationKind::kGeluTanh: return apply(p.dim, gate, up, y, [](auto x) { return gelu_tanh(x); });
       }
     });
   }
@@ -106,11 +102,11 @@ struct SampleReduce {
     for_each_work(program, p.num_rows, [&](int row) {
       const float* logits = p.logits + long{row} * p.vocab_size;
       const float most = reduce_max(p.vocab_size, [&](auto i) { return load(logits, i); });
-      const float sum =
-          reduce_sum(p.vocab_size, [&](auto i) { return exp2((load(logits, i) - most) * kLog2E); });
+      const float sum = reduce_sum(p.vocab_size, [&](auto i) { return exp2((load(logits, i) - most) * kLog2E); });
       // The lowest index of the maximum is the greatest of the negated indices where the maximum stands.
-      const float first = reduce_max(
-          p.vocab_size, [&](auto i) { return select(load(logits, i) == most, -to_f32(index(i)), kNegInf); });
+      const float first = reduce_max(p.vocab_size, [&](auto i) {
+        return select(load(logits, i) == most, -to_f32(index(i)), kNegInf);
+      });
       p.max[row] = most;
       p.log_sum_exp[row] = most + log2(sum) * kLn2;
       p.argmax[row] = sum == sum && first > kNegInf ? static_cast<int>(-first) : -1;

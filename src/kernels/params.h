@@ -1,21 +1,20 @@
-// What kernels receive: plain data, shared by host and device. Shapes stand beside the fields; strides and
-// offsets are in elements of the tensor's dtype; pointers are to device memory.
+// What kernels receive: plain data, shared by host and device. Shapes stand beside the fields; strides and offsets are in
+// elements of the tensor's dtype; pointers are to device memory.
 #pragma once
 
 namespace quire {
 
-// A few words of one program's work: rows of one KV head's query heads against a range of keys. Made by
-// plan().
+// A few words of one program's work: rows of one KV head's query heads against a range of keys. Made by plan().
 struct AttentionWork {
   int token_begin;  // first query token, row of q and o
   int num_tokens;
-  int position;  // absolute position of the first query token (kv_len - query_len + offset)
-  int seq_idx;   // row of page_table
-  int kv_len;    // of the request, after this step's keys are written
+  int position;     // absolute position of the first query token (kv_len - query_len + offset)
+  int seq_idx;      // row of page_table
+  int kv_len;       // of the request, after this step's keys are written
   int kv_head;
-  int group_begin;            // query heads [group_begin, group_begin + num_heads) of the KV head's group
-  int num_heads;              // rows of the program: num_tokens * num_heads, token-major
-  int kv_begin, kv_end;       // keys, kv_begin <= kv_end <= kv_len
+  int group_begin;  // query heads [group_begin, group_begin + num_heads) of the KV head's group
+  int num_heads;    // rows of the program: num_tokens * num_heads, token-major
+  int kv_begin, kv_end;      // keys, kv_begin <= kv_end <= kv_len
   int split_idx, num_splits;  // which part of the keys this is
   int partial_begin;          // first of num_splits slots of partial states; unused if num_splits == 1
   int counter_idx;            // arrival counter of the splits
@@ -24,36 +23,34 @@ struct AttentionWork {
 enum class PositionBias : int { kNone, kAlibi, kAlibiSqrt };
 
 struct AttentionParams {
-  const void* q;              // [num_tokens, num_qo_heads, head_dim_qk], rows of tokens q_token_stride apart
-  void* o;                    // [num_tokens, num_qo_heads, head_dim_vo], o_token_stride apart
-  float* lse;                 // [num_tokens, num_qo_heads] natural logarithm, -inf for an empty row; or null
-  const void* kv_pool;        // [num_pages, num_kv_heads, K part then V part] in the native page layout
-  const int* page_table;      // [num_seqs, max_pages]
-  const AttentionWork* work;  // [num_work]
-  const float* alibi_slopes;  // [num_qo_heads] or null
-  const float* sinks;         // [num_qo_heads] or null
-  float* partial_o;           // [num_partials, kernel rows, head_dim_vo]
-  float* partial_md;          // [num_partials, 2, kernel rows]: running maximum in log2 units, denominator
-  int* counters;              // [num_counters], zero between launches
+  const void* q;          // [num_tokens, num_qo_heads, head_dim_qk], rows of tokens q_token_stride apart
+  void* o;                // [num_tokens, num_qo_heads, head_dim_vo], o_token_stride apart
+  float* lse;             // [num_tokens, num_qo_heads] natural logarithm, -inf for an empty row; or null
+  const void* kv_pool;    // [num_pages, num_kv_heads, K part then V part] in the native page layout
+  const int* page_table;  // [num_seqs, max_pages]
+  const AttentionWork* work;   // [num_work]
+  const float* alibi_slopes;   // [num_qo_heads] or null
+  const float* sinks;          // [num_qo_heads] or null
+  float* partial_o;   // [num_partials, kernel rows, head_dim_vo]
+  float* partial_md;  // [num_partials, 2, kernel rows]: running maximum in log2 units, denominator
+  int* counters;      // [num_counters], zero between launches
   long q_token_stride, o_token_stride;
   long page_stride, head_stride, v_offset;  // of kv_pool
   int num_work;
   int num_qo_heads, group_size, head_dim_qk, head_dim_vo, page_size, max_pages;
-  int causal;  // 0 or 1
-  int window;  // keys a query sees to its left, itself included (and as many to its right if not causal); 0 =
-               // all
+  int causal;   // 0 or 1
+  int window;   // keys a query sees to its left, itself included (and as many to its right if not causal); 0 = all
   PositionBias position_bias;
   float sm_scale, logits_soft_cap;  // cap 0 = off
 };
 
-// (o, lse) = merge of the states of two disjoint key sets, per token and head. An empty state has lse = -inf
-// and any o.
+// (o, lse) = merge of the states of two disjoint key sets, per token and head. An empty state has lse = -inf and any o.
 struct MergeStateParams {
-  const void* o_a;             // [num_rows, head_dim]
-  const void* o_b;             // [num_rows, head_dim]
+  const void* o_a;  // [num_rows, head_dim]
+  const void* o_b;  // [num_rows, head_dim]
   const float *lse_a, *lse_b;  // [num_rows]
-  void* o;                     // [num_rows, head_dim], may be o_a or o_b
-  float* lse;                  // [num_rows], may be lse_a or lse_b
+  void* o;          // [num_rows, head_dim], may be o_a or o_b
+  float* lse;       // [num_rows], may be lse_a or lse_b
   int num_rows, head_dim;
 };
 
@@ -78,8 +75,7 @@ struct LinearParams {
   int num_rows, in_dim, out_dim;
 };
 
-// y = x / rms(x) * weight, with x first replaced by x + residual (and written back to residual) where
-// residual is given.
+// y = x / rms(x) * weight, with x first replaced by x + residual (and written back to residual) where residual is given.
 struct RmsNormParams {
   const void* x;       // [num_rows, dim], groups of rows x_stride apart
   void* residual;      // [num_rows, dim] or null
@@ -93,9 +89,9 @@ struct RmsNormParams {
 
 // Rotates the halves of each head in place: (a, b) -> (a cos - b sin, b cos + a sin).
 struct RopeParams {
-  void* x;               // [num_tokens, num_heads, head_dim], token_stride apart
-  const int* positions;  // [num_tokens]
-  const float* cos_sin;  // [max_position, 2, head_dim / 2]
+  void* x;                // [num_tokens, num_heads, head_dim], token_stride apart
+  const int* positions;   // [num_tokens]
+  const float* cos_sin;   // [max_position, 2, head_dim / 2]
   long token_stride;
   int num_tokens, num_heads, head_dim;
 };

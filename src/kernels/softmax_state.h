@@ -1,6 +1,6 @@
-// The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one
-// associative merge. The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores;
-// states that leave a program have m in log2 units, so that exp2(m) d is the sum of the exponentials.
+// The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one associative merge.
+// The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores; states that leave a program have
+// m in log2 units, so that exp2(m) d is the sum of the exponentials.
 #pragma once
 
 #include "tile/tile.h"
@@ -32,18 +32,15 @@ struct WeightOf {
   }
 };
 
-// Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and
-// the old output is rescaled; the caller adds probs V to s.o.
+// Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and the old output is
+// rescaled; the caller adds probs V to s.o.
 template <int max_rows, int max_cols, int max_keys>
-QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, Accum<max_rows, max_keys>& scores,
-                      float scale_log2) {
+QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, Accum<max_rows, max_keys>& scores, float scale_log2) {
   Row<max_rows> m_new = s.m, alpha;
   row_max(m_new, scores);
   const WeightOf weight{scale_log2};
-  row_map(
-      alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
-  row_map(
-      s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
+  row_map(alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
+  row_map(s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
   row_scale(s.o, alpha);
   exp2_rows(scores, scale_log2, m_new, s.d);
   s.m = m_new;
@@ -56,16 +53,11 @@ QUIRE_DEV void merge(SoftmaxState<max_rows, max_cols>& s, const Row<max_rows>& m
   Row<max_rows> m_new, a, b;
   const int rows = s.o.rows;
   const WeightOf weight{1.0f};
-  row_map(
-      m_new, rows, [](auto, auto x, auto y) { return select(x > y, x, y); }, s.m, m);
-  row_map(
-      a, rows, [&](auto, auto x, auto to) { return weight(x, to); }, s.m, m_new);
-  row_map(
-      b, rows, [&](auto, auto x, auto to) { return weight(x, to); }, m, m_new);
-  row_map(
-      s.d, rows,
-      [](auto, auto x, auto wx, auto y, auto wy) { return select(wy == 0.0f, x * wx, x * wx + y * wy); }, s.d,
-      a, d, b);
+  row_map(m_new, rows, [](auto, auto x, auto y) { return select(x > y, x, y); }, s.m, m);
+  row_map(a, rows, [&](auto, auto x, auto to) { return weight(x, to); }, s.m, m_new);
+  row_map(b, rows, [&](auto, auto x, auto to) { return weight(x, to); }, m, m_new);
+  row_map(s.d, rows, [](auto, auto x, auto wx, auto y, auto wy) { return select(wy == 0.0f, x * wx, x * wx + y * wy); },
+          s.d, a, d, b);
   row_scale(s.o, a);
   row_add_scaled(s.o, b, row_pointer);
   s.m = m_new;

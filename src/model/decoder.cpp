@@ -42,8 +42,7 @@ std::unique_ptr<Buffer> make_cos_sin(Device& device, const ModelConfig& config, 
 }
 
 void reserve(Device& device, std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
-  if (buffer == nullptr || buffer->bytes() < bytes)
-    buffer = device.allocate(std::max<std::size_t>(bytes, 64));
+  if (buffer == nullptr || buffer->bytes() < bytes) buffer = device.allocate(std::max<std::size_t>(bytes, 64));
 }
 
 template <class T>
@@ -58,22 +57,18 @@ std::size_t page_bytes(const Device& device, const ModelConfig& config, int page
   DecoderOptions options;
   options.page_size = page_size;
   const KvLayout layout = kv_layout(device, layer_desc(config, options, 0));
-  return static_cast<std::size_t>(layout.page_stride) * dtype_bytes(config.dtype) *
-         static_cast<std::size_t>(config.num_layers);
+  return static_cast<std::size_t>(layout.page_stride) * dtype_bytes(config.dtype) * static_cast<std::size_t>(config.num_layers);
 }
 
-DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights,
-                           const DecoderOptions& options)
+DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options)
     : device_(device), config_(config), weights_(std::move(weights)) {
   QUIRE_CHECK(options.num_pages >= 1, "the cache needs at least 1 page, got {}", options.num_pages);
   QUIRE_CHECK(options.max_model_len >= 1 && options.max_model_len <= config.max_position,
-              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position,
-              options.max_model_len);
+              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position, options.max_model_len);
   for (int layer = 0; layer < config.num_layers; ++layer) {
     descs_.push_back(layer_desc(config, options, layer));
     const AttentionDesc& desc = descs_.back();
-    const auto same = std::find_if(descs_.begin(), descs_.end(),
-                                   [&](const AttentionDesc& d) { return d.window == desc.window; });
+    const auto same = std::find_if(descs_.begin(), descs_.end(), [&](const AttentionDesc& d) { return d.window == desc.window; });
     const auto first = static_cast<std::size_t>(same - descs_.begin());
     if (first + 1 == descs_.size()) {
       const BackendChoice choice = choose_backend(options.attention_backend, desc, device.caps());
@@ -112,8 +107,7 @@ void DecoderModel::upload(const StepBatch& batch) {
 
 void DecoderModel::plan_attention(const StepBatch& batch) {
   std::vector<std::int32_t> query_len(static_cast<std::size_t>(batch.num_seqs));
-  for (std::size_t s = 0; s < query_len.size(); ++s)
-    query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
+  for (std::size_t s = 0; s < query_len.size(); ++s) query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
   const AttentionLengths lengths{query_len, std::span(batch.kv_len).first(query_len.size())};
   for (const auto& op : ops_) op->plan(lengths);
 }
@@ -141,8 +135,7 @@ void DecoderModel::embed(const StepBatch& batch) {
   p.y = activations_.residual->data();
   p.num_rows = batch.num_tokens;
   p.dim = config_.hidden_dim;
-  device_.run(KernelName::kEmbedding, config_.dtype, p, p.num_rows,
-              {2.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(KernelName::kEmbedding, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
 }
 
 // hidden = norm(residual + x) with the sum kept in residual; without x, norm(residual).
@@ -170,12 +163,10 @@ void DecoderModel::head_norm(const Buffer& weight, long first_elem, int num_head
   p.dim = config_.head_dim;
   p.group = num_heads;
   p.eps = static_cast<float>(config_.rms_norm_eps);
-  device_.run(KernelName::kRmsNorm, config_.dtype, p, p.num_rows,
-              {2.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(KernelName::kRmsNorm, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
 }
 
-void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows,
-                          bool to_f32) {
+void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32) {
   LinearParams p{};
   p.x = x.data();
   p.weight = weight.weight->data();
@@ -210,8 +201,7 @@ void DecoderModel::attention_block(const StepBatch& batch, int layer) {
   rope.num_tokens = tokens;
   rope.num_heads = config_.num_qo_heads + config_.num_kv_heads;
   rope.head_dim = config_.head_dim;
-  device_.run(KernelName::kRope, config_.dtype, rope, tokens,
-              {2.0 * tokens * (q_dim + kv_dim) * double(elem()), 0});
+  device_.run(KernelName::kRope, config_.dtype, rope, tokens, {2.0 * tokens * (q_dim + kv_dim) * double(elem()), 0});
 
   KvWriteTensors kv;
   kv.k = qkv.data() + static_cast<std::size_t>(q_dim) * elem();
@@ -245,13 +235,11 @@ void DecoderModel::mlp_block(const StepBatch& batch, int layer) {
   p.kind = config_.activation == Activation::kSilu   ? ActivationKind::kSilu
            : config_.activation == Activation::kGelu ? ActivationKind::kGelu
                                                      : ActivationKind::kGeluTanh;
-  device_.run(KernelName::kActivation, config_.dtype, p, p.num_rows,
-              {3.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(KernelName::kActivation, config_.dtype, p, p.num_rows, {3.0 * p.num_rows * p.dim * double(elem()), 0});
   linear(w.down, *activations_.mlp, *activations_.delta, batch.num_tokens);
 }
 
-// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of
-// all.
+// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of all.
 const float* DecoderModel::head(const StepBatch& batch) {
   const int rows = static_cast<int>(batch.logit_rows.size());
   norm(*weights_.final_norm, activations_.delta.get(), batch.num_tokens);

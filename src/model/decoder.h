@@ -1,5 +1,4 @@
-// The one decoder of all model families: embedding, layers of attention and gated MLP, final norm, head.
-// Driven by ModelConfig.
+// The one decoder of all model families: embedding, layers of attention and gated MLP, final norm, head. Driven by ModelConfig.
 #pragma once
 
 #include <memory>
@@ -15,8 +14,8 @@ namespace quire {
 
 struct DecoderOptions {
   int page_size = 16;
-  int num_pages = 0;      // of the cache, in each layer
-  int max_model_len = 0;  // tokens; positions below it can be computed
+  int num_pages = 0;       // of the cache, in each layer
+  int max_model_len = 0;   // tokens; positions below it can be computed
   bool batch_invariant = false;
   std::string attention_backend;  // "" = the first that can
 };
@@ -27,11 +26,10 @@ std::size_t page_bytes(const Device& device, const ModelConfig& config, int page
 class DecoderModel {
  public:
   // Throws Error{kInvalidArgument}, Error{kUnsupported} or Error{kExhausted}.
-  DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights,
-               const DecoderOptions& options);
+  DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options);
 
-  // Computes one step and returns the logits of batch.logit_rows on the device, f32 [num_logit_rows,
-  // vocab_size]. Valid until the next call.
+  // Computes one step and returns the logits of batch.logit_rows on the device, f32 [num_logit_rows, vocab_size].
+  // Valid until the next call.
   const float* forward(const StepBatch& batch);
 
   const ModelConfig& config() const { return config_; }
@@ -55,8 +53,7 @@ class DecoderModel {
   void mlp_block(const StepBatch& batch, int layer);
   const float* head(const StepBatch& batch);
 
-  void linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows,
-              bool to_f32 = false);
+  void linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32 = false);
   void norm(const Buffer& weight, const Buffer* x, int num_rows);
   void head_norm(const Buffer& weight, long first_elem, int num_heads, int num_tokens);
   const AttentionDesc& desc(int layer) const { return descs_[static_cast<std::size_t>(layer)]; }

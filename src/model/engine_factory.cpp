@@ -34,23 +34,18 @@ std::int64_t available_bytes() {
 
 int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   QUIRE_CHECK(options.max_model_len >= 0 && options.max_model_len <= config.max_position,
-              "max_model_len must be 0 (the model's own) to {}, got {}", config.max_position,
-              options.max_model_len);
+              "max_model_len must be 0 (the model's own) to {}, got {}", config.max_position, options.max_model_len);
   return options.max_model_len > 0 ? options.max_model_len : config.max_position;
 }
 
-// Pages of the cache: what was asked for, or enough for every request at full length within a third of the
-// free memory.
-int choose_num_pages(const Device& device, const ModelConfig& config, const EngineOptions& options,
-                     int max_model_len) {
+// Pages of the cache: what was asked for, or enough for every request at full length within a third of the free memory.
+int choose_num_pages(const Device& device, const ModelConfig& config, const EngineOptions& options, int max_model_len) {
   const auto bytes = static_cast<std::int64_t>(page_bytes(device, config, options.page_size));
   const std::int64_t wanted = std::int64_t{options.max_num_seqs} * ceil_div(max_model_len, options.page_size);
   const std::int64_t budget = options.kv_cache_bytes > 0 ? options.kv_cache_bytes : available_bytes() / 3;
-  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}",
-              options.kv_cache_bytes);
+  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}", options.kv_cache_bytes);
   const std::int64_t affordable = budget / bytes;
-  QUIRE_CHECK_KIND(kExhausted, affordable >= 2,
-                   "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
+  QUIRE_CHECK_KIND(kExhausted, affordable >= 2, "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
                    affordable, bytes);
   // One page more than requests can hold: the null page.
   return static_cast<int>(std::min({affordable, wanted + 1, std::int64_t{1} << 30}));
@@ -74,8 +69,8 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   decoder_options.page_size = options.page_size;
   decoder_options.max_model_len = check_model_len(config, options);
   decoder_options.batch_invariant = options.batch_invariant;
-  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536,
-              "page_size must be 1 to 65536 tokens, got {}", options.page_size);
+  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
+              options.page_size);
   decoder_options.num_pages = choose_num_pages(*device, config, options, decoder_options.max_model_len);
   ModelWeights weights = load_model_weights(*device, config, source, progress);
   auto decoder = std::make_unique<DecoderModel>(*device, config, std::move(weights), decoder_options);
@@ -83,8 +78,7 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   EngineConfig engine;
   engine.vocab_size = config.vocab_size;
   engine.seed = options.seed;
-  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache,
-                     common_window(config)};
+  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache, common_window(config)};
   engine.scheduler.policy = options.policy;
   engine.scheduler.max_model_len = decoder_options.max_model_len;
   engine.scheduler.max_num_seqs = options.max_num_seqs;
@@ -108,8 +102,7 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
       return std::make_unique<StreamDecoder>(tokenizer);
     };
   }
-  loaded.core =
-      std::make_unique<EngineCore>(loaded.engine_config, std::move(parts.runner), std::move(make_decoder));
+  loaded.core = std::make_unique<EngineCore>(loaded.engine_config, std::move(parts.runner), std::move(make_decoder));
   return loaded;
 }
 
@@ -121,15 +114,13 @@ TargetRegistry linked_targets() {
   return registry;
 }
 
-LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOptions& options,
-                         const LoadProgress& progress) {
+LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOptions& options, const LoadProgress& progress) {
   const ModelConfig config = load_model_config(folder);
   GenerationDefaults defaults = load_generation_defaults(folder);
-  auto tokenizer =
-      std::make_shared<const Tokenizer>(Tokenizer::from_file((folder / "tokenizer.json").string()));
+  auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_file((folder / "tokenizer.json").string()));
   QUIRE_CHECK_KIND(kCorruptFile, tokenizer->vocab_size() <= config.vocab_size,
-                   "{}: the tokenizer has ids up to {}, the model's vocab_size is {}",
-                   (folder / "tokenizer.json").string(), tokenizer->vocab_size() - 1, config.vocab_size);
+                   "{}: the tokenizer has ids up to {}, the model's vocab_size is {}", (folder / "tokenizer.json").string(),
+                   tokenizer->vocab_size() - 1, config.vocab_size);
   Weights weights = Weights::open(folder);
   const auto source = file_source(weights);
   Parts parts = make_parts(config, options, *source, progress);
@@ -144,9 +135,7 @@ LoadedEngine make_engine(const ModelConfig& config, const EngineOptions& options
 
 Engine Engine::open(const std::string& model_dir, const EngineOptions& options) {
   LoadedEngine loaded = load_engine(model_dir, options);
-  TextEncoder encode = [tokenizer = loaded.tokenizer](std::string_view text) {
-    return tokenizer->encode(text, {});
-  };
+  TextEncoder encode = [tokenizer = loaded.tokenizer](std::string_view text) { return tokenizer->encode(text, {}); };
   return Engine(std::make_unique<Impl>(std::move(loaded.core), options.max_num_requests, std::move(encode)));
 }
 

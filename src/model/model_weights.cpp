@@ -12,11 +12,7 @@ namespace {
 class Loader {
  public:
   Loader(Device& device, const ModelConfig& config, TensorSource& source, const LoadProgress& progress)
-      : device_(device),
-        config_(config),
-        source_(source),
-        progress_(progress),
-        pair_(device.layout_pair(config.dtype)) {
+      : device_(device), config_(config), source_(source), progress_(progress), pair_(device.layout_pair(config.dtype)) {
     for (const WeightSpec& spec : weight_specs(config)) {
       specs_.emplace(std::pair(spec.layer, spec.role), spec);
       total_elems_ += num_elems(spec);
@@ -38,8 +34,7 @@ class Loader {
       w.qkv = packed(layer, {WeightRole::kQProj, WeightRole::kKProj, WeightRole::kVProj},
                      {WeightRole::kQBias, WeightRole::kKBias, WeightRole::kVBias});
       w.o = packed(layer, {WeightRole::kOProj}, {WeightRole::kOBias});
-      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj},
-                         {WeightRole::kGateBias, WeightRole::kUpBias});
+      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj}, {WeightRole::kGateBias, WeightRole::kUpBias});
       w.down = packed(layer, {WeightRole::kDownProj}, {WeightRole::kDownBias});
     }
     return weights;
@@ -75,8 +70,7 @@ class Loader {
     std::vector<std::byte> host(elems * elem);
     std::size_t offset = 0;
     for (const WeightSpec* spec : specs) {
-      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype,
-                        host.data() + offset);
+      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype, host.data() + offset);
       offset += static_cast<std::size_t>(num_elems(*spec)) * elem;
       advance(num_elems(*spec));
     }
@@ -85,16 +79,15 @@ class Loader {
     return buffer;
   }
 
-  PackedLinear packed(int layer, const std::vector<WeightRole>& roles,
-                      const std::vector<WeightRole>& bias_roles) {
+  PackedLinear packed(int layer, const std::vector<WeightRole>& roles, const std::vector<WeightRole>& bias_roles) {
     PackedLinear linear;
     std::vector<const WeightSpec*> parts, biases;
     for (const WeightRole role : roles) parts.push_back(find(layer, role));
     for (const WeightRole role : bias_roles) {
       if (find(layer, role) != nullptr) biases.push_back(find(layer, role));
     }
-    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(),
-                     "layer {}: {} biases for {} matrices", layer, biases.size(), parts.size());
+    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(), "layer {}: {} biases for {} matrices", layer,
+                     biases.size(), parts.size());
     linear.in_dim = static_cast<int>(parts[0]->shape[1]);
     for (const WeightSpec* part : parts) linear.out_dim += static_cast<int>(part->shape[0]);
     linear.weight = pack(parts, linear.in_dim, linear.out_dim);
@@ -105,8 +98,7 @@ class Loader {
   // Panel by panel: 16 rows are read, transposed in cache, and copied. See tile/page_layout.h for the order.
   std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
     const std::size_t elem = dtype_bytes(config_.dtype);
-    const std::size_t panel_bytes = static_cast<std::size_t>(ceil_div(in_dim, pair_)) *
-                                    static_cast<std::size_t>(pair_) * kPanelCols * elem;
+    const std::size_t panel_bytes = static_cast<std::size_t>(ceil_div(in_dim, pair_)) * static_cast<std::size_t>(pair_) * kPanelCols * elem;
     auto buffer = device_.allocate(panel_bytes * static_cast<std::size_t>(ceil_div(out_dim, kPanelCols)));
     std::vector<std::byte> rows(static_cast<std::size_t>(in_dim) * elem * kPanelCols), panel(panel_bytes);
     std::size_t part = 0;
@@ -115,9 +107,7 @@ class Loader {
       const int num_cols = std::min(kPanelCols, out_dim - col);
       for (int filled = 0; filled < num_cols;) {
         const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
-        source_.read_rows(
-            *parts[part], row, now, config_.dtype,
-            rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
+        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
         filled += static_cast<int>(now);
         row += now;
         if (row == parts[part]->shape[0]) {
@@ -125,18 +115,15 @@ class Loader {
           row = 0;
         }
       }
-      elem == 4 ? transpose<std::uint32_t>(rows, panel, in_dim, num_cols)
-                : transpose<std::uint16_t>(rows, panel, in_dim, num_cols);
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kPanelCols) * panel_bytes,
-                             panel.data(), panel_bytes);
+      elem == 4 ? transpose<std::uint32_t>(rows, panel, in_dim, num_cols) : transpose<std::uint16_t>(rows, panel, in_dim, num_cols);
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kPanelCols) * panel_bytes, panel.data(), panel_bytes);
       advance(std::int64_t{num_cols} * in_dim);
     }
     return buffer;
   }
 
   template <class Bits>
-  void transpose(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim,
-                 int num_cols) const {
+  void transpose(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim, int num_cols) const {
     std::fill(panel.begin(), panel.end(), std::byte{0});
     const auto* from = reinterpret_cast<const Bits*>(rows.data());
     auto* to = reinterpret_cast<Bits*>(panel.data());

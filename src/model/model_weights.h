@@ -21,10 +21,10 @@ struct PackedLinear {
 struct LayerWeights {
   std::unique_ptr<Buffer> input_norm, post_attention_norm;  // [hidden_dim]
   std::unique_ptr<Buffer> q_norm, k_norm;                   // [head_dim] or null
-  PackedLinear qkv;                                         // hidden_dim -> q heads, k heads, v heads
-  PackedLinear o;                                           // q heads -> hidden_dim
-  PackedLinear gate_up;                                     // hidden_dim -> gate, up
-  PackedLinear down;                                        // intermediate_dim -> hidden_dim
+  PackedLinear qkv;      // hidden_dim -> q heads, k heads, v heads
+  PackedLinear o;        // q heads -> hidden_dim
+  PackedLinear gate_up;  // hidden_dim -> gate, up
+  PackedLinear down;     // intermediate_dim -> hidden_dim
 };
 
 struct ModelWeights {
@@ -36,8 +36,7 @@ struct ModelWeights {
 
 using LoadProgress = std::function<void(double fraction)>;
 
-// Reads every tensor of the configuration's table, as config.dtype. Throws what the source throws, and
-// Error{kExhausted}.
+// Reads every tensor of the configuration's table, as config.dtype. Throws what the source throws, and Error{kExhausted}.
 ModelWeights load_model_weights(Device& device, const ModelConfig& config, TensorSource& source,
                                 const LoadProgress& progress = {});
 

@@ -34,13 +34,11 @@ class FileSource : public TensorSource {
  public:
   explicit FileSource(Weights& weights) : weights_(weights) {}
 
-  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype,
-                 void* out) override {
+  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype, void* out) override {
     const TensorFile& tensor = weights_.get(spec.name, spec.shape);
     const DType stored = *compute_dtype(tensor.type);
     const auto num_elems = static_cast<std::size_t>(num_rows * row_elems(spec));
-    const std::byte* from =
-        tensor.bytes.data() + static_cast<std::size_t>(row_begin * row_elems(spec)) * dtype_bytes(stored);
+    const std::byte* from = tensor.bytes.data() + static_cast<std::size_t>(row_begin * row_elems(spec)) * dtype_bytes(stored);
     if (stored == dtype) {
       std::memcpy(out, from, num_elems * dtype_bytes(dtype));
       return;
@@ -59,17 +57,14 @@ class RandomSource : public TensorSource {
  public:
   explicit RandomSource(std::uint64_t seed) : state_(seed * 2 + 1) {}
 
-  void read_rows(const WeightSpec& spec, std::int64_t, std::int64_t num_rows, DType dtype,
-                 void* out) override {
+  void read_rows(const WeightSpec& spec, std::int64_t, std::int64_t num_rows, DType dtype, void* out) override {
     const bool is_vector = spec.shape.size() == 1;
-    const float scale =
-        is_vector ? 0.0f : static_cast<float>(std::sqrt(3.0 / static_cast<double>(row_elems(spec))));
+    const float scale = is_vector ? 0.0f : static_cast<float>(std::sqrt(3.0 / static_cast<double>(row_elems(spec))));
     auto* to = static_cast<std::byte*>(out);
     for (std::int64_t i = 0; i < num_rows * row_elems(spec); ++i) {
       state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
       const float uniform = static_cast<float>(static_cast<std::int32_t>(state_ >> 32)) * 0x1p-31f;
-      write_element(to + static_cast<std::size_t>(i) * dtype_bytes(dtype), dtype,
-                    is_vector ? 1.0f : uniform * scale);
+      write_element(to + static_cast<std::size_t>(i) * dtype_bytes(dtype), dtype, is_vector ? 1.0f : uniform * scale);
     }
   }
 
@@ -80,8 +75,6 @@ class RandomSource : public TensorSource {
 }  // namespace
 
 std::unique_ptr<TensorSource> file_source(Weights& weights) { return std::make_unique<FileSource>(weights); }
-std::unique_ptr<TensorSource> random_source(std::uint64_t seed) {
-  return std::make_unique<RandomSource>(seed);
-}
+std::unique_ptr<TensorSource> random_source(std::uint64_t seed) { return std::make_unique<RandomSource>(seed); }
 
 }  // namespace quire

@@ -24,8 +24,7 @@ struct CeilingRead {
       const long share = p.num_elems / p.num_work / (kStreams * kStep) * kStep;
       const float* from = p.data + item * share * kStreams;
       for (long i = 0; i < share; i += kStep) {
-        for (int j = 0; j < 2 * kStreams; ++j)
-          sum[j] += load_lanes(from + j / 2 * share + i + j % 2 * kLanes);
+        for (int j = 0; j < 2 * kStreams; ++j) sum[j] += load_lanes(from + j / 2 * share + i + j % 2 * kLanes);
       }
     });
     for (int j = 1; j < 8; ++j) sum[0] += sum[j];
@@ -54,14 +53,14 @@ struct CeilingFma {
   }
 };
 
-// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32
-// multiply-add.
+// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32 multiply-add.
 struct CeilingDot {
   static void run(Program& program, const CeilingWork& p, int program_idx) {
 #if defined(__AVX512BF16__)
     const VecU a = VecU{} + bit_cast_to<unsigned>(p.data[0]), b = VecU{} + bit_cast_to<unsigned>(p.data[1]);
-    p.sink[program_idx] = run_chains(
-        program, p, [&](VecF x) { return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b); });
+    p.sink[program_idx] = run_chains(program, p, [&](VecF x) {
+      return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b);
+    });
 #else
     CeilingFma::run(program, p, program_idx);
 #endif

@@ -20,8 +20,7 @@ class HostBuffer : public Buffer {
   explicit HostBuffer(std::size_t bytes) : bytes_(bytes) {
     if (bytes == 0) return;
     void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes,
-                     std::strerror(errno));
+    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes, std::strerror(errno));
     data_ = static_cast<std::byte*>(p);
     if (bytes >= (std::size_t{4} << 20)) ::madvise(p, bytes, MADV_HUGEPAGE);
   }
@@ -80,8 +79,8 @@ class CpuDevice : public Device {
     const CpuKernel kernel = choose_kernel(key, params, num_work);
     int next_item = 0;
     const auto program = [&](int idx) {
-      kernel({params, scratch_.as<char>() + table_.scratch_bytes * static_cast<std::size_t>(idx),
-              table_.scratch_bytes, &next_item, idx});
+      kernel({params, scratch_.as<char>() + table_.scratch_bytes * static_cast<std::size_t>(idx), table_.scratch_bytes,
+              &next_item, idx});
     };
     const int num_programs = is_tiny(cost) ? 1 : std::min(num_work, gang_.num_threads());
     if (num_programs == 1) return program(0);
@@ -90,8 +89,7 @@ class CpuDevice : public Device {
 
  private:
   static int choose_threads(int asked) {
-    QUIRE_CHECK(asked >= 0 && asked <= 1024, "number of threads must be 0 (one a core) to 1024, got {}",
-                asked);
+    QUIRE_CHECK(asked >= 0 && asked <= 1024, "number of threads must be 0 (one a core) to 1024, got {}", asked);
     return asked > 0 ? asked : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
 
@@ -99,10 +97,8 @@ class CpuDevice : public Device {
   CpuKernel choose_kernel(KernelKey key, const void* params, int& num_work) const {
     const auto dtype = static_cast<std::size_t>(key.dtype);
     const auto name = static_cast<std::size_t>(key.name);
-    QUIRE_CHECK_KIND(kInternal, name < kNumCpuKernels && dtype < kNumDTypes, "no kernel {} for dtype {}",
-                     name, dtype);
-    if (key.name != KernelName::kLinear && key.name != KernelName::kLinearToF32)
-      return table_.kernels[name][dtype];
+    QUIRE_CHECK_KIND(kInternal, name < kNumCpuKernels && dtype < kNumDTypes, "no kernel {} for dtype {}", name, dtype);
+    if (key.name != KernelName::kLinear && key.name != KernelName::kLinearToF32) return table_.kernels[name][dtype];
     const auto& p = *static_cast<const LinearParams*>(params);
     const bool few = p.num_rows <= table_.linear_few_rows;
     num_work = few ? ceil_div(p.out_dim, table_.linear_few_cols)
@@ -123,8 +119,7 @@ static_assert(kNumCpuKernels == static_cast<int>(KernelName::kCount));
 std::vector<std::string> level_names() {
   std::vector<std::string> names;
   for (const CpuLevel& level : cpu_levels()) {
-    names.push_back(fmt::format("{} ({}{})", level.name, level.architecture,
-                                level.present ? "" : "; not on this processor"));
+    names.push_back(fmt::format("{} ({}{})", level.name, level.architecture, level.present ? "" : "; not on this processor"));
   }
   return names;
 }
@@ -133,8 +128,7 @@ std::vector<std::string> level_names() {
 
 void register_cpu_target(TargetRegistry& registry) {
   registry.add({"cpu", [] { return std::string(); },
-                [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); },
-                level_names});
+                [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); }, level_names});
 }
 
 }  // namespace quire

@@ -37,8 +37,7 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
   num_running_.store(num_programs - 1, std::memory_order_relaxed);
   for (int w = 1; w < num_programs; ++w) {
     State expected = State::kSpinning;
-    if (workers_[w].state.compare_exchange_strong(expected, State::kWorking, std::memory_order_acq_rel))
-      continue;
+    if (workers_[w].state.compare_exchange_strong(expected, State::kWorking, std::memory_order_acq_rel)) continue;
     workers_[w].state.store(State::kWorking, std::memory_order_release);
     boost::asio::post(pool_, [this, w] { work(w); });
   }

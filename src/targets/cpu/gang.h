@@ -1,6 +1,5 @@
-// Runs one function on several threads at a time and waits. Threads come from Boost.Asio's pool; between two
-// runs they spin for a short while, because the launches of a decode step follow each other within
-// microseconds.
+// Runs one function on several threads at a time and waits. Threads come from Boost.Asio's pool; between two runs they spin for a
+// short while, because the launches of a decode step follow each other within microseconds.
 #pragma once
 
 #include <atomic>
@@ -17,8 +16,7 @@ class Gang {
 
   int num_threads() const { return num_threads_; }
 
-  // Calls job(0 … num_programs - 1), each once, program 0 on the caller. Returns when all are done. Not
-  // reentrant.
+  // Calls job(0 … num_programs - 1), each once, program 0 on the caller. Returns when all are done. Not reentrant.
   void run(int num_programs, const std::function<void(int)>& job);
 
  private:

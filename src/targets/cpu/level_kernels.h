@@ -1,5 +1,4 @@
-// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after
-// QUIRE_TARGET is set.
+// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after QUIRE_TARGET is set.
 #pragma once
 
 #include "kernels/attention.h"

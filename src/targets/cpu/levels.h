@@ -19,8 +19,7 @@ struct CpuLevel {
 // Weakest first.
 std::vector<CpuLevel> cpu_levels();
 
-// The level of that name, or with "" the best that is present. Throws Error{kNotFound} or
-// Error{kUnsupported}.
+// The level of that name, or with "" the best that is present. Throws Error{kNotFound} or Error{kUnsupported}.
 CpuLevel choose_cpu_level(const std::string& name);
 
 // The processor's name from the operating system, or "unknown".

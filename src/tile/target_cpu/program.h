@@ -17,8 +17,7 @@ inline void for_each_work(Program& program, int n, const F& f) {
   }
 }
 
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The
-// counter is back at 0.
+// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) < n) return false;
   __atomic_store_n(counter, 0, __ATOMIC_RELAXED);
@@ -27,8 +26,8 @@ QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
 
 // The order of a pipeline on a CPU: one stage, out-of-order execution and prefetch do the overlap.
 template <class Stage, class Scores, class Load, class Score, class Accumulate>
-inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load,
-                     const Score& score, const Accumulate& accumulate) {
+inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+                     const Accumulate& accumulate) {
   for (int tile = 0; tile < num_tiles; ++tile) {
     load(stage, tile);
     score(scores, stage, tile);
@@ -65,8 +64,7 @@ QUIRE_DEV void map(int n, const F& f) {
   if (i < n) f(Lanes{i, n - i});
 }
 
-// x := f(i, x) on every row, with i a span of columns: for operands that lie along the columns, such as a
-// bias.
+// x := f(i, x) on every row, with i a span of columns: for operands that lie along the columns, such as a bias.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
   for (int r = 0; r < tile.rows; ++r) {
@@ -74,8 +72,7 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
   }
 }
 
-// Missing elements of the last vector count as 0. Two levels of sums: one chain over a whole vocabulary would
-// lose digits.
+// Missing elements of the last vector count as 0. Two levels of sums: one chain over a whole vocabulary would lose digits.
 template <class F>
 QUIRE_DEV float reduce_sum(int n, const F& f) {
   constexpr int kChain = 64 * kLanes;

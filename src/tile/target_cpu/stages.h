@@ -1,5 +1,5 @@
-// Right operands: keys and values of a range of pages, and blocks of packed weights. Whole panels are used
-// where they lie in memory; only panels that the range cuts, and pages without panels, are copied.
+// Right operands: keys and values of a range of pages, and blocks of packed weights. Whole panels are used where they lie in
+// memory; only panels that the range cuts, and pages without panels, are copied.
 #pragma once
 
 #include "tile/target_cpu/tiles.h"
@@ -22,9 +22,9 @@ struct KvStage {
   static constexpr int kMaxPanels = max_keys / kPanelCols;
   static constexpr int kPair = DotTraits<E>::kPair;
   const E* k_panel[kMaxPanels + 8];  // of each 16 keys; the tail repeats the last one, for prefetch
-  const E* v_first[kMaxPanels];      // of each 16 keys: panel 0 of the value columns
-  long v_stride[kMaxPanels];         // elements from one value panel to the next
-  E* k_copy;                         // room for copied panels
+  const E* v_first[kMaxPanels];  // of each 16 keys: panel 0 of the value columns
+  long v_stride[kMaxPanels];     // elements from one value panel to the next
+  E* k_copy;                     // room for copied panels
   E* v_copy;
   long k_copy_elems, v_copy_elems;  // of one panel
   int num_panels = 0, num_value_panels = 0, k_steps = 0, first_key = 0, num_keys = 0;
@@ -64,8 +64,7 @@ inline void copy_panel(KvStage<E, max_keys>& stage, const KvView<E>& view, int p
   stage.v_stride[panel] = long{kPanelCols} * kPanelCols;
 }
 
-// One token's key and value into a page, through the index maps. The zero that pads an odd head_dim is
-// written too.
+// One token's key and value into a page, through the index maps. The zero that pads an odd head_dim is written too.
 template <class E>
 inline void store_key(E* page, const PageShape& shape, int token, const E* k) {
   for (int d = 0; d < shape.head_dim_qk; ++d) page[k_offset(shape, token, d)] = k[d];
@@ -78,8 +77,8 @@ inline void store_value(E* page, const PageShape& shape, int token, const E* v) 
   for (int d = 0; d < shape.head_dim_vo; ++d) page[v_offset(shape, token, d)] = v[d];
 }
 
-// Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the
-// first and last panel that lie outside the range have undefined scores and values of zero.
+// Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the first and last
+// panel that lie outside the range have undefined scores and values of zero.
 template <class E, int max_keys>
 inline void load_pages(KvStage<E, max_keys>& stage, const KvView<E>& view, int begin, int end) {
   constexpr int kPair = KvStage<E, max_keys>::kPair;
@@ -93,8 +92,7 @@ inline void load_pages(KvStage<E, max_keys>& stage, const KvView<E>& view, int b
   for (int p = 0; p < stage.num_panels; ++p) {
     const int first = stage.first_key + p * kPanelCols;
     if (!panels || first < begin || first + kPanelCols > end) {
-      copy_panel(stage, view, p, first < begin ? begin : first,
-                 first + kPanelCols > end ? end : first + kPanelCols);
+      copy_panel(stage, view, p, first < begin ? begin : first, first + kPanelCols > end ? end : first + kPanelCols);
       continue;
     }
     const int token = first % shape.page_size;
@@ -106,22 +104,21 @@ inline void load_pages(KvStage<E, max_keys>& stage, const KvView<E>& view, int b
   for (int p = 0; p < 8; ++p) stage.k_panel[stage.num_panels + p] = stage.k_panel[stage.num_panels - 1];
 }
 
-// Pages lie anywhere, so the hardware's prefetcher loses the track every 16 keys. While a panel of keys is
-// multiplied, the keys two panels ahead and the values of this panel are asked for, line by line.
+// Pages lie anywhere, so the hardware's prefetcher loses the track every 16 keys. While a panel of keys is multiplied, the
+// keys two panels ahead and the values of this panel are asked for, line by line.
 template <class E>
 struct KeySegments {
   static constexpr int num = 1;
   static constexpr int kAhead = 2;
   const E* const* panels;
-  const E* const* ahead;  // keys of later panels
+  const E* const* ahead;     // keys of later panels
   const E* const* v_first;
   const long* v_stride;
   int k_steps;
   const E* panel(int, int p) const { return panels[p]; }
   long steps(int) const { return k_steps; }
   QUIRE_DEV void prefetch(int p, long k) const {
-    constexpr long kStepElems = kPanelCols * DotTraits<E>::kPair,
-                   kValueSteps = kPanelCols / DotTraits<E>::kPair;
+    constexpr long kStepElems = kPanelCols * DotTraits<E>::kPair, kValueSteps = kPanelCols / DotTraits<E>::kPair;
     __builtin_prefetch(ahead[p] + k * kStepElems);
     __builtin_prefetch(v_first[p] + k / kValueSteps * v_stride[p] + k % kValueSteps * kStepElems);
   }
@@ -133,10 +130,11 @@ inline void dot(Accum<max_rows, max_cols>& scores, const Operand<E, max_rows, ma
                 const KvStage<E, max_keys>& stage) {
   scores.rows = q.rows;
   scores.cols = stage.num_keys;
-  multiply<E>({scores.data, scores.kStride, q.data, q.kStride, true}, q.rows, stage.num_panels, [&](int p) {
-    return KeySegments<E>{stage.k_panel + p, stage.k_panel + p + KeySegments<E>::kAhead, stage.v_first + p,
-                          stage.v_stride + p, stage.k_steps};
-  });
+  multiply<E>({scores.data, scores.kStride, q.data, q.kStride, true}, q.rows, stage.num_panels,
+              [&](int p) {
+                return KeySegments<E>{stage.k_panel + p, stage.k_panel + p + KeySegments<E>::kAhead, stage.v_first + p,
+                                      stage.v_stride + p, stage.k_steps};
+              });
 }
 
 template <class E>
@@ -171,12 +169,10 @@ struct WeightStage {
 
 // `weight` is packed with k_total elements a column; k_begin is even.
 template <class E>
-inline WeightStage<E> load_weight(const E* weight, int k_total, int first_panel, int num_panels, int k_begin,
-                                  int k_len) {
+inline WeightStage<E> load_weight(const E* weight, int k_total, int first_panel, int num_panels, int k_begin, int k_len) {
   constexpr int kPair = DotTraits<E>::kPair;
   const long stride = long{ceil_div(k_total, kPair)} * kPair * kPanelCols;
-  return {weight + first_panel * stride + long{k_begin} * kPanelCols, stride, num_panels,
-          ceil_div(k_len, kPair)};
+  return {weight + first_panel * stride + long{k_begin} * kPanelCols, stride, num_panels, ceil_div(k_len, kPair)};
 }
 
 template <class E>
@@ -187,15 +183,12 @@ struct WeightSegments {
   int k_steps;
   const E* panel(int, int p) const { return first + p * stride; }
   long steps(int) const { return k_steps; }
-  QUIRE_DEV void prefetch(int p, long k) const {
-    __builtin_prefetch(first + p * stride + (k + 16) * kPanelCols * DotTraits<E>::kPair);
-  }
+  QUIRE_DEV void prefetch(int p, long k) const { __builtin_prefetch(first + p * stride + (k + 16) * kPanelCols * DotTraits<E>::kPair); }
 };
 
 // out += x W^T
 template <class E, int max_rows, int max_cols, int max_k>
-inline void dot_add(Accum<max_rows, max_cols>& out, const Operand<E, max_rows, max_k>& x,
-                    const WeightStage<E>& w) {
+inline void dot_add(Accum<max_rows, max_cols>& out, const Operand<E, max_rows, max_k>& x, const WeightStage<E>& w) {
   multiply<E>({out.data, out.kStride, x.data, x.kStride, false}, x.rows, w.num_panels, [&](int p) {
     return WeightSegments<E>{w.first + p * w.panel_stride, w.panel_stride, w.k_steps};
   });

@@ -1,5 +1,4 @@
-// The demo model end to end: answers to held-out questions, and the same greedy tokens however the work is
-// cut.
+// The demo model end to end: answers to held-out questions, and the same greedy tokens however the work is cut.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -28,8 +27,7 @@ std::vector<Question> held_out(int max_tokens, bool above) {
   for (std::string line; std::getline(file, line);) {
     const Json json = parse_json(line, "heldout.jsonl");
     const int num_tokens = json.at("num_tokens");
-    if ((num_tokens > max_tokens) == above)
-      questions.push_back({json.at("prompt"), json.at("answer"), num_tokens});
+    if ((num_tokens > max_tokens) == above) questions.push_back({json.at("prompt"), json.at("answer"), num_tokens});
   }
   return questions;
 }
@@ -64,10 +62,8 @@ std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& 
   params.max_tokens = 48;
   params.logprobs = 0;
   for (std::size_t i = 0; i < questions.size(); ++i) {
-    const std::string text =
-        "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
-    std::vector<std::int32_t> tokens =
-        engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
+    const std::string text = "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
+    std::vector<std::int32_t> tokens = engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
     engine.core->submit(i + 1, tokens, engine.core->check(tokens, params));
   }
   std::vector<Generated> results(questions.size());
@@ -80,8 +76,7 @@ std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& 
       result.tokens.insert(result.tokens.end(), out.output.token_ids.begin(), out.output.token_ids.end());
       for (const TokenLogprobs& token : out.output.logprobs) result.logprobs.push_back(token.chosen.logprob);
     }
-    if (variant.preempt_every > 0 && step % variant.preempt_every == 0)
-      engine.core->preempt(random() % questions.size() + 1);
+    if (variant.preempt_every > 0 && step % variant.preempt_every == 0) engine.core->preempt(random() % questions.size() + 1);
   }
   return results;
 }
@@ -104,8 +99,8 @@ std::vector<Question> mixed_questions() {
   return questions;
 }
 
-void expect_same_tokens(const std::vector<Generated>& found, const std::vector<Generated>& expected,
-                        const std::string& what, double logprob_bound) {
+void expect_same_tokens(const std::vector<Generated>& found, const std::vector<Generated>& expected, const std::string& what,
+                        double logprob_bound) {
   ASSERT_EQ(found.size(), expected.size());
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].tokens, expected[i].tokens) << what << ", question " << i << ": " << found[i].text;
@@ -125,8 +120,7 @@ std::vector<Variant> variants() {
   };
   add("prefix cache off", [](Variant& v) { v.options.prefix_cache = false; });
   for (const int budget : {1, 7, 64, 512, 4096}) {
-    add("chunk budget " + std::to_string(budget),
-        [&](Variant& v) { v.options.max_num_batched_tokens = budget; });
+    add("chunk budget " + std::to_string(budget), [&](Variant& v) { v.options.max_num_batched_tokens = budget; });
   }
   for (const int page_size : {1, 16, 48, 128}) {
     add("page size " + std::to_string(page_size), [&](Variant& v) { v.options.page_size = page_size; });
@@ -147,8 +141,7 @@ TEST(DemoModel, SameTokensHoweverTheWorkIsCut) {
   const Variant alone{"alone", base_options()};
   const std::vector<Generated> expected = ask_one_by_one(alone, questions);
   expect_same_tokens(ask({"together", base_options()}, questions), expected, "together", 0.05);
-  for (const Variant& variant : variants())
-    expect_same_tokens(ask(variant, questions), expected, variant.name, 0.05);
+  for (const Variant& variant : variants()) expect_same_tokens(ask(variant, questions), expected, variant.name, 0.05);
 }
 
 TEST(DemoModel, SameBitsInInvariantMode) {
@@ -181,8 +174,8 @@ TEST(DemoModel, AnswersHeldOutQuestions) {
   short_ones.resize(100);
   long_ones.resize(20);
   const double of_short = accuracy(short_ones), of_long = accuracy(long_ones);
-  std::printf("exact answers: %.1f %% of %zu up to 1,000 tokens, %.1f %% of %zu at about 3,500\n",
-              100 * of_short, short_ones.size(), 100 * of_long, long_ones.size());
+  std::printf("exact answers: %.1f %% of %zu up to 1,000 tokens, %.1f %% of %zu at about 3,500\n", 100 * of_short,
+              short_ones.size(), 100 * of_long, long_ones.size());
   EXPECT_GE(of_short, 0.95);
   EXPECT_GE(of_long, 0.85);
 }

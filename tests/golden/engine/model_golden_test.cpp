@@ -1,5 +1,4 @@
-// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the
-// files hold.
+// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the files hold.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -55,8 +54,7 @@ class ModelGolden : public testing::TestWithParam<fs::path> {
   Json golden_;
 };
 
-std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt,
-                                   std::size_t num_tokens) {
+std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt, std::size_t num_tokens) {
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = static_cast<std::int64_t>(num_tokens);
@@ -79,16 +77,14 @@ TEST_P(ModelGolden, GreedyTokens) {
     LoadedEngine engine = load(options);
     for (const Json& prompt : golden_.at("prompts")) {
       const auto expected = prompt.at("greedy").get<std::vector<std::int32_t>>();
-      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()),
-                expected)
+      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()), expected)
           << "step budget " << budget;
     }
   }
 }
 
 // One sequence from its first token, in pages that do not lie in order.
-StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows,
-                       int page_size) {
+StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows, int page_size) {
   StepBatch batch;
   batch.num_seqs = 1;
   batch.num_tokens = batch.max_query_len = batch.max_kv_len = static_cast<std::int32_t>(tokens.size());
@@ -98,8 +94,7 @@ StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vecto
   std::iota(batch.positions.begin(), batch.positions.end(), 0);
   for (int i = 0; i < batch.max_pages; ++i) batch.page_table.push_back(batch.max_pages - i);
   for (const std::int32_t i : batch.positions) {
-    batch.slot_mapping.push_back(
-        std::int64_t{batch.page_table[static_cast<std::size_t>(i / page_size)]} * page_size + i % page_size);
+    batch.slot_mapping.push_back(std::int64_t{batch.page_table[static_cast<std::size_t>(i / page_size)]} * page_size + i % page_size);
   }
   batch.query_indptr = {0, batch.num_tokens};
   batch.kv_len = {batch.num_tokens};
@@ -115,16 +110,14 @@ TEST_P(ModelGolden, Logits) {
     for (const Json& row : prompt.at("logits")) positions.push_back(row.at("position").get<std::int32_t>());
     const auto tokens = prompt.at("tokens").get<std::vector<std::int32_t>>();
     const auto logits = engine.runner->run(whole_prompt(tokens, positions, options.page_size));
-    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as
-    // much.
+    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as much.
     const double bound = std::max(3 * golden_.at("noise").get<double>(), 1e-4);
     for (std::size_t i = 0; i < positions.size(); ++i) {
       const auto expected = prompt.at("logits")[i].at("values").get<std::vector<double>>();
       for (std::size_t token = 0; token < expected.size(); ++token) {
         const double found = logits[i * expected.size() + token];
         ASSERT_TRUE(std::abs(found - expected[token]) <= bound)
-            << "position " << positions[i] << " token " << token << ": " << found << " for "
-            << expected[token];
+            << "position " << positions[i] << " token " << token << ": " << found << " for " << expected[token];
       }
     }
   }
