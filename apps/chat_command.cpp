@@ -32,22 +32,26 @@ class Conversation {
   Conversation(OpenModel& model, std::string system) : model_(model), system_(std::move(system)) { reset(); }
 
   void reset() {
-    messages_.clear();
-    if (!system_.empty()) messages_.push_back({"system", system_});
+    messages_ = nlohmann::ordered_json::array();
+    if (!system_.empty()) add("system", system_);
   }
 
   // Streams the answer to stdout. A message that the model cannot take is not kept.
   void answer(const std::string& message, InterruptScope& interrupt) {
-    messages_.push_back({"user", message});
+    add("user", message);
     try {
-      messages_.push_back({"assistant", stream_answer(interrupt)});
+      add("assistant", stream_answer(interrupt));
     } catch (const Error& e) {
-      messages_.pop_back();
+      messages_.erase(messages_.size() - 1);
       log("{} ({})", e.what(), kUsage);
     }
   }
 
  private:
+  void add(const char* role, const std::string& content) {
+    messages_.push_back({{"role", role}, {"content", content}});
+  }
+
   std::string stream_answer(InterruptScope& interrupt) {
     RequestStream stream = model_.engine->submit(model_.encode(messages_), model_.params);
     std::string text;
@@ -66,7 +70,7 @@ class Conversation {
 
   OpenModel& model_;
   const std::string system_;
-  std::vector<ChatMessage> messages_;
+  nlohmann::ordered_json messages_;
 };
 
 int chat(const Program& program, const ModelFlags& flags) {

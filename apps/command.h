@@ -24,9 +24,11 @@ struct Program {
 
 void add_run_command(CLI::App& app, Program& program);
 void add_chat_command(CLI::App& app, Program& program);
+void add_serve_command(CLI::App& app, Program& program);
 void add_bench_command(CLI::App& app, Program& program);
 void add_selftest_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
+void add_cache_command(CLI::App& app, Program& program);
 
 // Gives an option its twin in the environment, QUIRE_ and the long name in capitals; the flag wins.
 CLI::Option* with_env(CLI::Option* option);

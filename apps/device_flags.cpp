@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <filesystem>
 
 #include "apps/console.h"
 
@@ -15,20 +17,67 @@ CLI::Option* with_env(CLI::Option* option) {
   return option->envname(name);
 }
 
+namespace {
+
+CLI::Option* grouped(CLI::Option* option) { return with_env(option)->group("Device"); }
+
+// $XDG_CACHE_HOME/quire or ~/.cache/quire; nothing where neither is known.
+std::string default_cache_dir() {
+  const auto folder = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return value == nullptr || *value != '/' ? std::filesystem::path() : std::filesystem::path(value);
+  };
+  if (const auto cache = folder("XDG_CACHE_HOME"); !cache.empty()) return (cache / "quire").string();
+  if (const auto home = folder("HOME"); !home.empty()) return (home / ".cache/quire").string();
+  return {};
+}
+
+}  // namespace
+
+void add_kernel_cache_flags(CLI::App& command, DeviceOptions& options) {
+  options.cache_dir = default_cache_dir();
+  grouped(command.add_option("--kernel-cache", options.cache_dir,
+                             "Of kernels compiled for a GPU; \"\" = none (default: ~/.cache/quire)"))
+      ->type_name("DIR");
+  grouped(command.add_option("--nvrtc", options.nvrtc_path,
+                             "libnvrtc, a file or its folder (default: the usual places)"))
+      ->type_name("PATH");
+}
+
 void add_device_flags(CLI::App& command, DeviceFlags& flags) {
-  const auto group = [](CLI::Option* option) { return with_env(option)->group("Device"); };
-  group(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))
+  grouped(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))
       ->capture_default_str();
-  group(command.add_option("--cpu-isa", flags.options.cpu_isa,
+  grouped(command.add_option("--cpu-isa", flags.options.cpu_isa,
                            "Instruction-set level of the CPU kernels (default: the best here)"));
-  group(command.add_option("--threads", flags.options.num_threads, "CPU threads; 0 = one a core"))
+  grouped(command.add_option("--threads", flags.options.num_threads, "CPU threads; 0 = one a core"))
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  grouped(command.add_option("--device-idx", flags.options.device_idx, "Which of several GPUs"))
+      ->check(CLI::Range(0, 1023))
+      ->capture_default_str();
+  add_kernel_cache_flags(command, flags.options);
+  grouped(command.add_option("--cublas", flags.options.cublas_path,
+                             "libcublasLt, a file or its folder (default: the usual places)"))
+      ->type_name("PATH");
+  grouped(command.add_flag("--own-kernels-only", flags.options.own_kernels_only,
+                           "Also where a vendor's library is present"));
+}
+
+void set_device(const DeviceFlags& flags, EngineOptions& options) {
+  options.device = flags.device;
+  options.cpu_isa = flags.options.cpu_isa;
+  options.num_threads = flags.options.num_threads;
+  options.device_idx = flags.options.device_idx;
+  options.kernel_cache_dir = flags.options.cache_dir;
+  options.nvrtc_path = flags.options.nvrtc_path;
+  options.cublas_path = flags.options.cublas_path;
+  options.own_kernels_only = flags.options.own_kernels_only;
 }
 
 std::string describe(const DeviceCaps& caps) {
-  return fmt::format("{} ({}), {} thread{}, {}", caps.target, caps.architecture, caps.num_programs,
-                     caps.num_programs == 1 ? "" : "s", caps.description);
+  return fmt::format("{} ({}), {} {}{}, {}", caps.target, caps.architecture, caps.num_programs,
+                     caps.target == "cpu" ? "thread" : "program", caps.num_programs == 1 ? "" : "s",
+                     caps.description);
 }
 
 std::unique_ptr<Device> open_device(const Program& program, const DeviceFlags& flags) {

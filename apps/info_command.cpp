@@ -9,7 +9,7 @@ namespace quire {
 namespace {
 
 // Targets that Quire knows by name; what a build lacks is said, not passed over.
-constexpr const char* kKnownTargets[] = {"cpu", "cuda", "hip", "opencl"};
+constexpr const char* kKnownTargets[] = {"cpu", "cuda", "hip", "opencl", "emulator"};
 
 const TargetEntry* find_target(const TargetRegistry& targets, const std::string& name) {
   for (const TargetEntry& entry : targets.entries()) {
@@ -34,10 +34,10 @@ int info(const Program& program, const DeviceFlags& flags, bool markdown) {
   std::string text = "quire " QUIRE_VERSION "\n\ntargets\n";
   for (const char* name : kKnownTargets) {
     const TargetEntry* entry = find_target(program.targets, name);
-    const std::string reason = entry == nullptr ? "not in this build" : entry->why_absent();
+    const std::string reason = entry == nullptr ? "not in this build" : entry->why_absent(flags.options);
     text += fmt::format("  {:<8} {}\n", name, reason.empty() ? "found" : reason);
     if (!reason.empty()) continue;
-    for (const std::string& level : entry->levels()) text += fmt::format("           {}\n", level);
+    for (const std::string& level : entry->levels(flags.options)) text += fmt::format("           {}\n", level);
   }
   const auto device = program.targets.open(flags.device, flags.options);
   const DeviceCaps& caps = device->caps();

@@ -1,13 +1,17 @@
-// quire: run, chat, bench, selftest, info.
+// quire: run, chat, serve, bench, selftest, info, cache.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <new>
 #include <set>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/command.h"
+#include "apps/config_file.h"
 #include "apps/console.h"
 #include "apps/help_format.h"
 #include "base/error.h"
@@ -27,6 +31,7 @@ Examples:
   quire run -p "Who has the lamp?"         answer with the demo model
   quire run ~/models/Llama-3.2-1B -p Hi    answer with a model in the Hugging Face layout
   quire chat                               talk, turn by turn
+  quire serve                              answer OpenAI's clients on port 8000
   quire info                               what this machine can do
   quire selftest                           prove it
   quire bench attention 32q1s2k            measure it
@@ -80,7 +85,9 @@ std::string full_name(const CLI::App& app) {
 
 int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> args = with_config_file(app, {argv + 1, argv + argc});
+    std::reverse(args.begin(), args.end());  // as CLI11 wants them
+    app.parse(std::move(args));
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request);
   } catch (const CLI::ParseError& e) {
@@ -109,9 +116,11 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(0, 1);
   add_run_command(app, program);
   add_chat_command(app, program);
+  add_serve_command(app, program);
   add_bench_command(app, program);
   add_selftest_command(app, program);
   add_info_command(app, program);
+  add_cache_command(app, program);
   return parse_and_act(app, program, argc, argv);
 }
 

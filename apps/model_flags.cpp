@@ -109,9 +109,7 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
 
 EngineOptions engine_options(const Program& program, const ModelFlags& flags, const fs::path& folder) {
   EngineOptions options = flags.options;
-  options.device = flags.device.device;
-  options.cpu_isa = flags.device.options.cpu_isa;
-  options.num_threads = flags.device.options.num_threads;
+  set_device(flags.device, options);
   options.prefix_cache = !flags.no_prefix_cache;
   options.kv_cache_bytes = static_cast<std::int64_t>(flags.kv_memory_bytes);
   if (flags.kv_pages.has_value()) {
@@ -122,37 +120,52 @@ EngineOptions engine_options(const Program& program, const ModelFlags& flags, co
   return options;
 }
 
+LoadedEngine load_model(const fs::path& folder, const EngineOptions& options,
+                        const std::function<void()>& on_progress) {
+  const double start_s = now_s();
+  LoadedEngine loaded = [&] {
+    Progress progress("loading " + folder.filename().string());
+    return load_engine(folder, options, [&](double fraction) {
+      progress.update(fraction);
+      if (on_progress) on_progress();
+    });
+  }();
+  log_model(folder, loaded, now_s() - start_s);
+  return loaded;
+}
+
 OpenModel open_model(const Program& program, const ModelFlags& flags) {
   const fs::path folder = flags.model.empty() ? find_demo_model() : fs::path(flags.model);
   EngineOptions options = engine_options(program, flags, folder);
   options.max_num_seqs = 1;
-  const double start_s = now_s();
-  LoadedEngine loaded = [&] {
-    Progress progress("loading " + folder.filename().string());
-    return load_engine(folder, options, [&](double fraction) { progress.update(fraction); });
-  }();
-  log_model(folder, loaded, now_s() - start_s);
+  LoadedEngine loaded = load_model(folder, options);
   OpenModel model;
   model.tokenizer = loaded.tokenizer;
   model.defaults = loaded.defaults;
   model.params = merged_params(flags, loaded.defaults);
-  if (!flags.raw) model.family = choose_chat_family(*model.tokenizer, model.defaults);
-  if (!flags.raw && model.family == ChatFamily::kNone) {
-    log("chat format: {}; prompts are sent as plain text",
-        model.defaults.chat_template.empty() ? "none in the model" : "not recognised");
-  } else if (!flags.raw) {
-    log("chat format: {}", to_string(model.family));
-  }
+  if (!flags.raw) model.chat = load_chat_format(model.defaults, model.tokenizer);
+  if (!flags.raw && !model.chat) log("prompts are sent as plain text");
   model.engine = std::make_unique<Engine>(
       std::make_unique<Engine::Impl>(std::move(loaded.core), options.max_num_requests, TextEncoder{}));
   return model;
 }
 
-std::vector<std::int32_t> OpenModel::encode(std::span<const ChatMessage> messages) const {
-  if (family == ChatFamily::kNone) {
-    return tokenizer->encode(messages.back().content, {.add_special_tokens = true, .parse_special = true});
+std::vector<std::int32_t> OpenModel::encode(const nlohmann::ordered_json& messages) const {
+  if (chat) return chat->encode(messages, true);
+  const std::string& text = messages.back().at("content").get_ref<const std::string&>();
+  return tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
+}
+
+std::optional<ChatFormat> load_chat_format(const GenerationDefaults& defaults,
+                                           std::shared_ptr<const Tokenizer> tokenizer, bool trusts_messages) {
+  try {
+    auto chat = ChatFormat::load(defaults, std::move(tokenizer), trusts_messages);
+    if (!chat) log("the model has no chat template");
+    return chat;
+  } catch (const Error& e) {
+    log("the model's chat template cannot be used: {}", e.what());
+    return std::nullopt;
   }
-  return encode_pieces(*tokenizer, chat_pieces(family, messages, defaults));
 }
 
 }  // namespace quire

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/chat_prompt.h"
 #include "apps/command.h"
 #include "apps/device_flags.h"
+#include "chat/chat_format.h"
 #include "model/engine_factory.h"
 #include "quire/quire.h"
 
@@ -38,19 +38,28 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags);
 struct OpenModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   GenerationDefaults defaults;
-  ChatFamily family = ChatFamily::kNone;
+  std::optional<ChatFormat> chat;  // absent: prompts are sent as plain text
   SamplingParams params;  // the flags over the model's own defaults
   std::unique_ptr<Engine> engine;
 
-  // Tokens of a conversation; without a chat format (or with --raw) those of the last message's text alone.
-  std::vector<std::int32_t> encode(std::span<const ChatMessage> messages) const;
+  // Tokens of a conversation, an array of {"role", "content"}, open for the assistant's next words; without a chat
+  // format (or with --raw) those of the last message's text alone.
+  std::vector<std::int32_t> encode(const nlohmann::ordered_json& messages) const;
 };
+
+// The model's chat format; logs why there is none.
+std::optional<ChatFormat> load_chat_format(const GenerationDefaults& defaults,
+                                           std::shared_ptr<const Tokenizer> tokenizer, bool trusts_messages = false);
 
 // The engine options that the flags stand for; `folder` is needed for --kv-pages only.
 EngineOptions engine_options(const Program& program, const ModelFlags& flags,
                              const std::filesystem::path& folder);
 
-// Loads with a progress bar and logs what was loaded.
+// Loads with a progress bar and logs what was loaded. `on_progress` is called now and then, and may throw to give up.
+LoadedEngine load_model(const std::filesystem::path& folder, const EngineOptions& options,
+                        const std::function<void()>& on_progress = {});
+
+// The same, ready for one conversation.
 OpenModel open_model(const Program& program, const ModelFlags& flags);
 
 // The demo model: beside an installed binary, or in the source tree it was built from. Throws

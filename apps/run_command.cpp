@@ -67,9 +67,9 @@ int run(const Program& program, const RunFlags& flags) {
   const std::string prompt = read_prompt(flags);
   QUIRE_CHECK(!prompt.empty(), "the prompt is empty");
   OpenModel model = open_model(program, flags);
-  std::vector<ChatMessage> messages;
-  if (!flags.system.empty()) messages.push_back({"system", flags.system});
-  messages.push_back({"user", prompt});
+  auto messages = nlohmann::ordered_json::array();
+  if (!flags.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.system}});
+  messages.push_back({{"role", "user"}, {"content", prompt}});
 
   const double start_s = now_s();
   RequestStream stream = model.engine->submit(model.encode(messages), model.params);

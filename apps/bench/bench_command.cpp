@@ -17,7 +17,8 @@ Examples:
   quire bench attention 32q1s2k 2q2k_8q1s1k --json attention.json
   quire bench linear --shape 1x4096x4096,512x4096x4096
   quire bench latency --shape llama-1b --prompt-len 512
-  quire bench scheduler)";
+  quire bench scheduler
+  quire bench serve --rate 1,2,4)";
 
 }  // namespace
 
@@ -40,6 +41,7 @@ void add_bench_command(CLI::App& app, Program& program) {
   add_bench_latency(bench, program);
   add_bench_throughput(bench, program);
   add_bench_scheduler(bench, program);
+  add_bench_serve(bench, program);
 }
 
 const std::vector<std::string>& dtype_names() {

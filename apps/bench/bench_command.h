@@ -25,6 +25,7 @@ void add_bench_linear(CLI::App& bench, Program& program);
 void add_bench_latency(CLI::App& bench, Program& program);
 void add_bench_throughput(CLI::App& bench, Program& program);
 void add_bench_scheduler(CLI::App& bench, Program& program);
+void add_bench_serve(CLI::App& bench, Program& program);
 
 // A flag's text ("f32", "f16" or "bf16") as a type; the flag must be checked with `dtype_names`.
 DType dtype_of(const std::string& name);

@@ -14,6 +14,12 @@ constexpr double kRoundS = 0.03;  // time for the work in one round
 constexpr int kCeilingsARound = 2, kMaxRunsARound = 10000;
 
 double run_for(Device& device, const BenchWork& work, int num_runs, int& next_run) {
+  if (work.only_launches) {
+    const auto graph = device.capture([&] {
+      for (int i = 0; i < num_runs; ++i) work.run(next_run++);
+    });
+    return device.time_us([&] { graph->launch(); }) * 1e-6 / num_runs;
+  }
   const double start_s = now_s();
   for (int i = 0; i < num_runs; ++i) work.run(next_run++);
   device.synchronize();
@@ -36,6 +42,8 @@ std::string human_rate(double per_s, const char* unit) {
 
 BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int num_rounds) {
   int next_run = 0;
+  work.run(next_run++);  // a device may compile its kernels now
+  device.synchronize();
   double best_s = run_for(device, work, 1, next_run);  // warms up what can be warm
   if (best_s < 1) best_s = run_for(device, work, 1, next_run);
   const int num_runs = std::clamp(static_cast<int>(kRoundS / best_s), 1, kMaxRunsARound);

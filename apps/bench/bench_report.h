@@ -30,6 +30,7 @@ struct BenchWork {
   DType dtype = DType::kBF16;  // whose arithmetic it uses
   std::function<void(int)>
       run;  // starts run number i; called with 0, 1, 2, ... so that it can rotate its data
+  bool only_launches = false;  // a run is nothing but launches: recorded once, timed by the device's clock
 };
 
 // Rounds of: measure the ceilings, then run the work for a while. Best against best: what else the machine

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{512}
                                    << 20;  // larger than any last-level cache of today but a few
-constexpr long kFirstElems = 1 << 22;
+constexpr long kFirstElems = 1 << 23;  // of one item of work
 constexpr double kComputeS = 0.01;  // length of one measurement of arithmetic
 
 }  // namespace
@@ -37,10 +37,7 @@ double CeilingMeter::time_s(KernelName name, const float* data, long num_elems, 
   params.sink = sink_->as<float>();
   params.num_elems = num_elems;
   params.num_work = 16 * device_.caps().num_programs;
-  const double start_s = now_s();
-  device_.run(name, DType::kF32, params, params.num_work, cost);
-  device_.synchronize();
-  return now_s() - start_s;
+  return 1e-6 * device_.time_us([&] { device_.run(name, DType::kF32, params, params.num_work, cost); });
 }
 
 double CeilingMeter::measure_read() {
@@ -61,8 +58,9 @@ double CeilingMeter::measure_compute(KernelName name, double flops_per_elem, lon
     return flops / time_s(name, factors_->as<float>(), elems, {0, flops});
   };
   if (num_elems == 0) {
-    rate_of(kFirstElems);  // wakes the threads
-    num_elems = std::max(kFirstElems, static_cast<long>(rate_of(kFirstElems) * kComputeS / flops_per_elem));
+    const long first = kFirstElems * 16 * device_.caps().num_programs;
+    rate_of(first);  // wakes the threads
+    num_elems = std::max(first, static_cast<long>(rate_of(first) * kComputeS / flops_per_elem));
   }
   const double rate = rate_of(num_elems);
   best = std::max(best, rate);

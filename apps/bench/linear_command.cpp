@@ -39,12 +39,11 @@ LinearShape parse_shape(const std::string& text) {
 BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& shape,
                         const LinearFlags& flags) {
   const DType dtype = dtype_of(flags.dtype);
-  const int pair = device.layout_pair(dtype);
   const auto elem = dtype_bytes(dtype);
   const auto rows = static_cast<std::size_t>(shape.num_rows), out = static_cast<std::size_t>(shape.out_dim),
              in = static_cast<std::size_t>(shape.in_dim);
-  const std::size_t packed_elems = static_cast<std::size_t>(ceil_div(shape.out_dim, kPanelCols)) *
-                                   kPanelCols * static_cast<std::size_t>(ceil_div(shape.in_dim, pair) * pair);
+  const auto packed_elems =
+      static_cast<std::size_t>(weight_elems(device.native_layout(dtype), shape.out_dim, shape.in_dim));
   const std::size_t num_copies =
       flags.warm ? 1 : std::max<std::size_t>(2, kColdBytes / (packed_elems * elem) + 1);
   const auto weights = random_buffer(device, packed_elems * num_copies, dtype);
@@ -62,6 +61,7 @@ BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& 
   BenchWork work;
   work.name = fmt::format("linear {}x{}x{} {}", shape.num_rows, shape.out_dim, shape.in_dim, flags.dtype);
   work.dtype = dtype;
+  work.only_launches = true;
   work.cost = {static_cast<double>((out * in + rows * in + rows * out) * elem),
                2.0 * shape.num_rows * shape.out_dim * shape.in_dim};
   work.run = [&](int run) {

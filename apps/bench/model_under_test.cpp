@@ -50,9 +50,7 @@ std::string name_of(const ModelBenchFlags& flags) {
 
 LoadedEngine load_model_under_test(const ModelBenchFlags& flags, int num_requests) {
   EngineOptions options = flags.options;
-  options.device = flags.device.device;
-  options.cpu_isa = flags.device.options.cpu_isa;
-  options.num_threads = flags.device.options.num_threads;
+  set_device(flags.device, options);
   options.prefix_cache = false;
   options.max_num_seqs = num_requests;
   options.max_model_len = flags.prompt_len + flags.output_len;

@@ -12,6 +12,11 @@ struct EngineOptions {
   std::string device = "cpu";
   std::string cpu_isa;                   // empty: the best that the machine has
   int num_threads = 0;                   // 0: one a core
+  int device_idx = 0;                    // of several GPUs, in the driver's order
+  std::string kernel_cache_dir;          // kernels compiled for a GPU are kept here; empty: not on disk
+  std::string nvrtc_path;                // libnvrtc as a file or its folder; empty: the usual places
+  std::string cublas_path;               // libcublasLt, likewise
+  bool own_kernels_only = false;         // also where a vendor's library is present
   int page_size = 16;                    // tokens in a page of keys and values
   std::int64_t kv_cache_bytes = 0;       // 0: chosen from the memory that is free
   int max_model_len = 0;                 // 0: what the model was made for

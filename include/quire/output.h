@@ -34,12 +34,14 @@ struct RequestOutput {
   std::string text;                     // new since the last output, whole UTF-8 characters
   std::vector<TokenLogprobs> logprobs;  // one a new token, if asked for
   FinishReason finish_reason = FinishReason::kNone;
+  std::vector<TokenLogprobs> prompt_logprobs;  // of all prompt tokens but the first, if asked for; comes once
   std::string stop_string;                 // the stop string that matched, if one did
   std::optional<std::int32_t> stop_token;  // the stop or end token that was drawn, if one was
   std::string error;                       // why, when finish_reason is kError
   std::int32_t prompt_len = 0;             // tokens
   std::int32_t cached_len = 0;  // prompt tokens whose keys and values were found in the prefix cache
   std::int32_t output_len = 0;  // tokens so far, this output's included
+  double queue_s = 0;  // from the submission to the first step that computed a token of the request
 
   bool is_last() const { return finish_reason != FinishReason::kNone; }
 };

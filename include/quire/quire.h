@@ -23,6 +23,7 @@
 #include "quire/error.h"
 #include "quire/output.h"
 #include "quire/sampling_params.h"
+#include "quire/snapshot.h"
 #include "quire/stats.h"
 
 namespace quire {
@@ -69,6 +70,10 @@ class Engine {
                             OutputCallback callback = {});
 
   EngineStats stats() const;
+
+  // Calls `callback` on the engine's thread between two steps; not at all when the engine has ended. It must
+  // not block.
+  void request_snapshot(std::function<void(EngineSnapshot)> callback);
 
   struct Impl;  // made by the library's own assembly
   explicit Engine(std::unique_ptr<Impl> impl);

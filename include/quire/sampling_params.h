@@ -37,6 +37,7 @@ struct SamplingParams {
   // What to report: absent nothing, 0 the chosen token, N also the N most likely. Values are the log-softmax
   // of the model's own logits, before anything above has changed them.
   std::optional<std::int64_t> logprobs;
+  std::optional<std::int64_t> prompt_logprobs;  // the same for the prompt's tokens, which are then all computed
 
   std::int64_t priority = 0;              // lower runs first; needs the priority policy
   std::optional<std::string> cache_salt;  // requests share cached prefixes only under equal salts

@@ -25,7 +25,7 @@ void check_desc(const AttentionDesc& d) {
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   check_desc(desc);
   KvLayout layout{};
-  layout.shape = {desc.page_size, desc.head_dim_qk, desc.head_dim_vo, device.layout_pair(desc.dtype)};
+  layout.shape = {desc.page_size, desc.head_dim_qk, desc.head_dim_vo, device.native_layout(desc.dtype)};
   layout.v_offset = k_page_elems(layout.shape);
   layout.head_stride = layout.v_offset + v_page_elems(layout.shape);
   layout.page_stride = layout.head_stride * desc.num_kv_heads;

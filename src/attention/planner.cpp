@@ -20,7 +20,34 @@ KeyRange visible_keys(const AttentionDesc& d, int kv_len, long first, long last)
 }
 
 // Relative time of a program: keys times rows, plus what reading a key costs however few rows there are.
-double cost_of(const AttentionWork& w) { return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + 8); }
+double cost_of(const AttentionWork& w, const DeviceCaps& caps) {
+  return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + caps.key_cost_rows);
+}
+
+int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
+  return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.attention_keys + 1 - w.kv_begin / caps.attention_keys : 1;
+}
+
+// Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying to fill 1 … 8 rounds of them.
+int choose_split_tiles(const std::vector<AttentionWork>& blocks, const DeviceCaps& caps) {
+  long total = 0;
+  for (const AttentionWork& w : blocks) total += tiles_of(w, caps);
+  int best = 1 << 20;
+  double best_time = 1e300;
+  for (int rounds = 1; rounds <= 8; ++rounds) {
+    const long programs = long{rounds} * caps.num_programs;
+    const int tiles = std::max<int>(caps.min_split_tiles, static_cast<int>((total + programs - 1) / programs));
+    long items = 0;
+    for (const AttentionWork& w : blocks) items += ceil_div(tiles_of(w, caps), tiles);
+    const long turns = (items + caps.num_programs - 1) / caps.num_programs;
+    const double time = double(turns) * (double(total) / double(items) + caps.item_cost_tiles);
+    if (time < best_time) {
+      best_time = time;
+      best = tiles;
+    }
+  }
+  return best;
+}
 
 void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
   QUIRE_CHECK(lengths.query_len.size() == lengths.kv_len.size(), "{} query lengths but {} kv lengths",
@@ -75,9 +102,9 @@ void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& sc
   AttentionWork part = w;
   part.num_splits = num_splits;
   if (num_splits > 1) {
-    part.partial_begin = schedule.num_partials;
+    part.partial_begin = schedule.num_partial_rows;
     part.counter_idx = schedule.num_counters;
-    schedule.num_partials += num_splits;
+    schedule.num_partial_rows += num_splits * w.num_tokens * w.num_heads;
     schedule.num_counters += 1;
   }
   for (int i = 0; i < num_splits; ++i) {
@@ -94,27 +121,31 @@ void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const Atte
                    AttentionSchedule& schedule) {
   check_lengths(desc, lengths);
   schedule.work.clear();
-  schedule.num_partials = schedule.num_counters = 0;
+  schedule.num_partial_rows = schedule.num_counters = 0;
   std::vector<AttentionWork> blocks;
-  make_row_blocks(desc, caps.attention_rows, lengths, blocks);
+  make_row_blocks(desc, desc.batch_invariant ? caps.invariant_rows : caps.attention_rows, lengths, blocks);
   double total = 0;
-  for (const AttentionWork& w : blocks) total += cost_of(w);
-  // Four items a program balance a dynamic queue well; a part shorter than two tiles is not worth its merge.
+  for (const AttentionWork& w : blocks) total += cost_of(w, caps);
+  // Four items a program balance a dynamic queue well.
   const double share = total / (4.0 * caps.num_programs);
+  const bool is_coarse = caps.item_cost_tiles > 0 && !desc.batch_invariant && !blocks.empty();
+  const int coarse_keys = is_coarse ? choose_split_tiles(blocks, caps) * caps.attention_keys : 0;
   schedule.work.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
     int split_keys = 1 << 30;
     if (desc.batch_invariant) {
       split_keys = kInvariantSplitKeys;
-    } else if (caps.num_programs > 1 && cost_of(w) > 2 * share) {
-      const double keys = share / (w.num_tokens * w.num_heads + 8);
-      const int tiles = std::max(2, static_cast<int>(keys / caps.attention_keys + 0.5));
+    } else if (is_coarse) {
+      split_keys = coarse_keys;
+    } else if (caps.num_programs > 1 && cost_of(w, caps) > 2 * share) {
+      const double keys = share / (w.num_tokens * w.num_heads + caps.key_cost_rows);
+      const int tiles = std::max(caps.min_split_tiles, static_cast<int>(keys / caps.attention_keys + 0.5));
       split_keys = tiles * caps.attention_keys;
     }
     append_splits(w, split_keys, schedule);
   }
   std::stable_sort(schedule.work.begin(), schedule.work.end(),
-                   [](const AttentionWork& a, const AttentionWork& b) { return cost_of(a) > cost_of(b); });
+                   [&](const AttentionWork& a, const AttentionWork& b) { return cost_of(a, caps) > cost_of(b, caps); });
 }
 
 }  // namespace quire

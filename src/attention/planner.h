@@ -9,7 +9,7 @@ namespace quire {
 
 struct AttentionSchedule {
   std::vector<AttentionWork> work;  // longest first
-  int num_partials = 0;             // slots of partial states
+  int num_partial_rows = 0;         // rows of partial states
   int num_counters = 0;
 };
 

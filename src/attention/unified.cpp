@@ -12,22 +12,26 @@ namespace {
 class UnifiedOp : public AttentionOp {
  public:
   UnifiedOp(Device& device, const AttentionDesc& desc)
-      : device_(device), desc_(desc), layout_(kv_layout(device, desc)) {}
+      : device_(device),
+        desc_(desc),
+        caps_(device.attention_caps(desc.dtype, desc.head_dim_qk, desc.head_dim_vo)),
+        layout_(kv_layout(device, desc)) {}
 
   const char* backend() const override { return "unified"; }
 
   void plan(const AttentionLengths& lengths) override {
-    make_schedule(desc_, device_.caps(), lengths, schedule_);
-    const auto rows = static_cast<std::size_t>(device_.caps().attention_rows);
-    const auto partials = static_cast<std::size_t>(schedule_.num_partials);
+    make_schedule(desc_, caps_, lengths, schedule_);
+    const auto rows = static_cast<std::size_t>(schedule_.num_partial_rows);
     reserve(work_, schedule_.work.size() * sizeof(AttentionWork));
-    reserve(partial_o_, partials * rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
-    reserve(partial_md_, partials * rows * 2 * sizeof(float));
+    reserve(partial_o_, rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
+    reserve(partial_md_, rows * 2 * sizeof(float));
     if (reserve(counters_, static_cast<std::size_t>(schedule_.num_counters) * sizeof(int))) {
       const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
       device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
     }
     device_.copy_to_device(work_->data(), schedule_.work.data(), schedule_.work.size() * sizeof(AttentionWork));
+    const auto is_few = [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= caps_.few_rows; };
+    num_few_ = static_cast<int>(std::count_if(schedule_.work.begin(), schedule_.work.end(), is_few));
     cost_ = attention_cost(desc_, lengths);
   }
 
@@ -41,6 +45,8 @@ class UnifiedOp : public AttentionOp {
     p.max_pages = t.max_pages;
     p.work = work_->as<AttentionWork>();
     p.num_work = static_cast<int>(schedule_.work.size());
+    p.has_few = num_few_ > 0 ? 1 : 0;
+    p.has_many = num_few_ < p.num_work ? 1 : 0;
     p.alibi_slopes = t.alibi_slopes;
     p.sinks = desc_.has_sinks ? t.sinks : nullptr;
     p.partial_o = partial_o_->as<float>();
@@ -77,8 +83,10 @@ class UnifiedOp : public AttentionOp {
 
   Device& device_;
   const AttentionDesc desc_;
+  const DeviceCaps caps_;
   const KvLayout layout_;
   AttentionSchedule schedule_;
+  int num_few_ = 0;  // items
   LaunchCost cost_;
   std::unique_ptr<Buffer> work_, partial_o_, partial_md_, counters_;
 };

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -57,9 +58,17 @@ struct DeviceCaps {
   std::string architecture;  // the level or chip in the vendor's words, e.g. "x86-64-v3"
   std::string description;   // processor name
   int num_programs = 1;      // programs that run at the same time
-  int attention_rows = 0;    // rows of one attention program
+  int attention_rows = 0;    // rows of one attention program, at most
+  int invariant_rows = 0;    // the same in batch-invariant mode: one arithmetic for any number of rows
+  int few_rows = 0;          // up to so many rows a program takes another form; 0: never
   int attention_keys = 0;    // keys of one tile of scores; splits are multiples of it
-  bool has_pair_dot = false;  // bf16 products at twice the f32 rate
+  int min_split_tiles = 2;   // tiles; a shorter part is not worth its merge
+  int key_cost_rows = 8;     // reading a key takes as long as computing it for so many rows
+  int item_cost_tiles = 0;   // tiles that starting and merging an item costs; 0: so little that a queue of small items is best
+  bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
+  double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
+  bool rounds_probs[3] = {};  // by dtype of K and V: probabilities are rounded to it before they meet V
+  bool is_emulated = false;   // correct and very slow: tests take few and small problems
 };
 
 // Device memory, freed with the object. `data` is a device address; on the cpu target the host may use it.
@@ -75,11 +84,21 @@ class Buffer {
   }
 };
 
+// Launches that were recorded once and start again as a whole.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;  // ordered with the device's other launches
+};
+
 class Device {
  public:
   virtual ~Device() = default;
 
   virtual const DeviceCaps& caps() const = 0;
+
+  // The same where the attention kernel for these head sizes (elements) has other tiles or fills the device differently.
+  virtual DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const;
 
   // Uninitialised memory, 64-byte aligned. Throws Error{kExhausted} with the size.
   virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
@@ -93,11 +112,24 @@ class Device {
   virtual void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) = 0;
   virtual void synchronize() = 0;
 
+  // Records what `launches` launches, with the params of now; memory is read when the graph runs. Nothing but launches may
+  // happen inside: a copy, an allocation or a wait is Error{kInternal} on a device that records. The default calls the
+  // function anew each time, so what it refers to must live as long as the graph, and so must the device.
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>& launches);
+
+  // Time on the device from the start of what `work` launches to its end, by the device's own clock where it has one.
+  // Waits for the end.
+  virtual double time_us(const std::function<void()>& work);
+
+  // Gets ready the kernels that `launches` would launch, so that no later launch has to: a device that compiles at run time
+  // calls the function with launching suspended and compiles what is missing in parallel. The default has nothing to do.
+  virtual void prepare(const std::function<void()>& launches);
+
   // Total cost of all launches since the last call.
   virtual LaunchCost take_cost() = 0;
 
-  // The native page layout: neighbours that lie together along the dimension a dot sums over.
-  virtual int layout_pair(DType dtype) const = 0;
+  // How pages of keys and values, and packed weights, lie in this device's memory.
+  virtual NativeLayout native_layout(DType dtype) const = 0;
 
   template <class Params>
   void run(KernelName name, DType dtype, const Params& params, int num_work, LaunchCost cost = {}) {
@@ -106,8 +138,14 @@ class Device {
 };
 
 struct DeviceOptions {
-  int num_threads = 0;   // cpu: 0 = one a core
-  std::string cpu_isa;   // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
+  std::string architecture;  // emulator: the chip to imitate; what stands behind the colon of a target's name
+  int num_threads = 0;      // cpu: 0 = one a core
+  std::string cpu_isa;      // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
+  int device_idx = 0;       // of several devices of one target, in the driver's order
+  std::string cache_dir;    // compiled kernels are kept here; "" = not on disk
+  std::string nvrtc_path;   // cuda: libnvrtc, as a file or its folder; "" = the usual places
+  std::string cublas_path;  // cuda: libcublasLt, likewise
+  bool own_kernels_only = false;  // also where a vendor's library is present
 };
 
 }  // namespace quire

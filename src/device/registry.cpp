@@ -24,11 +24,16 @@ const char* to_string(KernelName name) {
   return "unknown";
 }
 
-std::unique_ptr<Device> TargetRegistry::open(const std::string& name, const DeviceOptions& options) const {
+std::unique_ptr<Device> TargetRegistry::open(const std::string& text, const DeviceOptions& given) const {
+  const std::size_t colon = text.find(':');
+  const std::string name = text.substr(0, colon);
+  DeviceOptions options = given;
+  if (colon != std::string::npos) options.architecture = text.substr(colon + 1);
   std::string names;
   for (const TargetEntry& entry : entries_) {
     if (entry.name == name) {
-      const std::string reason = entry.why_absent();
+      QUIRE_CHECK(colon == std::string::npos || entry.takes_architecture, "target {} takes no architecture, got \"{}\"", name, text);
+      const std::string reason = entry.why_absent(options);
       QUIRE_CHECK_KIND(kUnsupported, reason.empty(), "target {} cannot run here: {}", name, reason);
       return entry.open(options);
     }

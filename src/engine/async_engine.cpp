@@ -1,5 +1,6 @@
 #include "engine/async_engine.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -7,8 +8,17 @@
 
 namespace quire {
 
-AsyncEngine::AsyncEngine(std::unique_ptr<StepEngine> engine, int max_num_requests)
-    : engine_(std::move(engine)), max_num_requests_(max_num_requests), mailbox_(std::make_shared<Mailbox>()) {
+namespace {
+
+constexpr std::size_t kNumStepRecords = 256;
+
+}  // namespace
+
+AsyncEngine::AsyncEngine(std::unique_ptr<StepEngine> engine, int max_num_requests, StepBound step_bound)
+    : engine_(std::move(engine)),
+      max_num_requests_(max_num_requests),
+      mailbox_(std::make_shared<Mailbox>()),
+      step_bound_(std::move(step_bound)) {
   QUIRE_CHECK(max_num_requests >= 1, "max_num_requests is {}, must be at least 1", max_num_requests);
   mailbox_->stats = engine_->stats();
   thread_ = std::thread([this] { drive(); });
@@ -43,7 +53,7 @@ RequestStream AsyncEngine::submit(std::vector<std::int32_t> prompt, const Sampli
     QUIRE_CHECK_KIND(kExhausted, mailbox_->num_live < max_num_requests_,
                      "{} requests live, at most {} are allowed", mailbox_->num_live, max_num_requests_);
     queue = std::make_shared<OutputQueue>(mailbox_->next_id++, std::move(callback), std::move(on_cancel));
-    mailbox_->submissions.push_back({queue, std::move(prompt), std::move(checked)});
+    mailbox_->submissions.push_back({queue, std::move(prompt), std::move(checked), Clock::now()});
     ++mailbox_->num_live;
   }
   mailbox_->changed.notify_all();
@@ -53,8 +63,18 @@ RequestStream AsyncEngine::submit(std::vector<std::int32_t> prompt, const Sampli
 EngineStats AsyncEngine::stats() const {
   const std::lock_guard lock(mailbox_->mutex);
   EngineStats stats = mailbox_->stats;
-  stats.num_waiting += static_cast<std::int64_t>(mailbox_->submissions.size());
+  // Who lives and does not run waits: in the queue, in the mailbox, or taken by a step that is not over yet.
+  stats.num_waiting = std::max(std::int64_t{0}, mailbox_->num_live - stats.num_running);
   return stats;
+}
+
+void AsyncEngine::request_snapshot(SnapshotCallback callback) {
+  {
+    const std::lock_guard lock(mailbox_->mutex);
+    if (mailbox_->is_closing || !mailbox_->failure.empty()) return;
+    mailbox_->snapshots.push_back(std::move(callback));
+  }
+  mailbox_->changed.notify_all();
 }
 
 void AsyncEngine::drive() {
@@ -64,10 +84,8 @@ void AsyncEngine::drive() {
     while (take_orders(orders)) {
       for (Submission& submission : orders.submissions) start(submission);
       for (const RequestId id : orders.cancellations) cancel(id);
-      if (engine_->has_work()) {
-        for (StepOutput& output : engine_->step()) deliver(output.id, std::move(output.output));
-      }
-      publish_stats();
+      engine_->has_work() ? step() : publish_stats();
+      serve_snapshots(orders);
     }
   } catch (const std::exception& error) {
     failure = error.what();
@@ -75,26 +93,60 @@ void AsyncEngine::drive() {
   {
     const std::lock_guard lock(mailbox_->mutex);
     mailbox_->failure = failure.empty() ? "it was closed" : failure;
+    mailbox_->stats.has_failed = !failure.empty();
   }
   end_all(failure.empty() ? FinishReason::kAbort : FinishReason::kError, failure);
+}
+
+void AsyncEngine::step() {
+  const Clock::time_point start = Clock::now();
+  const std::span<StepOutput> outputs = engine_->step();
+  const Clock::duration time = Clock::now() - start;
+  const StepReport& report = engine_->last_step();
+  for (const RequestId id : report.started) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) continue;
+    found->second.queue_s = std::chrono::duration<double>(start - found->second.arrival).count();
+  }
+  if (steps_.size() == kNumStepRecords) steps_.pop_front();
+  steps_.push_back({report.num_decode_tokens, report.num_extend_tokens, report.num_prefill_tokens,
+                    std::chrono::duration_cast<std::chrono::microseconds>(time).count()});
+  step_time_s_ += std::chrono::duration<double>(time).count();
+  if (step_bound_) step_bound_s_ += step_bound_();
+  publish_stats();  // before anybody hears of the step: who has an answer finds it counted
+  for (StepOutput& output : outputs) deliver(output.id, std::move(output.output));
+}
+
+void AsyncEngine::serve_snapshots(Orders& orders) {
+  if (orders.snapshots.empty()) return;
+  EngineSnapshot snapshot;
+  engine_->describe_pages(snapshot);
+  snapshot.steps.assign(steps_.begin(), steps_.end());
+  snapshot.stats = stats();
+  for (const SnapshotCallback& callback : orders.snapshots) callback(snapshot);
 }
 
 // Waits for orders while there is no work. Returns false when the engine closes.
 bool AsyncEngine::take_orders(Orders& orders) {
   orders.submissions.clear();
   orders.cancellations.clear();
+  orders.snapshots.clear();
   if (!engine_->has_work()) engine_->idle();
   std::unique_lock lock(mailbox_->mutex);
   mailbox_->changed.wait(lock, [this] {
     return mailbox_->is_closing || !mailbox_->submissions.empty() || !mailbox_->cancellations.empty() ||
-           engine_->has_work();
+           !mailbox_->snapshots.empty() || engine_->has_work();
   });
   orders.submissions.swap(mailbox_->submissions);
   orders.cancellations.swap(mailbox_->cancellations);
+  orders.snapshots.swap(mailbox_->snapshots);
   // What was submitted before the end gets its last output like the others.
-  for (const Submission& submission : orders.submissions)
-    streams_.emplace(submission.queue->id(), submission.queue);
+  for (const Submission& submission : orders.submissions) enter(submission);
   return !mailbox_->is_closing;
+}
+
+void AsyncEngine::enter(const Submission& submission) {
+  streams_.emplace(submission.queue->id(), Live{submission.queue, submission.arrival});
 }
 
 void AsyncEngine::start(Submission& submission) {
@@ -116,7 +168,8 @@ void AsyncEngine::cancel(RequestId id) {
 void AsyncEngine::deliver(RequestId id, RequestOutput output) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
-  const std::shared_ptr<OutputQueue> queue = found->second;
+  const std::shared_ptr<OutputQueue> queue = found->second.queue;
+  output.queue_s = found->second.queue_s;
   const bool is_last = output.is_last();
   if (is_last) {
     streams_.erase(found);
@@ -132,8 +185,7 @@ void AsyncEngine::end_all(FinishReason reason, const std::string& error) {
     const std::lock_guard lock(mailbox_->mutex);
     orders.submissions.swap(mailbox_->submissions);
   }
-  for (const Submission& submission : orders.submissions)
-    streams_.emplace(submission.queue->id(), submission.queue);
+  for (const Submission& submission : orders.submissions) enter(submission);
   while (!streams_.empty()) {
     RequestOutput output;
     output.finish_reason = reason;
@@ -143,7 +195,9 @@ void AsyncEngine::end_all(FinishReason reason, const std::string& error) {
 }
 
 void AsyncEngine::publish_stats() {
-  const EngineStats stats = engine_->stats();
+  EngineStats stats = engine_->stats();
+  stats.step_time_s = step_time_s_;
+  stats.step_bound_s = step_bound_s_;
   const std::lock_guard lock(mailbox_->mutex);
   mailbox_->stats = stats;
 }

@@ -2,8 +2,11 @@
 // mailbox; the thread takes them between two steps. Streams may outlive the engine: they end with kAbort.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,10 +19,14 @@
 
 namespace quire {
 
+// Seconds that the launches since the last call need at the device's ceilings. Called on the engine's thread.
+using StepBound = std::function<double()>;
+using SnapshotCallback = std::function<void(EngineSnapshot)>;
+
 class AsyncEngine {
  public:
-  // At most `max_num_requests` live at the same time, waiting ones included.
-  AsyncEngine(std::unique_ptr<StepEngine> engine, int max_num_requests);
+  // At most `max_num_requests` live at the same time, waiting ones included. `step_bound` may be empty.
+  AsyncEngine(std::unique_ptr<StepEngine> engine, int max_num_requests, StepBound step_bound = {});
   ~AsyncEngine();
   AsyncEngine(const AsyncEngine&) = delete;
   AsyncEngine& operator=(const AsyncEngine&) = delete;
@@ -31,17 +38,28 @@ class AsyncEngine {
 
   EngineStats stats() const;  // as of the last step
 
+  // Between two steps, on the engine's thread; not at all when the engine has ended.
+  void request_snapshot(SnapshotCallback callback);
+
  private:
+  using Clock = std::chrono::steady_clock;
   struct Submission {
     std::shared_ptr<OutputQueue> queue;
     std::vector<std::int32_t> prompt;
     SamplingParams params;
+    Clock::time_point arrival;
+  };
+  struct Live {
+    std::shared_ptr<OutputQueue> queue;
+    Clock::time_point arrival;
+    double queue_s = 0;
   };
   struct Mailbox {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Submission> submissions;
     std::vector<RequestId> cancellations;
+    std::vector<SnapshotCallback> snapshots;
     bool is_closing = false;
     std::string failure;  // why the engine takes no more requests
     int num_live = 0;
@@ -51,10 +69,14 @@ class AsyncEngine {
   struct Orders {
     std::vector<Submission> submissions;
     std::vector<RequestId> cancellations;
+    std::vector<SnapshotCallback> snapshots;
   };
 
   void drive();
+  void step();
+  void serve_snapshots(Orders& orders);
   bool take_orders(Orders& orders);
+  void enter(const Submission& submission);
   void start(Submission& submission);
   void cancel(RequestId id);
   void deliver(RequestId id, RequestOutput output);
@@ -64,7 +86,12 @@ class AsyncEngine {
   std::unique_ptr<StepEngine> engine_;
   const int max_num_requests_;
   std::shared_ptr<Mailbox> mailbox_;
-  std::unordered_map<RequestId, std::shared_ptr<OutputQueue>> streams_;  // the driver's thread only
+  // The driver's thread only:
+  std::unordered_map<RequestId, Live> streams_;
+  std::deque<StepRecord> steps_;  // the last ones
+  StepBound step_bound_;
+  double step_time_s_ = 0, step_bound_s_ = 0;
+
   std::thread thread_;
 };
 

@@ -21,7 +21,9 @@ const StepBatch& BatchBuilder::build(const StepPlan& plan) {
     batch_.kv_len[s] = item.computed_len + item.query_len;
     batch_.max_query_len = std::max(batch_.max_query_len, item.query_len);
     batch_.max_kv_len = std::max(batch_.max_kv_len, batch_.kv_len[s]);
-    if (item.samples) batch_.logit_rows[num_logit_rows++] = begin - 1;
+    for (std::int32_t row = begin - item.num_logit_rows; row < begin; ++row) {
+      batch_.logit_rows[num_logit_rows++] = row;
+    }
   }
   return batch_;
 }
@@ -35,7 +37,7 @@ void BatchBuilder::resize(const StepPlan& plan) {
   batch_.slot_mapping.resize(num_tokens);
   batch_.query_indptr.resize(num_seqs + 1);
   batch_.kv_len.resize(num_seqs);
-  batch_.logit_rows.resize(static_cast<std::size_t>(plan.num_samples));
+  batch_.logit_rows.resize(static_cast<std::size_t>(plan.num_logit_rows));
   // The row length moves in powers of two, and down only far below, because every change copies all rows
   // anew.
   if (plan.max_num_pages > batch_.max_pages || plan.max_num_pages < batch_.max_pages / 4) {

@@ -36,7 +36,8 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
   QUIRE_CHECK(!live_.contains(id), "request id {} is in use", id);
   LiveRequest live{{},
                    make_decoder_ ? make_decoder_(prompt) : nullptr,
-                   StopStrings(params.stop, params.include_stop_str_in_output)};
+                   StopStrings(params.stop, params.include_stop_str_in_output),
+                   {}};
   Request& request = live.request;
   request.id = id;
   request.prompt_len = static_cast<std::int32_t>(prompt.size());
@@ -56,6 +57,7 @@ std::span<StepOutput> EngineCore::step() {
   outputs_.clear();
   ++counters_.num_steps;
   const StepPlan& plan = scheduler_.schedule();
+  report_step(plan);
   const StepBatch& batch = batch_builder_.build(plan);
   const std::size_t vocab_size = static_cast<std::size_t>(config_.vocab_size);
   std::span<const float> logits;
@@ -71,22 +73,63 @@ std::span<StepOutput> EngineCore::step() {
   scheduler_.complete(plan);
   std::size_t row = 0;
   for (const ScheduledRequest& item : plan.items) {
-    if (!item.samples) continue;
-    post_process(live_.at(item.request->id), logits.subspan(vocab_size * row++, vocab_size));
+    if (item.num_logit_rows == 0) continue;
+    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows);
+    post_process(live_.at(item.request->id), item, logits.subspan(vocab_size * row, vocab_size * num_rows));
+    row += num_rows;
   }
   return outputs_;
 }
 
-// Whatever goes wrong here, it goes wrong for this request alone.
-void EngineCore::post_process(LiveRequest& live, std::span<const float> logits) {
+void EngineCore::report_step(const StepPlan& plan) {
+  report_ = {};
+  for (const ScheduledRequest& item : plan.items) {
+    auto& kind = item.computed_len == 0 ? report_.num_prefill_tokens
+                 : item.query_len == 1  ? report_.num_decode_tokens
+                                        : report_.num_extend_tokens;
+    kind += item.query_len;
+    if (item.request->has_started) continue;
+    item.request->has_started = true;
+    report_.started.push_back(item.request->id);
+  }
+  counters_.num_prefill_tokens += report_.num_prefill_tokens;
+  counters_.num_decode_tokens += report_.num_decode_tokens;
+  counters_.num_extend_tokens += report_.num_extend_tokens;
+  const auto bound = std::lower_bound(kStepTokenBounds.begin(), kStepTokenBounds.end(), plan.num_tokens);
+  ++counters_.steps_by_tokens[static_cast<std::size_t>(bound - kStepTokenBounds.begin())];
+}
+
+// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows.
+void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item,
+                              std::span<const float> logits) {
   bool is_sampled = false;
   try {
-    SampledToken sampled = sampler_.sample(logits, live.request);
+    if (live.request.params.prompt_logprobs) add_prompt_logprobs(live, item, logits);
+    if (!item.samples) return;
+    SampledToken sampled =
+        sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
     is_sampled = true;
     add_token(live, std::move(sampled));
   } catch (const std::exception& error) {
     counters_.num_corrupted += !is_sampled;
     fail(live, error.what());
+  }
+}
+
+// The row of one token says how likely the next one was. What was made before a preemption is not made again.
+void EngineCore::add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item,
+                                     std::span<const float> logits) {
+  const auto vocab_size = static_cast<std::size_t>(config_.vocab_size);
+  const Request& request = live.request;
+  const std::int32_t first = item.computed_len + item.query_len - item.num_logit_rows;
+  for (std::int32_t i = 0; i < item.num_logit_rows; ++i) {
+    const auto next_idx = static_cast<std::size_t>(first + i) + 1;
+    if (next_idx >= static_cast<std::size_t>(request.prompt_len)) return;
+    if (next_idx != live.prompt_logprobs.size() + 1) continue;
+    live.prompt_logprobs.push_back(
+        sampler_.logprobs_of(logits.subspan(vocab_size * static_cast<std::size_t>(i), vocab_size),
+                             request.tokens[next_idx],
+                             static_cast<std::size_t>(*request.params.prompt_logprobs)));
   }
 }
 
@@ -99,6 +142,7 @@ void EngineCore::add_token(LiveRequest& live, SampledToken sampled) {
   RequestOutput& output = add_output(live).output;
   output.token_ids.push_back(sampled.token);
   output.text = std::move(text);
+  output.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
   if (sampled.logprobs) output.logprobs.push_back(std::move(*sampled.logprobs));
   if (reason == FinishReason::kNone) return;
   output.stop_string = live.stops.matched();
@@ -184,6 +228,11 @@ bool EngineCore::preempt(RequestId id) {
   if (found == live_.end() || found->second.request.state != RequestState::kRunning) return false;
   scheduler_.force_preempt(found->second.request);
   return true;
+}
+
+void EngineCore::describe_pages(EngineSnapshot& snapshot) const {
+  snapshot.page_size = config_.kv_cache.page_size;
+  scheduler_.describe_pages(snapshot.page_owners);
 }
 
 EngineStats EngineCore::stats() const {

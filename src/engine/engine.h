@@ -39,6 +39,8 @@ class EngineCore : public StepEngine {
   std::span<StepOutput> step() override;
   void idle() override;
   EngineStats stats() const override;
+  const StepReport& last_step() const override { return report_; }
+  void describe_pages(EngineSnapshot& snapshot) const override;
 
   // Sends a running request back to the queue, to be computed anew; its output must not change. Returns false
   // when the request does not run.
@@ -51,9 +53,12 @@ class EngineCore : public StepEngine {
     Request request;
     std::unique_ptr<TextDecoder> decoder;  // null without a tokenizer
     StopStrings stops;
+    std::vector<TokenLogprobs> prompt_logprobs;
   };
 
-  void post_process(LiveRequest& live, std::span<const float> logits);
+  void report_step(const StepPlan& plan);
+  void add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
+  void post_process(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
   void add_token(LiveRequest& live, SampledToken sampled);
   std::string text_of_last_token(LiveRequest& live, FinishReason& reason);
   void fail_step(const StepPlan& plan, const char* why);
@@ -71,6 +76,7 @@ class EngineCore : public StepEngine {
   std::unordered_map<RequestId, LiveRequest> live_;
   std::vector<StepOutput> outputs_;
   EngineStats counters_;
+  StepReport report_;
 };
 
 }  // namespace quire

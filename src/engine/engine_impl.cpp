@@ -38,4 +38,8 @@ RequestStream Engine::submit_text(std::string_view prompt, SamplingParams params
 
 EngineStats Engine::stats() const { return impl_->async.stats(); }
 
+void Engine::request_snapshot(std::function<void(EngineSnapshot)> callback) {
+  impl_->async.request_snapshot(std::move(callback));
+}
+
 }  // namespace quire

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "quire/snapshot.h"
 
 namespace quire {
 namespace {
@@ -179,6 +180,13 @@ void KvCache::reset() {
   pool_.reset();
   index_.clear();
   num_unused_slots_ = 0;
+}
+
+void KvCache::describe_free_pages(std::vector<std::int64_t>& owners) const {
+  owners.resize(static_cast<std::size_t>(num_usable_pages()));
+  for (PageId page = 1; page <= num_usable_pages(); ++page) {
+    owners[static_cast<std::size_t>(page) - 1] = index_.contains(page) ? kCachedPage : kFreePage;
+  }
 }
 
 void KvCache::check_idle() const {

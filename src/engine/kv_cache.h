@@ -55,6 +55,9 @@ class KvCache {
   int num_usable_pages() const { return pool_.num_usable_pages(); }
   int num_free_pages() const { return pool_.num_free_pages(); }
   int num_held_pages() const { return num_usable_pages() - num_free_pages(); }
+  int num_refs(PageId page) const { return pool_.num_refs(page); }
+  // [num_usable_pages], page 1 first: kCachedPage or kFreePage; for held pages the caller knows more.
+  void describe_free_pages(std::vector<std::int64_t>& owners) const;
   std::int64_t num_unused_slots() const { return num_unused_slots_; }  // of held pages
 
   // The longest sequence that one request alone can reach when it computes at most `max_query_len` tokens a

@@ -25,6 +25,9 @@ class Sampler {
   // go on.
   SampledToken sample(std::span<const float> logits, const Request& request);
 
+  // The log-softmax of `logits` at `token` and at the `num_top` most likely ones. Throws like `sample`.
+  TokenLogprobs logprobs_of(std::span<const float> logits, std::int32_t token, std::size_t num_top);
+
  private:
   struct Candidate {
     float value;  // a logit or a weight
@@ -39,7 +42,6 @@ class Sampler {
   void select_top(std::span<const float> logits, std::size_t num_wanted);
   void gather_weights(float min_weight);
   void keep_nucleus(double mass);
-  TokenLogprobs logprobs_of(std::span<const float> logits, std::int32_t token, std::size_t num_top);
 
   std::size_t vocab_size_;
   // Scratch, reused for each row.

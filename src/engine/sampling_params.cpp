@@ -72,6 +72,8 @@ SamplingParams checked_sampling_params(SamplingParams params, const SamplingLimi
   }
   check_end(params, limits);
   if (params.logprobs) check_range("logprobs", *params.logprobs, std::int64_t{0}, limits.max_logprobs);
+  if (params.prompt_logprobs)
+    check_range("prompt_logprobs", *params.prompt_logprobs, std::int64_t{0}, limits.max_logprobs);
   check_range("priority", params.priority, -kMaxInt32, kMaxInt32);
   QUIRE_CHECK(params.priority == 0 || limits.has_priorities,
               "priority is {}, must be 0 unless the engine runs with the priority policy", params.priority);

@@ -5,6 +5,17 @@
 #include "base/check.h"
 
 namespace quire {
+namespace {
+
+// Logits of a whole chunk of a prompt are [chunk, vocab_size] floats; this keeps them small.
+constexpr int kMaxPromptLogitRows = 128;
+
+// Once there is output the prompt's logprobs have been reported, and a preempted request need not make them again.
+bool wants_prompt_logits(const Request& request) {
+  return request.params.prompt_logprobs.has_value() && request.output_len() == 0;
+}
+
+}  // namespace
 
 bool Scheduler::Before::operator()(const Request* a, const Request* b) const {
   if (policy == SchedulingPolicy::kPriority && a->params.priority != b->params.priority) {
@@ -52,7 +63,7 @@ void Scheduler::add(Request& request) {
 const StepPlan& Scheduler::schedule() {
   plan_.items.clear();
   full_pages_.clear();
-  plan_.num_tokens = plan_.num_samples = plan_.max_num_pages = plan_.num_preempted = 0;
+  plan_.num_tokens = plan_.num_logit_rows = plan_.max_num_pages = plan_.num_preempted = 0;
   budget_ = config_.max_num_batched_tokens;
   compact_running();
   schedule_running();
@@ -67,9 +78,11 @@ void Scheduler::compact_running() {
   for (std::size_t i = 0; i < running_.size(); ++i) running_[i]->running_idx = i;
 }
 
-int Scheduler::chunk_len(int missing_len, int budget) const {
+int Scheduler::chunk_len(const Request& request, int computed_len, int budget) const {
+  const int missing_len = request.num_tokens() - computed_len;
   const int threshold = config_.long_prefill_token_threshold;
-  return std::min({missing_len, budget, threshold > 0 ? threshold : missing_len});
+  const int chunk = std::min({missing_len, budget, threshold > 0 ? threshold : missing_len});
+  return wants_prompt_logits(request) ? std::min(chunk, kMaxPromptLogitRows) : chunk;
 }
 
 void Scheduler::schedule_running() {
@@ -81,7 +94,7 @@ void Scheduler::schedule_running() {
     if (i + 8 < running_.size()) prefetch_request(running_[i + 8]);
     --num_unserved_;
     // Since no more requests run than the budget has tokens, at least one token is left for this one.
-    const int query_len = chunk_len(request.num_tokens() - request.computed_len, budget_ - num_unserved_);
+    const int query_len = chunk_len(request, request.computed_len, budget_ - num_unserved_);
     if (make_room(request, request.computed_len + query_len)) add_item(request, query_len);
   }
 }
@@ -131,7 +144,7 @@ void Scheduler::withdraw_turn(const Request& victim) {
                    victim.id);
   budget_ += item->query_len;
   plan_.num_tokens -= item->query_len;
-  plan_.num_samples -= item->samples;
+  plan_.num_logit_rows -= item->num_logit_rows;
   plan_.items.erase(item);
 }
 
@@ -148,9 +161,10 @@ void Scheduler::reserve(Request& request, int num_pages) {
 
 void Scheduler::add_item(Request& request, int query_len) {
   const bool samples = request.computed_len + query_len == request.num_tokens();
-  plan_.items.push_back({&request, query_len, request.computed_len, samples});
+  const std::int32_t num_logit_rows = wants_prompt_logits(request) ? query_len : samples;
+  plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows});
   plan_.num_tokens += query_len;
-  plan_.num_samples += samples;
+  plan_.num_logit_rows += num_logit_rows;
   plan_.max_num_pages = std::max(plan_.max_num_pages, request.pages.num_pages());
   budget_ -= query_len;
   if (kv_.can_commit(request.pages, request.computed_len + query_len)) full_pages_.push_back(&request);
@@ -169,7 +183,9 @@ void Scheduler::admit_waiting() {
 bool Scheduler::try_admit(Request& request) {
   const int available = kv_.num_free_pages() - num_reserved_pages_;
   if (request.id == blocked_id_ && available <= blocked_available_) return false;
-  const PrefixHit hit = kv_.find_prefix(request.pages, request.tokens, request.cache_salt());
+  const bool looks_up = !wants_prompt_logits(request);  // logits come from computing, not from the cache
+  const PrefixHit hit =
+      looks_up ? kv_.find_prefix(request.pages, request.tokens, request.cache_salt()) : PrefixHit{};
   const int num_missing =
       kv_.num_missing_pages(request.pages, hit, request.num_tokens(), config_.max_num_batched_tokens);
   if (num_missing + hit.num_free_pages > available) {
@@ -181,7 +197,7 @@ bool Scheduler::try_admit(Request& request) {
   if (request.cached_len <
       0) {  // a preempted request finds its own pages again, which is no merit of the cache
     request.cached_len = hit.hit_len;
-    stats_.prefix_query_tokens += kv_.config().has_prefix_cache ? request.num_tokens() : 0;
+    stats_.prefix_query_tokens += kv_.config().has_prefix_cache && looks_up ? request.num_tokens() : 0;
     stats_.prefix_hit_tokens += hit.hit_len;
     stats_.num_prompt_tokens += request.prompt_len;
   }
@@ -191,7 +207,7 @@ bool Scheduler::try_admit(Request& request) {
   running_.push_back(&request);
   ++num_running_;
   request.computed_len = hit.hit_len;
-  const int query_len = chunk_len(request.num_tokens() - hit.hit_len, budget_);
+  const int query_len = chunk_len(request, hit.hit_len, budget_);
   kv_.allocate(request.pages, hit, hit.hit_len + query_len);
   reserve(request, num_missing);
   add_item(request, query_len);
@@ -227,6 +243,19 @@ void Scheduler::force_preempt(Request& request) {
   QUIRE_CHECK(request.state == RequestState::kRunning, "request {} is not running", request.id);
   serving_idx_ = 0;  // no step is being planned: nothing to withdraw
   preempt(request);
+}
+
+void Scheduler::describe_pages(std::vector<std::int64_t>& owners) const {
+  kv_.describe_free_pages(owners);
+  for (const Request* request : running_) {
+    if (!request) continue;
+    for (const PageId page : request->pages.pages) {
+      if (page == kNullPage) continue;
+      const std::int64_t num_refs = kv_.num_refs(page);
+      owners[static_cast<std::size_t>(page) - 1] =
+          num_refs > 1 ? -num_refs : static_cast<std::int64_t>(request->id);
+    }
+  }
 }
 
 void Scheduler::check_integrity() const {

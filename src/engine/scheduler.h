@@ -31,12 +31,13 @@ struct ScheduledRequest {
   std::int32_t query_len;     // tokens to compute, from position computed_len on
   std::int32_t computed_len;  // before this step
   bool samples;               // the last token of the request is among them, so its logits are wanted
+  std::int32_t num_logit_rows;  // of its last tokens here: 1 if it samples, all while prompt_logprobs are due
 };
 
 struct StepPlan {
   std::vector<ScheduledRequest> items;
   std::int32_t num_tokens = 0;     // sum of query_len
-  std::int32_t num_samples = 0;    // items that sample
+  std::int32_t num_logit_rows = 0;  // sum over the items
   std::int32_t max_num_pages = 0;  // longest page table among the items
   std::int32_t num_preempted = 0;
 };
@@ -75,6 +76,8 @@ class Scheduler {
   int num_running() const { return num_running_; }
   int num_waiting() const { return static_cast<int>(waiting_.size()); }
   const KvCache& kv_cache() const { return kv_; }
+  // Owner of each page; see EngineSnapshot::page_owners.
+  void describe_pages(std::vector<std::int64_t>& owners) const;
   const SchedulerStats& stats() const { return stats_; }
 
   // Preempts a running request as if pages had run out. For tests of recomputation.
@@ -99,7 +102,7 @@ class Scheduler {
   void remove_running(Request& request);
   void admit_waiting();
   bool try_admit(Request& request);
-  int chunk_len(int missing_len, int budget) const;
+  int chunk_len(const Request& request, int computed_len, int budget) const;
   void add_item(Request& request, int query_len);
   void commit_full_pages();
   void reserve(Request& request, int num_pages);

@@ -9,6 +9,7 @@
 #include "engine/request.h"
 #include "quire/output.h"
 #include "quire/sampling_params.h"
+#include "quire/snapshot.h"
 #include "quire/stats.h"
 
 namespace quire {
@@ -16,6 +17,14 @@ namespace quire {
 struct StepOutput {
   RequestId id = 0;
   RequestOutput output;
+};
+
+// What the last step did, in tokens of each kind (see EngineStats), and who got computing time for the first time.
+struct StepReport {
+  std::int32_t num_decode_tokens = 0;
+  std::int32_t num_extend_tokens = 0;
+  std::int32_t num_prefill_tokens = 0;
+  std::vector<RequestId> started;
 };
 
 struct StepEngine {
@@ -36,6 +45,8 @@ struct StepEngine {
   step() = 0;               // valid until the next call; the caller may move from the outputs
   virtual void idle() = 0;  // to be called when there is no work: checks that nothing was lost
   virtual EngineStats stats() const = 0;
+  virtual const StepReport& last_step() const = 0;
+  virtual void describe_pages(EngineSnapshot& snapshot) const = 0;  // fills page_size and page_owners
 };
 
 }  // namespace quire

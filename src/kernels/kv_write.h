@@ -10,7 +10,7 @@ namespace QUIRE_TARGET {
 template <class E>
 struct KvWrite {
   static QUIRE_DEV void run(Program& program, const KvWriteParams& p) {
-    const PageShape shape{p.page_size, p.head_dim_qk, p.head_dim_vo, DotTraits<E>::kPair};
+    const PageShape shape = page_shape<E>(p.page_size, p.head_dim_qk, p.head_dim_vo);
     for_each_work(program, p.num_tokens, [&](int token) {
       const long slot = p.slot_mapping[token];
       if (slot < 0) return;

@@ -23,23 +23,15 @@ struct Linear {
   static QUIRE_DEV void tile(Program& program, const LinearParams& p, int row_begin, int col_begin) {
     const int rows = p.num_rows - row_begin < kRows ? p.num_rows - row_begin : kRows;
     const int cols = p.out_dim - col_begin < kCols ? p.out_dim - col_begin : kCols;
-    const E* x = static_cast<const E*>(p.x) + row_begin * p.x_stride;
+    const RowsView<E> x{static_cast<const E*>(p.x) + row_begin * p.x_stride, p.x_stride, rows};
+    const WeightView<E> weight{static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
     Accum<kRows, kCols> acc(program);
     fill(acc, rows, cols, 0.0f);
-    Operand<E, kRows, kDepth> left(program);
-    WeightStage<E> stage;
+    LinearStage<E, kRows, kCols, kDepth> stage(program);
     pipeline(
-        program, ceil_div(p.in_dim, kDepth), stage, left,
-        [&](auto& to, int step) {
-          const int depth = p.in_dim - step * kDepth;
-          to = load_weight(static_cast<const E*>(p.weight), p.in_dim, col_begin / kPanelCols, ceil_div(cols, kPanelCols),
-                           step * kDepth, depth < kDepth ? depth : kDepth);
-        },
-        [&](auto& to, const auto&, int step) {
-          const int depth = p.in_dim - step * kDepth;
-          load_rows(to, rows, depth < kDepth ? depth : kDepth, [&](int r) { return x + r * p.x_stride + step * kDepth; });
-        },
-        [&](auto& block, const auto& weight, int) { dot_add(acc, block, weight); });
+        program, ceil_div(p.in_dim, kDepth), stage,
+        [&](auto& to, int step) { load_block(to, x, weight, col_begin, step * kDepth); },
+        [&](const auto& block, int) { dot_add(acc, block); });
     if (p.bias != nullptr) {
       const E* bias = static_cast<const E*>(p.bias) + col_begin;
       each_span(acc, cols, [&](auto i, auto value) { return value + load(bias, i); });

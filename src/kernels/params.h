@@ -16,7 +16,7 @@ struct AttentionWork {
   int num_heads;    // rows of the program: num_tokens * num_heads, token-major
   int kv_begin, kv_end;      // keys, kv_begin <= kv_end <= kv_len
   int split_idx, num_splits;  // which part of the keys this is
-  int partial_begin;          // first of num_splits slots of partial states; unused if num_splits == 1
+  int partial_begin;          // first of num_splits * (rows of the program) partial rows; unused if num_splits == 1
   int counter_idx;            // arrival counter of the splits
 };
 
@@ -31,12 +31,13 @@ struct AttentionParams {
   const AttentionWork* work;   // [num_work]
   const float* alibi_slopes;   // [num_qo_heads] or null
   const float* sinks;          // [num_qo_heads] or null
-  float* partial_o;   // [num_partials, kernel rows, head_dim_vo]
-  float* partial_md;  // [num_partials, 2, kernel rows]: running maximum in log2 units, denominator
+  float* partial_o;   // [num_partial_rows, head_dim_vo]
+  float* partial_md;  // [num_partial_rows] pairs, by split: all running maxima in log2 units, then all denominators
   int* counters;      // [num_counters], zero between launches
   long q_token_stride, o_token_stride;
   long page_stride, head_stride, v_offset;  // of kv_pool
   int num_work;
+  int has_few, has_many;  // 1: some items have up to (more than) DeviceCaps::few_rows rows
   int num_qo_heads, group_size, head_dim_qk, head_dim_vo, page_size, max_pages;
   int causal;   // 0 or 1
   int window;   // keys a query sees to its left, itself included (and as many to its right if not causal); 0 = all
@@ -68,11 +69,12 @@ struct KvWriteParams {
 // y = x W^T + bias
 struct LinearParams {
   const void* x;       // [num_rows, in_dim], x_stride apart
-  const void* weight;  // packed, see tile/page_layout.h
+  const void* weight;  // [out_dim, in_dim] packed, see tile/page_layout.h
   const void* bias;    // [out_dim] or null
   void* y;             // [num_rows, out_dim], y_stride apart
   long x_stride, y_stride;
   int num_rows, in_dim, out_dim;
+  int batch_invariant;  // 1: a row's bits must not depend on num_rows
 };
 
 // y = x / rms(x) * weight, with x first replaced by x + residual (and written back to residual) where residual is given.

@@ -34,15 +34,15 @@ struct WeightOf {
 
 // Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and the old output is
 // rescaled; the caller adds probs V to s.o.
-template <int max_rows, int max_cols, int max_keys>
-QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, Accum<max_rows, max_keys>& scores, float scale_log2) {
+template <int max_rows, int max_cols, class ScoresTile>
+QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, ScoresTile& scores, float scale_log2) {
   Row<max_rows> m_new = s.m, alpha;
   row_max(m_new, scores);
   const WeightOf weight{scale_log2};
   row_map(alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
   row_map(s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
-  row_scale(s.o, alpha);
   exp2_rows(scores, scale_log2, m_new, s.d);
+  row_scale(s.o, alpha);
   s.m = m_new;
 }
 
@@ -60,6 +60,18 @@ QUIRE_DEV void merge(SoftmaxState<max_rows, max_cols>& s, const Row<max_rows>& m
           s.d, a, d, b);
   row_scale(s.o, a);
   row_add_scaled(s.o, b, row_pointer);
+  s.m = m_new;
+}
+
+// The parts of a program (see for_each_part), each with a state of its own, join theirs.
+template <int max_rows, int max_cols>
+QUIRE_DEV void join(SoftmaxState<max_rows, max_cols>& s) {
+  Row<max_rows> m_new = s.m, weight;
+  join_max(m_new);
+  row_map(weight, s.o.rows, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, s.m, m_new);
+  row_map(s.d, s.o.rows, [](auto, auto d, auto w) { return d * w; }, s.d, weight);
+  join_sum(s.d);
+  row_scale(s.o, weight);
   s.m = m_new;
 }
 

@@ -177,6 +177,7 @@ void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buf
   p.num_rows = num_rows;
   p.in_dim = weight.in_dim;
   p.out_dim = weight.out_dim;
+  p.batch_invariant = descs_[0].batch_invariant ? 1 : 0;
   const double in = weight.in_dim, out = weight.out_dim, rows = num_rows;
   device_.run(to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, config_.dtype, p, num_rows,
               {(in * out + rows * (in + out)) * double(elem()), 2 * in * out * rows});

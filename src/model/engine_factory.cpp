@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "engine/engine_impl.h"
 #include "targets/cpu/cpu_device.h"
+#include "targets/cuda/cuda_device.h"
+#include "targets/emulator/emulator_device.h"
 #include "text/detokenizer.h"
 
 namespace quire {
@@ -30,6 +32,18 @@ std::int64_t available_bytes() {
     if (key == "MemAvailable:") return std::stoll(rest) * 1024;
   }
   return std::int64_t{1} << 30;
+}
+
+DeviceOptions device_options(const EngineOptions& options) {
+  DeviceOptions device;
+  device.num_threads = options.num_threads;
+  device.cpu_isa = options.cpu_isa;
+  device.device_idx = options.device_idx;
+  device.cache_dir = options.kernel_cache_dir;
+  device.nvrtc_path = options.nvrtc_path;
+  device.cublas_path = options.cublas_path;
+  device.own_kernels_only = options.own_kernels_only;
+  return device;
 }
 
 int check_model_len(const ModelConfig& config, const EngineOptions& options) {
@@ -64,7 +78,7 @@ struct Parts {
 
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                  const LoadProgress& progress) {
-  auto device = linked_targets().open(options.device, {options.num_threads, options.cpu_isa});
+  auto device = linked_targets().open(options.device, device_options(options));
   DecoderOptions decoder_options;
   decoder_options.page_size = options.page_size;
   decoder_options.max_model_len = check_model_len(config, options);
@@ -111,6 +125,8 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
 TargetRegistry linked_targets() {
   TargetRegistry registry;
   register_cpu_target(registry);
+  register_cuda_target(registry);
+  register_emulator_target(registry);
   return registry;
 }
 

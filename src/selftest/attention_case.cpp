@@ -128,7 +128,7 @@ int random_head_size(Random& random) {
 
 }  // namespace
 
-AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_idx, Random& random) {
+AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_idx, double size, Random& random) {
   AttentionCase c;
   AttentionDesc& d = c.desc;
   d.dtype = dtype;
@@ -147,7 +147,7 @@ AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_id
   d.head_dim_vo = random.chance(focus == AttentionFocus::kHeadSizes ? 0.5 : 0.8) ? d.head_dim_qk
                                                                                  : random_head_size(random);
   choose_lengths(focus, c, random);
-  shorten(c, focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6);
+  shorten(c, size * (focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6));
   choose_features(focus, c, random);
   c.has_lse = random.chance(0.7);
   c.uses_kv_write = random.chance(0.5);

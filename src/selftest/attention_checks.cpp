@@ -14,6 +14,11 @@ class ManyProgramsDevice : public Device {
     caps_.num_programs = num_programs;
   }
   const DeviceCaps& caps() const override { return caps_; }
+  DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
+    DeviceCaps caps = device_.attention_caps(dtype, head_dim_qk, head_dim_vo);
+    caps.num_programs = caps_.num_programs;
+    return caps;
+  }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return device_.allocate(bytes); }
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
     device_.copy_to_device(to, from, bytes);
@@ -26,7 +31,7 @@ class ManyProgramsDevice : public Device {
   }
   void synchronize() override { device_.synchronize(); }
   LaunchCost take_cost() override { return device_.take_cost(); }
-  int layout_pair(DType dtype) const override { return device_.layout_pair(dtype); }
+  NativeLayout native_layout(DType dtype) const override { return device_.native_layout(dtype); }
 
  private:
   Device& device_;
@@ -39,6 +44,7 @@ struct ComparedPart {
   int request, query_len;
   ReferenceResult oracle, honest;
   double most_value;  // largest |V|
+  double dot_error;   // of the device, see DeviceCaps
 };
 
 double largest(const HostArray& array) {
@@ -64,6 +70,8 @@ HonestErrors honest_errors(const ComparedPart& part, int head) {
       errors.lse = std::max(errors.lse, std::fabs(part.honest.lse[row] - part.oracle.lse[row]));
     }
   }
+  errors.o *= part.dot_error;
+  errors.lse *= part.dot_error;
   return errors;
 }
 
@@ -95,7 +103,7 @@ void compare_row(const ComparedPart& part, const HonestErrors& honest, std::size
 }
 
 void check_attention(AttentionFocus focus, CheckCase& check, Comparison& found) {
-  const AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.random);
+  const AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.size, check.random);
   AttentionData data = make_attention_data(c, check.random);
   const PagedProblem problem(check.device, c, std::move(data), check.random);
   ManyProgramsDevice many(check.device, focus == AttentionFocus::kSplits ? check.random.pick({2, 8, 64}) : 4);
@@ -134,7 +142,8 @@ void PagedProblem::compare(const AttentionOutput& output, std::span<const Part> 
                                 r.query_len,
                                 reference_attention(d, r, slopes, sinks),
                                 f32_attention(d, r, slopes, sinks, probs_dtype),
-                                largest(data.v)};
+                                largest(data.v),
+                                device_.caps().dot_error};
     for (int head = 0; head < d.num_qo_heads; ++head) {
       const HonestErrors honest = honest_errors(compared, head);
       for (int token = 0; token < r.query_len; ++token) {

@@ -50,21 +50,18 @@ WriteCase make_write_case(DType dtype, Random& random) {
 // The same on the host, element by element through the index maps.
 void write_by_maps(const WriteCase& c, const KvLayout& layout, HostArray& pool) {
   const AttentionDesc& d = c.desc;
-  // Where the layout pairs neighbours of an odd head size, the missing one becomes zero.
-  const bool pads_keys = has_panels(d.page_size) && d.head_dim_qk % layout.shape.pair != 0;
   for (std::size_t token = 0; token < c.slots.size(); ++token) {
     if (c.slots[token] < 0) continue;
     const long page = c.slots[token] / d.page_size;
     const int offset = static_cast<int>(c.slots[token] % d.page_size);
     for (int h = 0; h < d.num_kv_heads; ++h) {
-      for (int i = 0; i < d.head_dim_qk; ++i) {
-        pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)),
-                 c.k[token * c.k_cols() + static_cast<std::size_t>(h * d.head_dim_qk + i)]);
+      for (int i = 0; i < stored_k_dim(layout.shape); ++i) {
+        const std::size_t from = token * c.k_cols() + static_cast<std::size_t>(h * d.head_dim_qk + i);
+        pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)), i < d.head_dim_qk ? c.k[from] : 0);
       }
-      if (pads_keys) pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, d.head_dim_qk)), 0);
-      for (int i = 0; i < d.head_dim_vo; ++i) {
-        pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)),
-                 c.v[token * c.v_cols() + static_cast<std::size_t>(h * d.head_dim_vo + i)]);
+      for (int i = 0; i < stored_v_dim(layout.shape); ++i) {
+        const std::size_t from = token * c.v_cols() + static_cast<std::size_t>(h * d.head_dim_vo + i);
+        pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)), i < d.head_dim_vo ? c.v[from] : 0);
       }
     }
   }

@@ -71,6 +71,7 @@ struct CheckCase {
   DType dtype;
   Random random;
   int case_idx;  // so that checks can go through lists of values
+  double size = 1;  // of the largest problems, in multiply-adds relative to the usual
 };
 
 struct Check {

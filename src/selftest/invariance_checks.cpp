@@ -14,7 +14,7 @@ using Part = PagedProblem::Part;
 AttentionCase invariant_case(CheckCase& check) {
   const AttentionFocus focus = check.random.pick({AttentionFocus::kEverything, AttentionFocus::kGroupSizes,
                                                   AttentionFocus::kWindow, AttentionFocus::kSinks});
-  AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.random);
+  AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.size, check.random);
   c.desc.batch_invariant = c.desc.causal = true;
   c.has_lse = true;
   // One long request that is taken apart, with a context that crosses split boundaries, and two mates.
@@ -22,7 +22,7 @@ AttentionCase invariant_case(CheckCase& check) {
   c.query_len = {query_len, check.random.between(1, 20), 1};
   c.kv_len = {query_len + check.random.pick({0, 37, 1000, 4090, 9000}), check.random.between(20, 90), 100};
   // Shorter, where many heads would make it slow: first the chunk, then its context.
-  while (num_products(c) > 3e7 && c.kv_len[0] > 12) {
+  while (num_products(c) > 3e7 * check.size && c.kv_len[0] > 12) {
     const int context = c.kv_len[0] - c.query_len[0];
     if (c.query_len[0] > 12) {
       c.query_len[0] /= 2;
@@ -83,7 +83,8 @@ void check_attention_rows(CheckCase& check, Comparison& found) {
 }
 
 void check_linear_rows(CheckCase& check, Comparison& found) {
-  const LinearCase c = make_linear_case(check.random, check.dtype, check.random.between(1, 130));
+  LinearCase c = make_linear_case(check.random, check.dtype, check.random.between(1, 130), check.size);
+  c.batch_invariant = true;
   const LinearProblem problem(check.device, c, check.random);
   const HostArray all = problem.run(0, c.num_rows, found);
   const auto cols = static_cast<std::size_t>(c.out_dim);
@@ -123,7 +124,8 @@ std::uint64_t invariant_bits(Device& device, std::uint64_t seed) {
       const AttentionOutput output = problem.run(*op, problem.all_parts(), found);
       hash_bytes(hash, output.o.bytes().data(), output.o.bytes().size());
       hash_bytes(hash, output.lse.data(), output.lse.size() * sizeof(float));
-      const LinearCase linear = make_linear_case(check.random, dtype, check.random.between(1, 130));
+      LinearCase linear = make_linear_case(check.random, dtype, check.random.between(1, 130));
+      linear.batch_invariant = true;
       const HostArray y = LinearProblem(device, linear, check.random).run(0, linear.num_rows, found);
       hash_bytes(hash, y.bytes().data(), y.bytes().size());
     }

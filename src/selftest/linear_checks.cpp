@@ -6,7 +6,7 @@
 
 namespace quire {
 
-LinearCase make_linear_case(Random& random, DType dtype, int num_rows) {
+LinearCase make_linear_case(Random& random, DType dtype, int num_rows, double size) {
   LinearCase c{};
   c.dtype = dtype;
   c.to_f32 = random.chance(0.4);
@@ -16,7 +16,7 @@ LinearCase make_linear_case(Random& random, DType dtype, int num_rows) {
                                 : random.between(1, 1200);
   c.out_dim = random.chance(0.3) ? random.pick({1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 530})
                                  : random.between(1, 400);
-  while (double(c.num_rows) * c.in_dim * c.out_dim > 4e6 && c.out_dim > 1) c.out_dim = (c.out_dim + 1) / 2;
+  while (double(c.num_rows) * c.in_dim * c.out_dim > 4e6 * size && c.out_dim > 1) c.out_dim = (c.out_dim + 1) / 2;
   c.has_bias = random.chance(0.5);
   c.x_gap = random.chance(0.5) ? random.between(1, 40) : 0;
   c.y_gap = random.chance(0.5) ? random.between(1, 40) : 0;
@@ -36,12 +36,11 @@ LinearProblem::LinearProblem(Device& device, const LinearCase& c, Random& random
       weight_(random_array(random, c.dtype,
                            static_cast<std::size_t>(c.out_dim) * static_cast<std::size_t>(c.in_dim), 1)),
       bias_(random_array(random, c.dtype, static_cast<std::size_t>(c.out_dim), 1)) {
-  const int pair = device.layout_pair(c.dtype);
-  const long panels = ceil_div(c.out_dim, kPanelCols);
-  HostArray packed(c.dtype, static_cast<std::size_t>(panels * kPanelCols * ceil_div(c.in_dim, pair) * pair));
+  const NativeLayout layout = device.native_layout(c.dtype);
+  HostArray packed(c.dtype, static_cast<std::size_t>(weight_elems(layout, c.out_dim, c.in_dim)));
   for (int n = 0; n < c.out_dim; ++n) {
     for (int k = 0; k < c.in_dim; ++k) {
-      packed.set(static_cast<std::size_t>(panel_offset(c.in_dim, k, n, pair)),
+      packed.set(static_cast<std::size_t>(weight_offset(layout, c.in_dim, n, k)),
                  weight_[static_cast<std::size_t>(n) * static_cast<std::size_t>(c.in_dim) +
                          static_cast<std::size_t>(k)]);
     }
@@ -73,6 +72,7 @@ HostArray LinearProblem::run(int begin, int end, Comparison& found) const {
   p.num_rows = end - begin;
   p.in_dim = case_.in_dim;
   p.out_dim = case_.out_dim;
+  p.batch_invariant = case_.batch_invariant ? 1 : 0;
   device_.run(case_.to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, case_.dtype, p, p.num_rows);
   device_.synchronize();
   const HostArray spread = y.download(out);
@@ -103,6 +103,7 @@ void LinearProblem::compare(const HostArray& y, Comparison& found) const {
     honest_error =
         std::max(honest_error, std::fabs(round_to(y.dtype(), honest + static_cast<float>(bias)) - oracle[i]));
   }
+  honest_error *= device_.caps().dot_error;
   for (std::size_t i = 0; i < y.num_elems(); ++i) {
     const double floor = rounding_unit(y.dtype()) * std::fabs(oracle[i]) + 0x1p-25;
     found.expect_near(y[i], oracle[i], Comparison::kHonestErrors * honest_error + floor, [&] {
@@ -116,7 +117,7 @@ namespace {
 void check_linear(bool to_f32, bool many, CheckCase& check, Comparison& found) {
   Random& random = check.random;
   const int num_rows = many ? random.pick({17, 33, 48, 95, 96, 97, 100, 193, 200}) : random.between(1, 16);
-  LinearCase c = make_linear_case(random, check.dtype, num_rows);
+  LinearCase c = make_linear_case(random, check.dtype, num_rows, check.size);
   c.to_f32 = to_f32;
   const LinearProblem problem(check.device, c, random);
   problem.compare(problem.run(0, c.num_rows, found), found);

@@ -15,9 +15,11 @@ struct LinearCase {
   int num_rows, in_dim, out_dim;
   bool has_bias;
   int x_gap, y_gap;  // elements between two rows
+  bool batch_invariant = false;
 };
 
-LinearCase make_linear_case(Random& random, DType dtype, int num_rows);
+// `size` is that of CheckCase.
+LinearCase make_linear_case(Random& random, DType dtype, int num_rows, double size = 1);
 std::string describe(const LinearCase& c);
 
 class LinearProblem {

@@ -16,7 +16,7 @@ std::size_t size(int a, int b = 1, int c = 1) {
 }  // namespace
 
 DType probs_dtype(const Device& device, DType dtype) {
-  return dtype == DType::kBF16 && device.caps().has_pair_dot ? DType::kBF16 : DType::kF32;
+  return device.caps().rounds_probs[static_cast<int>(dtype)] ? dtype : DType::kF32;
 }
 
 AttentionData make_attention_data(const AttentionCase& c, Random& random) {
@@ -93,8 +93,6 @@ void PagedProblem::assign_pages(Random& random) {
 void PagedProblem::fill_by_maps() {
   const AttentionDesc& d = case_.desc;
   HostArray pool(d.dtype, static_cast<std::size_t>(num_pages_ * layout_.page_stride), kPoison);
-  // Where the layout pairs neighbours of an odd head size, the missing one is zero.
-  const bool pads_keys = has_panels(d.page_size) && d.head_dim_qk % layout_.shape.pair != 0;
   for (std::size_t s = 0; s < data_.requests.size(); ++s) {
     const RequestData& r = data_.requests[s];
     const VisibleKeys keys = visible_to_any(s);
@@ -105,14 +103,13 @@ void PagedProblem::fill_by_maps() {
       for (int h = 0; h < d.num_kv_heads; ++h) {
         const std::size_t k_row = size(key * d.num_kv_heads + h, d.head_dim_qk);
         const std::size_t v_row = size(key * d.num_kv_heads + h, d.head_dim_vo);
-        for (int i = 0; i < d.head_dim_qk; ++i) {
+        for (int i = 0; i < stored_k_dim(layout_.shape); ++i) {
           pool.set(static_cast<std::size_t>(layout_.k_index(page, h, token, i)),
-                   r.k[k_row + static_cast<std::size_t>(i)]);
+                   i < d.head_dim_qk ? r.k[k_row + static_cast<std::size_t>(i)] : 0);
         }
-        if (pads_keys) pool.set(static_cast<std::size_t>(layout_.k_index(page, h, token, d.head_dim_qk)), 0);
-        for (int i = 0; i < d.head_dim_vo; ++i) {
+        for (int i = 0; i < stored_v_dim(layout_.shape); ++i) {
           pool.set(static_cast<std::size_t>(layout_.v_index(page, h, token, i)),
-                   r.v[v_row + static_cast<std::size_t>(i)]);
+                   i < d.head_dim_vo ? r.v[v_row + static_cast<std::size_t>(i)] : 0);
         }
       }
     }

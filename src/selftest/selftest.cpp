@@ -28,13 +28,16 @@ std::uint64_t seed_of(const SelftestRow& row, std::uint64_t seed, int case_idx) 
   return hash + static_cast<std::uint64_t>(case_idx) * 0xd1342543de82ef95ull;
 }
 
+// An emulated device takes fewer and smaller problems: a minute or so on two cores.
+constexpr double kEmulatedScale = 0.02, kEmulatedSize = 0.07;
+
 void run_case(Device& device, const Check& check, std::uint64_t seed, SelftestRow& row, double& worst_ratio) {
   const int case_idx = row.num_cases++;
   Comparison found;
   try {
     // With few cases the lists of values are entered at a random place.
     CheckCase c{device, row.dtype, Random(seed_of(row, seed, case_idx)),
-                case_idx + static_cast<int>(seed % 1009)};
+                case_idx + static_cast<int>(seed % 1009), device.caps().is_emulated ? kEmulatedSize : 1.0};
     check.run(c, found);
   } catch (const std::exception& e) {
     found.expect(false, [&] { return fmt::format("exception: {}", e.what()); });
@@ -63,9 +66,10 @@ SelftestReport run_selftest(Device& device, const SelftestOptions& options) {
   const std::vector<Check> checks = all_checks();
   int num_rows = 0;
   for (const Check& check : checks) num_rows += static_cast<int>(check.dtypes.size());
+  const double scale = options.scale * (device.caps().is_emulated ? kEmulatedScale : 1.0);
   SelftestReport report;
   for (const Check& check : checks) {
-    const int num_cases = std::max(1, static_cast<int>(check.num_cases * options.scale + 0.5));
+    const int num_cases = std::max(1, static_cast<int>(check.num_cases * scale + 0.5));
     for (const DType dtype : check.dtypes) {
       SelftestRow row;
       row.kernel = check.kernel;

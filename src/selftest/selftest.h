@@ -16,7 +16,8 @@ struct SelftestRow;
 
 struct SelftestOptions {
   std::uint64_t seed = 1;
-  double scale = 1;  // number of cases relative to the default; every check runs at least once
+  double scale = 1;  // number of cases relative to the default; every check runs at least once.
+                     // An emulated device takes a fraction of them, and smaller problems.
   // After each finished row; `num_done` of `num_rows`.
   std::function<void(const SelftestRow& row, int num_done, int num_rows)> progress;
 };

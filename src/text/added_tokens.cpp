@@ -99,6 +99,7 @@ void AddedTokens::prepare(const Normalizers& normalizers) {
   normal_forms_.resize(tokens_.size());
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
+    written_needles_.add(token.content, i);
     if (!token.normalized) {
       plain_needles_.add(token.content, i);
       continue;
@@ -111,6 +112,7 @@ void AddedTokens::prepare(const Normalizers& normalizers) {
   }
   plain_needles_.prepare();
   normalized_needles_.prepare();
+  written_needles_.prepare();
 }
 
 const AddedToken* AddedTokens::find(std::int32_t id) const {
@@ -129,22 +131,31 @@ bool AddedTokens::is_special(std::int32_t id) const {
   return token != nullptr && token->special;
 }
 
+std::vector<std::int32_t> AddedTokens::written_in(std::string_view text) const {
+  std::vector<std::int32_t> ids;
+  for (const AddedToken& token : tokens_) {
+    if (text.find(token.content) != std::string_view::npos) ids.push_back(token.id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
 std::string_view AddedTokens::decoded_form(const AddedToken& token) const {
   if (!token.normalized) return token.content;
   return normal_forms_[by_id_.at(token.id)];
 }
 
-std::vector<TextPart> AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
-                                         RegexScratch& scratch) const {
-  const NeedleSet& needles = normalized ? normalized_needles_ : plain_needles_;
+template <class Accept>
+std::vector<TextPart> AddedTokens::cut(std::string_view text, const NeedleSet& needles, RegexScratch& scratch,
+                                       Accept accept) const {
   std::vector<TextPart> parts;
   std::size_t plain_begin = 0;
   std::size_t at = 0;
   while (const auto match = needles.empty() ? std::nullopt : needles.find(text, at, scratch)) {
-    at = match->span.end;
     const AddedToken& token = tokens_[match->value];
     Span span = match->span;
-    if (token.special && !parse_special) continue;
+    at = span.end;
+    if (!accept(token, span)) continue;
     if (token.single_word && touches_word(text, span)) continue;
     // White space that an earlier token has swallowed is still searched, but never belongs to plain text
     // again.
@@ -158,6 +169,38 @@ std::vector<TextPart> AddedTokens::split(std::string_view text, bool normalized,
   }
   if (plain_begin < text.size()) parts.push_back({{plain_begin, text.size()}, std::nullopt});
   return parts;
+}
+
+std::vector<TextPart> AddedTokens::split(std::string_view text, bool normalized, bool parse_special,
+                                         RegexScratch& scratch) const {
+  return cut(text, normalized ? normalized_needles_ : plain_needles_, scratch,
+             [&](const AddedToken& token, Span) { return parse_special || !token.special; });
+}
+
+namespace {
+
+bool is_control(const AddedToken& token, std::span<const std::int32_t> control_ids) {
+  return token.special || std::binary_search(control_ids.begin(), control_ids.end(), token.id);
+}
+
+}  // namespace
+
+std::vector<TextPart> AddedTokens::split_prompt(std::string_view text, std::span<const Span> literals,
+                                                std::span<const std::int32_t> control_ids,
+                                                RegexScratch& scratch) const {
+  auto literal = literals.begin();  // the first that ends behind the match; matches come in order
+  return cut(text, written_needles_, scratch, [&](const AddedToken& token, Span span) {
+    if (!is_control(token, control_ids)) return !token.normalized;
+    while (literal != literals.end() && literal->end <= span.begin) ++literal;
+    return literal == literals.end() || literal->begin >= span.end;
+  });
+}
+
+std::vector<TextPart> AddedTokens::split_normalized_prompt(std::string_view text,
+                                                           std::span<const std::int32_t> control_ids,
+                                                           RegexScratch& scratch) const {
+  return cut(text, normalized_needles_, scratch,
+             [&](const AddedToken& token, Span) { return !is_control(token, control_ids); });
 }
 
 }  // namespace quire

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -74,6 +75,9 @@ class AddedTokens {
   bool is_special(std::int32_t id) const;
   int end_id() const { return end_id_; }  // highest id + 1
 
+  // Ids of the tokens that `text` contains as they are written, sorted.
+  std::vector<std::int32_t> written_in(std::string_view text) const;
+
   // The text that decoders receive for an added token.
   std::string_view decoded_form(const AddedToken& token) const;
 
@@ -82,13 +86,27 @@ class AddedTokens {
   std::vector<TextPart> split(std::string_view text, bool normalized, bool parse_special,
                               RegexScratch& scratch) const;
 
+  // The same for a prompt, before and after normalisation. Control tokens are the special ones and those of
+  // `control_ids` (sorted). They are all found before normalisation, in their written form, and only where they do
+  // not touch a range of `literals` (sorted, disjoint).
+  std::vector<TextPart> split_prompt(std::string_view text, std::span<const Span> literals,
+                                     std::span<const std::int32_t> control_ids, RegexScratch& scratch) const;
+  std::vector<TextPart> split_normalized_prompt(std::string_view text, std::span<const std::int32_t> control_ids,
+                                                RegexScratch& scratch) const;
+
  private:
+  // Cuts `text` at the needles that `accept(token, span)` accepts.
+  template <class Accept>
+  std::vector<TextPart> cut(std::string_view text, const NeedleSet& needles, RegexScratch& scratch,
+                            Accept accept) const;
+
   std::vector<AddedToken> tokens_;
   std::vector<std::string> normal_forms_;  // of tokens_, for those with `normalized`
   std::unordered_map<std::int32_t, std::size_t> by_id_;
   std::unordered_map<std::string, std::size_t, TextHash, std::equal_to<>> by_content_;
   NeedleSet plain_needles_;
   NeedleSet normalized_needles_;
+  NeedleSet written_needles_;  // all tokens as they are written
   int end_id_ = 0;
 };
 

@@ -44,10 +44,12 @@ struct Tokenizer::Parts {
   // One call of encode.
   struct Encoding {
     const bool parse_special;
+    const Prompt* prompt;  // null: a plain text
     RegexScratch regex_scratch;
     BpeScratch bpe_scratch;
     std::vector<std::int32_t> ids;
   };
+  std::vector<TextPart> split_text(std::string_view text, Encoding& encoding) const;
   void encode_text(std::string_view text, Encoding& encoding) const;
   void encode_plain(std::string_view text, bool starts_at_origin, Encoding& encoding) const;
   void encode_normalized(NormalizedText text, Encoding& encoding) const;
@@ -93,8 +95,15 @@ std::optional<std::string_view> Tokenizer::Parts::token(std::int32_t id) const {
   return model.vocabulary().token(id);
 }
 
+std::vector<TextPart> Tokenizer::Parts::split_text(std::string_view text, Encoding& encoding) const {
+  if (!encoding.prompt) return added.split(text, false, encoding.parse_special, encoding.regex_scratch);
+  std::vector<Span> literals;
+  for (const ByteRange range : encoding.prompt->literals) literals.push_back({range.begin, range.end});
+  return added.split_prompt(text, literals, encoding.prompt->control_ids, encoding.regex_scratch);
+}
+
 void Tokenizer::Parts::encode_text(std::string_view text, Encoding& encoding) const {
-  for (const TextPart& part : added.split(text, false, encoding.parse_special, encoding.regex_scratch)) {
+  for (const TextPart& part : split_text(text, encoding)) {
     if (part.id) {
       encoding.ids.push_back(*part.id);
     } else {
@@ -112,8 +121,11 @@ void Tokenizer::Parts::encode_plain(std::string_view text, bool starts_at_origin
                      "{} bytes of text grow to {} when normalised; at most {}", text.size(),
                      normal.text.size(), kMaxNormalizedBytes);
   }
-  for (const TextPart& part :
-       added.split(normal.text, true, encoding.parse_special, encoding.regex_scratch)) {
+  const auto parts =
+      encoding.prompt
+          ? added.split_normalized_prompt(normal.text, encoding.prompt->control_ids, encoding.regex_scratch)
+          : added.split(normal.text, true, encoding.parse_special, encoding.regex_scratch);
+  for (const TextPart& part : parts) {
     if (part.id) {
       encoding.ids.push_back(*part.id);
       continue;
@@ -154,7 +166,7 @@ Tokenizer Tokenizer::from_file(const std::string& path) {
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   QUIRE_CHECK(text.size() <= kMaxTextBytes, "a text of {} bytes is too long to encode; at most {}",
               text.size(), kMaxTextBytes);
-  Parts::Encoding encoding{options.parse_special, RegexScratch(text.size()), {}, {}};
+  Parts::Encoding encoding{options.parse_special, nullptr, RegexScratch(text.size()), {}, {}};
   const PostProcessor& around = parts_->post_processor;
   if (options.add_special_tokens) encoding.ids = around.prefix;
   if (is_valid_utf8(text)) {
@@ -167,6 +179,19 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, const EncodeO
   if (options.add_special_tokens)
     encoding.ids.insert(encoding.ids.end(), around.suffix.begin(), around.suffix.end());
   return std::move(encoding.ids);
+}
+
+std::vector<std::int32_t> Tokenizer::encode_prompt(const Prompt& prompt) const {
+  QUIRE_CHECK(prompt.text.size() <= kMaxTextBytes, "a prompt of {} bytes is too long to encode; at most {}",
+              prompt.text.size(), kMaxTextBytes);
+  QUIRE_CHECK(is_valid_utf8(prompt.text), "a prompt of {} bytes is not valid UTF-8", prompt.text.size());
+  Parts::Encoding encoding{true, &prompt, RegexScratch(prompt.text.size()), {}, {}};
+  parts_->encode_text(prompt.text, encoding);
+  return std::move(encoding.ids);
+}
+
+std::vector<std::int32_t> Tokenizer::added_tokens_in(std::string_view text) const {
+  return parts_->added.written_in(text);
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const {

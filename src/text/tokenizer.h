@@ -27,6 +27,18 @@ struct EncodeOptions {
   bool parse_special = false;
 };
 
+// A byte range of a text.
+struct ByteRange {
+  std::size_t begin, end;
+};
+
+// A prompt that a template wrote around words of strangers.
+struct Prompt {
+  std::string_view text;                      // valid UTF-8
+  std::span<const ByteRange> literals;        // the strangers' words: sorted, disjoint
+  std::span<const std::int32_t> control_ids;  // added tokens to treat like special ones: sorted
+};
+
 // Never changes after loading: all methods may be called from many threads at once.
 class Tokenizer {
  public:
@@ -44,6 +56,11 @@ class Tokenizer {
   // Error{kExhausted} where a hostile file makes the work explode.
   std::vector<std::int32_t> encode(std::string_view text, const EncodeOptions& options) const;
 
+  // Special tokens that the template wrote become control ids; none does that touches the literals, whatever they
+  // say. The text is otherwise read as one, so that literals do not change how the tokens around them are cut.
+  // Nothing is put around it. Throws like `encode`, and Error{kInvalidArgument} for invalid UTF-8.
+  std::vector<std::int32_t> encode_prompt(const Prompt& prompt) const;
+
   // The text of `ids`, valid UTF-8. Ids without a token, and on request special tokens, stand for nothing.
   std::string decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const;
 
@@ -54,6 +71,9 @@ class Tokenizer {
   int vocab_size() const;  // highest id + 1; ids may have gaps
   std::optional<std::int32_t> token_to_id(std::string_view token) const;
   bool is_special(std::int32_t id) const;
+
+  // Ids of the added tokens that are written in `text`, sorted.
+  std::vector<std::int32_t> added_tokens_in(std::string_view text) const;
 
   // What decoders read for `id`; nothing for ids without a token.
   std::optional<std::string_view> token_text(std::int32_t id) const;

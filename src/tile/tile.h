@@ -8,21 +8,22 @@
 //
 //   Program                          one instance of a kernel: a thread block, a task
 //   Operand<E, M, K>                 left operand of a dot: M rows of K elements of type E
-//   Accum<M, N>                      f32 accumulators; also scores, and by convert<E> the left operand of the next dot
+//   Accum<M, N>                      f32 accumulators: sums
+//   Scores<M, N>                     f32 scores, which become the left operand of the next dot
 //   Row<M>                           one f32 a row
-//   KvStage<E, N>                    N keys and values of one KV head, in the native page layout
-//   WeightStage<E>                   a block of a packed weight, made by load_weight
+//   KvStage<E, M, N>                 for M rows: N keys and values of one KV head, in the native page layout
+//   LinearStage<E, M, N, K>          a step of a linear layer: M rows of x and N columns of a packed weight, K elements of each
 //
 //   load_rows(operand, rows, cols, f)       row r from the pointer f(r); cost: one read of the rows
 //   load_pages(stage, view, begin, end)     start copying keys [begin, end); values outside are 0, keys outside are undefined
+//   load_block(stage, x, weight, col, k)    start copying a block of x and of the weight into a LinearStage
 //   store_rows(accum, rows, cols, f)        row r to the pointer f(r), rounded to its element type
 //   store_rows(accum, factor, rows, cols, f)  the same, times factor[r]
 //   dot(scores, q, stage)                   scores = q K^T
 //   dot_add(out, probs, stage)              out += probs V
-//   dot_add(out, x, weight_stage)           out += x W^T
+//   dot_add(out, linear_stage)              out += x W^T
 //   fill(accum, rows, cols, x)              every element of the active part
-//   each(accum, f(row, col, x))             x := f(...); col and x are vectors where the target likes
-//   each(accum, row, f(row, col, x, r))     the same with one value a row
+//   each(scores, f(col, x, r...), row...)   x := f(...) with the row's values; col and x are vectors where the target likes
 //   row_map(row, rows, f(r, x...), row...)  row := f of other rows, elementwise
 //   load_row(row, rows, p), store_row(row, rows, p)   one f32 a row
 //   gather_row(row, rows, f(r)), scatter_row(row, rows, f(r))   one value a row from f(r), to the pointer f(r)
@@ -30,8 +31,12 @@
 //   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
 //   row_scale(accum, row)                   every element times its row's value
 //   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
-//   pipeline(program, num_tiles, stage, scores, load, score, accumulate)   the skeleton; owns order, roles and overlap
+//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap
+//   pipeline(program, num_tiles, stage, load, accumulate)                          the same with nothing between the two
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
+//   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
+//   for_each_part<M>(n, f)                  f(0) … f(n - 1), shared among the parts
+//   join_max(row), join_sum(row)            the same in all parts
 //   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
 //   store_key(page, shape, token, p), store_value(…)      one token into a page, through the index maps
 //   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns

@@ -5,8 +5,9 @@ import unittest
 
 from program import OK, ProgramTest
 
-BENCHES = ["ceilings", "attention", "linear", "latency", "throughput", "scheduler"]
-COMMANDS = [[], ["run"], ["chat"], ["selftest"], ["info"], ["bench"], *(["bench", name] for name in BENCHES)]
+BENCHES = ["ceilings", "attention", "linear", "latency", "throughput", "scheduler", "serve"]
+COMMANDS = [[], ["run"], ["chat"], ["serve"], ["selftest"], ["info"], ["bench"], *(["bench", name] for name in BENCHES),
+            ["cache"], *(["cache", name] for name in ("list", "clear", "fill"))]
 
 
 class HelpTest(ProgramTest):
@@ -33,9 +34,9 @@ class HelpTest(ProgramTest):
             text = self.expect(OK, *command, "--help").stdout
             options[tuple(command)] = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text.partition("Examples:")[0]))
         for command in COMMANDS:
-            for example in re.findall(r"quire ((?:run|chat|bench|selftest|info)\b[^|\n]*)", self.expect(OK, *command, "--help").stdout.partition("Examples:")[2]):
+            for example in re.findall(r"quire ((?:run|chat|serve|bench|selftest|info|cache)\b[^|\n]*)", self.expect(OK, *command, "--help").stdout.partition("Examples:")[2]):
                 words = re.sub(r'"[^"]*"', "TEXT", re.split(r"\s{3,}", example)[0]).split()
-                target = tuple(words[:2]) if words[0] == "bench" else (words[0],)
+                target = tuple(words[:2]) if words[0] in ("bench", "cache") else (words[0],)
                 for word in words:
                     if word.startswith("-") and word != "-":
                         self.assertIn(word, options[target], example)

@@ -55,9 +55,9 @@ class CpuDevice : public Device {
     caps_.architecture = level_.architecture;
     caps_.description = cpu_model_name();
     caps_.num_programs = gang_.num_threads();
-    caps_.attention_rows = table_.attention_rows;
+    caps_.attention_rows = caps_.invariant_rows = table_.attention_rows;
     caps_.attention_keys = table_.attention_keys;
-    caps_.has_pair_dot = table_.has_pair_dot;
+    caps_.has_pair_dot = caps_.rounds_probs[static_cast<int>(DType::kBF16)] = table_.has_pair_dot;
   }
 
   const DeviceCaps& caps() const override { return caps_; }
@@ -70,7 +70,7 @@ class CpuDevice : public Device {
   }
   void synchronize() override {}
   LaunchCost take_cost() override { return std::exchange(cost_, {}); }
-  int layout_pair(DType dtype) const override { return dtype == DType::kBF16 ? 2 : 1; }
+  NativeLayout native_layout(DType dtype) const override { return {LayoutKind::kPanels, dtype == DType::kBF16 ? 2 : 1}; }
 
   void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
     cost_.bytes += cost.bytes;
@@ -116,7 +116,7 @@ class CpuDevice : public Device {
 
 static_assert(kNumCpuKernels == static_cast<int>(KernelName::kCount));
 
-std::vector<std::string> level_names() {
+std::vector<std::string> level_names(const DeviceOptions&) {
   std::vector<std::string> names;
   for (const CpuLevel& level : cpu_levels()) {
     names.push_back(fmt::format("{} ({}{})", level.name, level.architecture, level.present ? "" : "; not on this processor"));
@@ -127,7 +127,7 @@ std::vector<std::string> level_names() {
 }  // namespace
 
 void register_cpu_target(TargetRegistry& registry) {
-  registry.add({"cpu", [] { return std::string(); },
+  registry.add({"cpu", [](const DeviceOptions&) { return std::string(); },
                 [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); }, level_names});
 }
 

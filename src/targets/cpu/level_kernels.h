@@ -15,6 +15,7 @@ namespace QUIRE_TARGET {
 // 64 rows x 256 keys: scores, queries and output fit the second-level cache beside a tile of keys and values.
 struct AttentionConfig {
   static constexpr int kRows = 64, kKeys = 256, kHeadDim = 256;
+  static constexpr bool kTransforms = true;
 };
 struct LinearManyConfig {
   static constexpr int kRows = 96, kCols = 256, kDepth = 512;
@@ -38,7 +39,7 @@ void run_ceiling(const CpuLaunch& launch) {
 template <class E>
 void fill_dtype(CpuKernelTable& table, int dtype) {
   CpuKernel column[kNumCpuKernels] = {
-      run_kernel<Attention<E, AttentionConfig>, AttentionParams>,
+      run_kernel<Attention<E, AttentionConfig, AttentionConfig>, AttentionParams>,
       run_kernel<MergeState<E>, MergeStateParams>,
       run_kernel<KvWrite<E>, KvWriteParams>,
       run_kernel<Linear<E, E, LinearManyConfig>, LinearParams>,

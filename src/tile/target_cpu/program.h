@@ -24,14 +24,34 @@ QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   return true;
 }
 
+// A task is one part.
+template <int max_rows, class F>
+QUIRE_DEV void for_each_part(int n, const F& f) {
+  for (int i = 0; i < n; ++i) f(i);
+}
+template <int max_rows>
+QUIRE_DEV void join_max(Row<max_rows>&) {}
+template <int max_rows>
+QUIRE_DEV void join_sum(Row<max_rows>&) {}
+
 // The order of a pipeline on a CPU: one stage, out-of-order execution and prefetch do the overlap.
-template <class Stage, class Scores, class Load, class Score, class Accumulate>
+template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
 inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
-                     const Accumulate& accumulate) {
+                     const Update& update, const Accumulate& accumulate) {
   for (int tile = 0; tile < num_tiles; ++tile) {
     load(stage, tile);
     score(scores, stage, tile);
+    update(scores, stage, tile);
     accumulate(scores, stage, tile);
+  }
+}
+
+// The same where nothing lies between loading and accumulating.
+template <class Stage, class Load, class Accumulate>
+inline void pipeline(Program&, int num_tiles, Stage& stage, const Load& load, const Accumulate& accumulate) {
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    load(stage, tile);
+    accumulate(stage, tile);
   }
 }
 

@@ -7,17 +7,12 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Where the keys and values of one request and KV head are.
 template <class E>
-struct KvView {
-  const E* pool;          // [num_pages, page_stride]: the K and V parts of all KV heads of a page
-  const int* page_table;  // pages of the request; only those of tokens that are asked for are looked at
-  long page_stride;       // elements from page to page
-  long k_base, v_base;    // of this KV head inside a page, elements
-  PageShape shape;
-};
+constexpr PageShape page_shape(int page_size, int head_dim_qk, int head_dim_vo) {
+  return {page_size, head_dim_qk, head_dim_vo, {LayoutKind::kPanels, DotTraits<E>::kPair}};
+}
 
-template <class E, int max_keys>
+template <class E, int max_rows, int max_keys>
 struct KvStage {
   static constexpr int kMaxPanels = max_keys / kPanelCols;
   static constexpr int kPair = DotTraits<E>::kPair;
@@ -38,9 +33,9 @@ struct KvStage {
 };
 
 // Copies keys [begin, end) of one 16-key panel through the index maps; the rest of the panel becomes zero.
-template <class E, int max_keys>
-inline void copy_panel(KvStage<E, max_keys>& stage, const KvView<E>& view, int panel, int begin, int end) {
-  constexpr int kPair = KvStage<E, max_keys>::kPair;
+template <class E, int max_rows, int max_keys>
+inline void copy_panel(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int panel, int begin, int end) {
+  constexpr int kPair = KvStage<E, max_rows, max_keys>::kPair;
   E* k = stage.k_copy + panel * stage.k_copy_elems;
   E* v = stage.v_copy + panel * stage.v_copy_elems;
   const PageShape& shape = view.shape;
@@ -68,9 +63,7 @@ inline void copy_panel(KvStage<E, max_keys>& stage, const KvView<E>& view, int p
 template <class E>
 inline void store_key(E* page, const PageShape& shape, int token, const E* k) {
   for (int d = 0; d < shape.head_dim_qk; ++d) page[k_offset(shape, token, d)] = k[d];
-  if (has_panels(shape.page_size) && shape.head_dim_qk % shape.pair != 0) {
-    page[k_offset(shape, token, shape.head_dim_qk)] = E{};
-  }
+  for (int d = shape.head_dim_qk; d < stored_k_dim(shape); ++d) page[k_offset(shape, token, d)] = E{};
 }
 template <class E>
 inline void store_value(E* page, const PageShape& shape, int token, const E* v) {
@@ -79,9 +72,9 @@ inline void store_value(E* page, const PageShape& shape, int token, const E* v) 
 
 // Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the first and last
 // panel that lie outside the range have undefined scores and values of zero.
-template <class E, int max_keys>
-inline void load_pages(KvStage<E, max_keys>& stage, const KvView<E>& view, int begin, int end) {
-  constexpr int kPair = KvStage<E, max_keys>::kPair;
+template <class E, int max_rows, int max_keys>
+inline void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int begin, int end) {
+  constexpr int kPair = KvStage<E, max_rows, max_keys>::kPair;
   const PageShape& shape = view.shape;
   const bool panels = has_panels(shape.page_size);
   stage.first_key = begin / kPanelCols * kPanelCols;
@@ -127,7 +120,7 @@ struct KeySegments {
 // scores = q K^T: columns are the keys of the stage, from stage.first_key.
 template <class E, int max_rows, int max_cols, int max_k, int max_keys>
 inline void dot(Accum<max_rows, max_cols>& scores, const Operand<E, max_rows, max_k>& q,
-                const KvStage<E, max_keys>& stage) {
+                const KvStage<E, max_rows, max_keys>& stage) {
   scores.rows = q.rows;
   scores.cols = stage.num_keys;
   multiply<E>({scores.data, scores.kStride, q.data, q.kStride, true}, q.rows, stage.num_panels,
@@ -150,7 +143,7 @@ struct ValueSegments {
 // out += probs V. The probabilities are rounded to the dot's left operand first and are garbage afterwards.
 template <class E, int max_rows, int max_cols, int max_keys, int max_out>
 inline void dot_add(Accum<max_rows, max_out>& out, Accum<max_rows, max_cols>& probs,
-                    const KvStage<E, max_keys>& stage) {
+                    const KvStage<E, max_rows, max_keys>& stage) {
   auto block = convert<typename DotTraits<E>::Left>(probs);
   block.c = out.data;
   block.ldc = out.kStride;
@@ -159,20 +152,29 @@ inline void dot_add(Accum<max_rows, max_out>& out, Accum<max_rows, max_cols>& pr
   });
 }
 
-// A block of a packed weight: panels of output columns, k elements [k_begin, k_begin + k_len).
-template <class E>
-struct WeightStage {
-  const E* first;     // panel 0, at k_begin
-  long panel_stride;  // elements
-  int num_panels, k_steps;
+// A step of a linear layer: rows of x, and panels of output columns of a packed weight where they lie.
+template <class E, int max_rows, int max_cols, int max_k>
+struct LinearStage {
+  Operand<E, max_rows, max_k> x;
+  const E* weight = nullptr;  // panel 0, at the step's k
+  long panel_stride = 0;      // elements
+  int num_panels = 0, k_steps = 0;
+
+  explicit LinearStage(Program& program) : x(program) {}
 };
 
-// `weight` is packed with k_total elements a column; k_begin is even.
-template <class E>
-inline WeightStage<E> load_weight(const E* weight, int k_total, int first_panel, int num_panels, int k_begin, int k_len) {
+// Columns from col_begin (a multiple of 16) and k from k_begin (even), as many as the stage holds and the weight has.
+template <class E, int max_rows, int max_cols, int max_k>
+inline void load_block(LinearStage<E, max_rows, max_cols, max_k>& stage, const RowsView<E>& x, const WeightView<E>& w,
+                       int col_begin, int k_begin) {
   constexpr int kPair = DotTraits<E>::kPair;
-  const long stride = long{ceil_div(k_total, kPair)} * kPair * kPanelCols;
-  return {weight + first_panel * stride + long{k_begin} * kPanelCols, stride, num_panels, ceil_div(k_len, kPair)};
+  const int k_len = w.in_dim - k_begin < max_k ? w.in_dim - k_begin : max_k;
+  const int cols = w.out_dim - col_begin < max_cols ? w.out_dim - col_begin : max_cols;
+  load_rows(stage.x, x.num, k_len, [&](int r) { return x.first + r * x.stride + k_begin; });
+  stage.panel_stride = long{round_up(w.in_dim, kPair)} * kPanelCols;
+  stage.weight = w.first + col_begin / kPanelCols * stage.panel_stride + long{k_begin} * kPanelCols;
+  stage.num_panels = ceil_div(cols, kPanelCols);
+  stage.k_steps = ceil_div(k_len, kPair);
 }
 
 template <class E>
@@ -188,9 +190,9 @@ struct WeightSegments {
 
 // out += x W^T
 template <class E, int max_rows, int max_cols, int max_k>
-inline void dot_add(Accum<max_rows, max_cols>& out, const Operand<E, max_rows, max_k>& x, const WeightStage<E>& w) {
-  multiply<E>({out.data, out.kStride, x.data, x.kStride, false}, x.rows, w.num_panels, [&](int p) {
-    return WeightSegments<E>{w.first + p * w.panel_stride, w.panel_stride, w.k_steps};
+inline void dot_add(Accum<max_rows, max_cols>& out, const LinearStage<E, max_rows, max_cols, max_k>& s) {
+  multiply<E>({out.data, out.kStride, s.x.data, s.x.kStride, false}, s.x.rows, s.num_panels, [&](int p) {
+    return WeightSegments<E>{s.weight + p * s.panel_stride, s.panel_stride, s.k_steps};
   });
 }
 

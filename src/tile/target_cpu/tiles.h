@@ -45,6 +45,9 @@ struct Accum {
   float* row(int r) const { return data + long{r} * kStride; }
 };
 
+template <int max_rows, int max_keys>
+using Scores = Accum<max_rows, max_keys>;
+
 template <class E, int max_rows, int max_k>
 struct Operand {
   using Left = typename DotTraits<E>::Left;
@@ -133,17 +136,12 @@ QUIRE_DEV void row_map(Row<max_rows>& out, int rows, const F& f, const Inputs&..
   for (int r = 0; r < rows; r += kLanes) store_lanes(out.value + r, f(iota(r), load_lanes(inputs.value + r)...));
 }
 
-template <int max_rows, int max_cols, class F>
-QUIRE_DEV void each(Accum<max_rows, max_cols>& tile, const F& f) {
+template <int max_rows, int max_cols, class F, class... Rows>
+QUIRE_DEV void each(Accum<max_rows, max_cols>& tile, const F& f, const Rows&... rows) {
   for (int r = 0; r < tile.rows; ++r) {
     float* x = tile.row(r);
-    for (int i = 0; i < tile.cols; i += kLanes) store_lanes(x + i, f(r, iota(i), load_lanes(x + i)));
+    for (int i = 0; i < tile.cols; i += kLanes) store_lanes(x + i, f(iota(i), load_lanes(x + i), rows[r]...));
   }
-}
-
-template <int max_rows, int max_cols, class F>
-QUIRE_DEV void each(Accum<max_rows, max_cols>& tile, const Row<max_rows>& row, const F& f) {
-  each(tile, [&](int r, VecI col, VecF x) { return f(r, col, x, row[r]); });
 }
 
 template <int max_rows, int max_cols>

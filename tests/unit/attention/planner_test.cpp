@@ -16,7 +16,7 @@ namespace {
 DeviceCaps caps_of(int num_programs, int rows = 64, int keys = 256) {
   DeviceCaps caps;
   caps.num_programs = num_programs;
-  caps.attention_rows = rows;
+  caps.attention_rows = caps.invariant_rows = rows;
   caps.attention_keys = keys;
   return caps;
 }
@@ -137,18 +137,21 @@ void check_schedule(const AttentionDesc& d, const DeviceCaps& caps, const Batch&
     if (w.num_splits > 1) by_counter[w.counter_idx].push_back(&w);
   }
   coverage.check();
-  // Splits of one row block share a counter and neighbouring slots, and no two blocks share either.
+  // Splits of one row block share a counter and neighbouring partial rows, and no two blocks share either.
   EXPECT_EQ(by_counter.size(), static_cast<std::size_t>(schedule.num_counters));
-  std::vector<bool> used(static_cast<std::size_t>(schedule.num_partials));
+  std::vector<bool> used(static_cast<std::size_t>(schedule.num_partial_rows));
   for (const auto& [counter, parts] : by_counter) {
     EXPECT_LT(counter, schedule.num_counters);
     EXPECT_EQ(parts.size(), static_cast<std::size_t>(parts[0]->num_splits));
     for (const AttentionWork* w : parts) {
       EXPECT_EQ(w->partial_begin, parts[0]->partial_begin);
-      const auto slot = static_cast<std::size_t>(w->partial_begin + w->split_idx);
-      ASSERT_LT(slot, used.size());
-      EXPECT_FALSE(used[slot]);
-      used[slot] = true;
+      const int rows = w->num_tokens * w->num_heads;
+      for (int row = 0; row < rows; ++row) {
+        const auto slot = static_cast<std::size_t>(w->partial_begin + w->split_idx * rows + row);
+        ASSERT_LT(slot, used.size());
+        EXPECT_FALSE(used[slot]);
+        used[slot] = true;
+      }
     }
   }
   EXPECT_TRUE(std::all_of(used.begin(), used.end(), [](bool b) { return b; }));
@@ -196,7 +199,7 @@ TEST(Planner, LongContextIsSplitForAllPrograms) {
   // Enough requests fill the device without splits.
   EXPECT_EQ(
       schedule_of(d, caps_of(2), {std::vector<std::int32_t>(64, 1), std::vector<std::int32_t>(64, 2000)})
-          .num_partials,
+          .num_partial_rows,
       0);
 }
 
@@ -274,10 +277,10 @@ TEST(Planner, ScheduleIsReplacedNotExtended) {
   AttentionSchedule schedule;
   const Batch first{{1, 1}, {9000, 9000}}, second{{1}, {10}};
   make_schedule(desc_of(4, 1), caps_of(16), first.lengths(), schedule);
-  EXPECT_GT(schedule.num_partials, 0);
+  EXPECT_GT(schedule.num_partial_rows, 0);
   make_schedule(desc_of(4, 1), caps_of(16), second.lengths(), schedule);
   EXPECT_EQ(schedule.work.size(), 1u);
-  EXPECT_EQ(schedule.num_partials, 0);
+  EXPECT_EQ(schedule.num_partial_rows, 0);
   EXPECT_EQ(schedule.num_counters, 0);
 }
 

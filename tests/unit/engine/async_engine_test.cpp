@@ -76,7 +76,10 @@ struct EndlessEngine : StepEngine {
   }
   void idle() override {}
   EngineStats stats() const override { return {}; }
+  const StepReport& last_step() const override { return report; }
+  void describe_pages(EngineSnapshot&) const override {}
 
+  StepReport report;
   std::vector<RequestId> ids;
   std::vector<StepOutput> outputs;
   int fails_after = 0;
@@ -236,6 +239,30 @@ TEST(AsyncEngine, TryAndTimedReads) {
   EXPECT_TRUE(stream.is_finished());
   EXPECT_FALSE(stream.try_next());
   EXPECT_FALSE(stream.next_for(std::chrono::milliseconds(1)));
+}
+
+TEST(AsyncEngine, SnapshotsComeBetweenSteps) {
+  AsyncEngine engine(make_core(), 100);
+  RequestStream stream = engine.submit({1, 2, 3}, greedy(4));
+  FinishReason reason;
+  EXPECT_EQ(read_all(stream, reason).size(), 4u);
+  std::promise<EngineSnapshot> promise;
+  engine.request_snapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });  // while it idles
+  const EngineSnapshot snapshot = promise.get_future().get();
+  EXPECT_EQ(snapshot.page_owners.size(), static_cast<std::size_t>(kNumPages - 1));
+  ASSERT_EQ(snapshot.steps.size(), 4u);
+  EXPECT_EQ(snapshot.steps[0].num_prefill_tokens, 3);
+  EXPECT_EQ(snapshot.steps[3].num_decode_tokens, 1);
+  EXPECT_EQ(snapshot.stats.num_generation_tokens, 4);
+}
+
+TEST(AsyncEngine, WhoHasAnAnswerFindsItCounted) {
+  AsyncEngine engine(make_core(), 100);
+  for (int i = 1; i <= 50; ++i) {
+    RequestStream stream = engine.submit({1, 2, 3}, greedy(2));
+    while (const auto output = stream.next()) EXPECT_GE(output->queue_s, 0.0);
+    EXPECT_EQ(engine.stats().num_length_limited, i);
+  }
 }
 
 TEST(Engine, PublicInterface) {

@@ -180,7 +180,7 @@ TEST(Scheduler, PriorityVictimReturnsItsTurn) {
   const StepPlan& plan = scheduler.schedule();  // low has its turn first, then high needs a page
   EXPECT_EQ(items_of(plan), (Items{{2, 1}}));
   EXPECT_EQ(plan.num_tokens, 1);
-  EXPECT_EQ(plan.num_samples, 1);
+  EXPECT_EQ(plan.num_logit_rows, 1);
   EXPECT_EQ(low->state, RequestState::kWaiting);
   scheduler.check_integrity();
 }

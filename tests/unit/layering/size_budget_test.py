@@ -10,6 +10,7 @@ ATTENTION_LINES, CPU_TARGET_LINES = 800, 2000  # to stay below
 CODE = ("src", "include", "apps", "tests")
 
 NOT_A_FUNCTION = re.compile(r"^\s*(?:else\s+)?(?:if|for|while|switch|catch|do|namespace|extern)\b|\b(class|struct|enum|union)\s+[\w:<>, ]*(?:final\s*)?(?::[^:()]|$)|=\s*$|^\s*$")
+FOREIGN = re.compile(r"cu[A-Z]\w+$")  # functions of NVIDIA's driver, imitated for tests: their parameters are given
 TRANSPARENT = re.compile(r"\b(namespace|class|struct|union|extern)\b")
 
 
@@ -127,7 +128,8 @@ class SizeBudgetTest(unittest.TestCase):
             for line, lines, count, name in functions(tree.read(path)):
                 num_found += 1
                 self.assertLessEqual(lines, FUNCTION_LINES, f"{path}:{line} {name} has {lines} lines")
-                self.assertLessEqual(count, FUNCTION_PARAMETERS, f"{path}:{line} {name} takes {count} parameters")
+                if not FOREIGN.match(name):
+                    self.assertLessEqual(count, FUNCTION_PARAMETERS, f"{path}:{line} {name} takes {count} parameters")
         self.assertGreater(num_found, 500, "the scan has gone blind")
 
     def test_templates_take_few_parameters(self):

@@ -1,0 +1,69 @@
+// The bodies of completions and chat, whole and as a stream of events, in the shapes that OpenAI's clients
+// read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/answer_set.h"
+#include "server/prepared_call.h"
+#include "server/served_model.h"
+
+namespace quire {
+
+// `text` as the inside of a JSON string. Valid UTF-8 stays as it is.
+void append_json_text(std::string& out, std::string_view text);
+
+class AnswerFormat {
+ public:
+  // `model` outlives the object. `id` is echoed as the call's id, behind "cmpl-" or "chatcmpl-".
+  AnswerFormat(const PreparedCall& call, const ServedModel& model, std::string_view id,
+               std::int64_t created_s);
+
+  // The server-sent events of one piece, none if there is nothing to say.
+  std::string events(const AnswerPiece& piece);
+  // What follows the last piece: the usage, if it was asked for, and the end mark.
+  std::string last_events() const;
+
+  // Without streaming: pieces are collected, then the body is made.
+  void collect(AnswerPiece&& piece);
+  std::string body() const;
+
+ private:
+  struct Answer {
+    bool has_begun = false;
+    std::int64_t text_chars = 0;  // code points of token texts so far, for text_offset
+    RequestOutput collected;
+    std::int32_t prompt_len = 0, cached_len = 0, output_len = 0;
+  };
+
+  void note(const AnswerPiece& piece);
+  void open_event(std::string& out, std::size_t idx) const;
+  void close_event(std::string& out, const AnswerPiece& piece) const;
+  std::string shown_text(const AnswerPiece& piece) const;
+  OrderedJson usage(std::int64_t prompt_len, std::int64_t cached_len, std::int64_t output_len) const;
+  OrderedJson total_usage() const;
+  OrderedJson choice(std::size_t idx) const;
+  OrderedJson logprobs(const RequestOutput& output, std::size_t idx, std::int64_t& text_chars,
+                       bool is_first) const;
+  OrderedJson chat_logprobs(const std::vector<TokenLogprobs>& tokens) const;
+  OrderedJson prompt_logprobs(const RequestOutput& output) const;
+  OrderedJson stop_reason(const RequestOutput& output) const;
+  std::string token_bytes(std::int32_t token) const;
+  std::string token_text(std::int32_t token) const;
+
+  const ServedModel& model_;
+  CallKind kind_;
+  CallSettings settings_;
+  bool echo_, is_scoring_;
+  std::vector<std::vector<std::int32_t>> prompts_;  // with echo or prompt logprobs
+  std::vector<std::string> prompt_texts_;
+  std::string head_;  // of every event, up to the index of the answer
+  std::string id_;
+  std::int64_t created_s_;
+  std::vector<Answer> answers_;
+};
+
+}  // namespace quire

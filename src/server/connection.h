@@ -1,0 +1,70 @@
+// One connection: reads requests, hands them to the service, writes replies. Everything happens on one
+// strand; other threads only call `wake` and `sweep`.
+//
+// One coroutine reads all the time, also while an answer is being made, so that a client that goes away is
+// noticed at once; the other one parses, asks and writes. They meet in `event_`.
+#pragma once
+
+// Before Asio 1.74, which uses std::exchange without its header.
+#include <utility>
+
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/http_server.h"
+
+namespace quire {
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  // `num_busy` counts exchanges that have begun and not ended, over all connections.
+  Connection(boost::asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
+             std::atomic<int>& num_busy);
+
+  void start();                       // once
+  void wake();                        // any thread: the reply should be polled
+  void sweep(Clock::time_point now);  // any thread: something may be overdue
+
+ private:
+  struct Incoming;  // a request on its way in
+  enum class Phase { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
+
+  boost::asio::awaitable<void> read_all();
+  boost::asio::awaitable<void> serve();
+  boost::asio::awaitable<void> serve_requests();
+  boost::asio::awaitable<bool> receive(Incoming& incoming);
+  boost::asio::awaitable<void> answer_continue(Incoming& incoming);
+  boost::asio::awaitable<bool> send(Exchange exchange, const Incoming& incoming);
+  boost::asio::awaitable<bool> write(std::string bytes);
+  boost::asio::awaitable<void> linger();
+  boost::asio::awaitable<void> wait_for_event();
+  bool parse(Incoming& incoming);
+  bool refuse_late(Incoming& incoming) const;
+  void notify();
+  void enter(Phase phase, double timeout_s);
+  void set_deadline(Clock::time_point deadline);
+  void close();
+
+  boost::asio::ip::tcp::socket socket_;
+  const HttpOptions& options_;
+  Service& service_;
+  std::atomic<int>& num_busy_;
+
+  boost::asio::steady_timer event_, room_;  // never expire by time: they are cancelled to wake who waits
+  bool has_event_ = false;
+  bool is_closed_ = false;  // by the peer, or by us
+  Phase phase_ = Phase::kIdle;
+  std::atomic<Clock::rep> deadline_;
+  bool is_overdue_ = false;
+
+  boost::beast::flat_buffer in_;  // read and not parsed yet
+  std::size_t num_discarded_ = 0;
+};
+
+}  // namespace quire

@@ -1,0 +1,226 @@
+#include "server/http_server.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "server/api_error.h"
+#include "server/connection.h"
+
+namespace quire {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+
+constexpr std::chrono::milliseconds kSweepInterval{100};
+constexpr std::chrono::seconds kLastWords{2};  // for the ends of aborted calls to reach their clients
+constexpr std::chrono::milliseconds kAcceptPause{50};
+constexpr std::chrono::milliseconds kSameSignal{200};
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Impl(const HttpOptions& http_options, Service& served, LogLine log_line)
+      : options(http_options),
+        service(served),
+        log(std::move(log_line)),
+        control(asio::make_strand(context)),
+        acceptor(control),
+        signals(control),
+        sweep_timer(control) {}
+
+  asio::awaitable<void> accept_all();
+  asio::awaitable<void> sweep_all();
+  asio::awaitable<void> watch_signals();
+  void welcome(tcp::socket socket);
+  void for_each_connection(const std::function<void(Connection&)>& act);
+  void shut_down();
+  void advance_shutdown(Clock::time_point now);
+  void end(ShutdownKind kind);
+
+  const HttpOptions options;
+  Service& service;
+  LogLine log;
+
+  asio::io_context context;
+  asio::strand<asio::io_context::executor_type> control;  // of everything but the connections
+  tcp::acceptor acceptor;
+  asio::signal_set signals;
+  asio::steady_timer sweep_timer;
+  std::vector<std::weak_ptr<Connection>> connections;  // on the control strand
+  std::atomic<int> num_busy = 0;
+  std::vector<std::thread> threads;
+
+  std::atomic<bool> is_shutting_down = false;
+  Clock::time_point shutdown_at, abort_at = Clock::time_point::max();
+
+  std::mutex mutex;
+  std::condition_variable has_ended;
+  std::optional<ShutdownKind> ending;
+};
+
+HttpServer::HttpServer(const HttpOptions& options, Service& service, LogLine log)
+    : impl_(std::make_unique<Impl>(options, service, std::move(log))) {}
+
+HttpServer::~HttpServer() {
+  impl_->end(ShutdownKind::kForced);
+  for (std::thread& thread : impl_->threads) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+int HttpServer::start() {
+  Impl& impl = *impl_;
+  error_code error;
+  const auto address = asio::ip::make_address(impl.options.host, error);
+  QUIRE_CHECK(!error,
+              "\"{}\" is not an address to listen on; 127.0.0.1 is this machine alone, 0.0.0.0 is everybody",
+              impl.options.host);
+  const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(impl.options.port));
+  impl.acceptor.open(endpoint.protocol(), error);
+  if (!error) impl.acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) impl.acceptor.bind(endpoint, error);
+  if (!error) impl.acceptor.listen(asio::socket_base::max_listen_connections, error);
+  QUIRE_CHECK_KIND(kExhausted, !error, "cannot listen on {} port {}: {}", impl.options.host,
+                   impl.options.port, error.message());
+  impl.signals.add(SIGINT);
+  impl.signals.add(SIGTERM);
+  asio::co_spawn(
+      impl.control, [&impl] { return impl.accept_all(); }, asio::detached);
+  asio::co_spawn(
+      impl.control, [&impl] { return impl.sweep_all(); }, asio::detached);
+  asio::co_spawn(
+      impl.control, [&impl] { return impl.watch_signals(); }, asio::detached);
+  for (int i = 0; i < impl.options.num_threads; ++i)
+    impl.threads.emplace_back([&impl] { impl.context.run(); });
+  return impl.acceptor.local_endpoint().port();
+}
+
+void HttpServer::begin_shutdown() {
+  asio::post(impl_->control, [impl = impl_.get()] { impl->shut_down(); });
+}
+
+bool HttpServer::is_shutting_down() const { return impl_->is_shutting_down; }
+
+ShutdownKind HttpServer::wait() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->has_ended.wait(lock, [this] { return impl_->ending.has_value(); });
+  lock.unlock();
+  for (std::thread& thread : impl_->threads) thread.join();
+  return *impl_->ending;
+}
+
+void HttpServer::Impl::end(ShutdownKind kind) {
+  {
+    const std::lock_guard lock(mutex);
+    if (!ending) ending = kind;
+  }
+  context.stop();
+  has_ended.notify_all();
+}
+
+asio::awaitable<void> HttpServer::Impl::accept_all() {
+  for (;;) {
+    tcp::socket socket(asio::make_strand(context));
+    error_code error;
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    if (!error) {
+      welcome(std::move(socket));
+    } else if (error == asio::error::operation_aborted) {
+      co_return;
+    } else {  // no file descriptor left, most likely: wait until somebody goes
+      asio::steady_timer pause(control, kAcceptPause);
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    }
+  }
+}
+
+void HttpServer::Impl::welcome(tcp::socket socket) {
+  std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
+  if (connections.size() >= static_cast<std::size_t>(options.max_connections)) {
+    const std::string body = ApiError(503, "too many connections are open").body();
+    const std::string bytes = fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+        "Retry-After: 1\r\nConnection: close\r\n\r\n{}",
+        body.size(), body);
+    error_code ignored;
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(bytes), ignored);
+    return;
+  }
+  const auto connection = std::make_shared<Connection>(std::move(socket), options, service, num_busy);
+  connections.push_back(connection);
+  connection->start();
+}
+
+void HttpServer::Impl::for_each_connection(const std::function<void(Connection&)>& act) {
+  for (const auto& weak : connections) {
+    if (const auto connection = weak.lock()) act(*connection);
+  }
+}
+
+asio::awaitable<void> HttpServer::Impl::sweep_all() {
+  for (;;) {
+    error_code error;
+    sweep_timer.expires_after(kSweepInterval);
+    co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    const Clock::time_point now = Clock::now();
+    service.watch();
+    for_each_connection([now](Connection& connection) { connection.sweep(now); });
+    if (is_shutting_down) advance_shutdown(now);
+  }
+}
+
+asio::awaitable<void> HttpServer::Impl::watch_signals() {
+  for (;;) {
+    error_code error;
+    co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    shut_down();
+  }
+}
+
+void HttpServer::Impl::shut_down() {
+  // Some supervisors signal a process and its group: two signals that mean one.
+  if (is_shutting_down && Clock::now() - shutdown_at < kSameSignal) return;
+  if (is_shutting_down) {
+    log("stopping at once");
+    end(ShutdownKind::kForced);
+    return;
+  }
+  log(fmt::format("shutting down: {} answers run, new calls are refused", service.num_answers()));
+  service.drain();
+  shutdown_at = Clock::now();
+  is_shutting_down = true;
+}
+
+// New connections are still taken, so that they are told why there is no answer.
+void HttpServer::Impl::advance_shutdown(Clock::time_point now) {
+  if (num_busy == 0) {
+    end(abort_at == Clock::time_point::max() ? ShutdownKind::kDrained : ShutdownKind::kTimedOut);
+  } else if (abort_at != Clock::time_point::max()) {
+    if (now >= abort_at + kLastWords) end(ShutdownKind::kTimedOut);
+  } else if (now >= shutdown_at + std::chrono::duration<double>(options.shutdown_timeout_s)) {
+    log(fmt::format("{} answers still run after {} s and are ended", service.num_answers(),
+                    options.shutdown_timeout_s));
+    abort_at = now;
+    service.abort_calls();
+    for_each_connection([](Connection& connection) { connection.wake(); });
+  }
+}
+
+}  // namespace quire

@@ -1,0 +1,121 @@
+#include "server/prepared_call.h"
+
+#include <algorithm>
+
+#include "server/api_error.h"
+#include "server/request_fields.h"
+
+namespace quire {
+namespace {
+
+std::vector<std::int32_t> encode_messages(const OrderedJson& messages, bool add_generation_prompt,
+                                          const OrderedJson& variables, const ServedModel& model) {
+  if (!model.encode_chat) {
+    throw ApiError(400, "this model has no chat template; use /v1/completions", "messages");
+  }
+  return model.encode_chat(messages, add_generation_prompt, variables);
+}
+
+// A prompt of completions is the whole text that the model reads, written by the caller, who could as well
+// send token ids: special tokens in it are meant.
+std::vector<std::int32_t> encode_prompt(const std::string& text, bool add_special_tokens,
+                                        const ServedModel& model) {
+  return model.tokenizer->encode(text, {.add_special_tokens = add_special_tokens, .parse_special = true});
+}
+
+PreparedCall prepare_completion(const Json& body, const ServedModel& model) {
+  CompletionCall call = parse_completion_call(body, model.limits);
+  PreparedCall prepared;
+  prepared.kind = CallKind::kCompletion;
+  prepared.echo = call.echo;
+  prepared.is_scoring = call.is_scoring;
+  for (PromptInput& prompt : call.prompts) {
+    if (prompt.tokens.empty()) {
+      prepared.prompts.push_back(encode_prompt(prompt.text, call.add_special_tokens, model));
+    } else {
+      prepared.prompts.push_back(std::move(prompt.tokens));
+      if (call.echo) prompt.text = model.tokenizer->decode(prepared.prompts.back(), false);
+    }
+    prepared.prompt_texts.push_back(call.echo ? std::move(prompt.text) : std::string());
+  }
+  prepared.settings = std::move(static_cast<CallSettings&>(call));
+  return prepared;
+}
+
+PreparedCall prepare_chat(const Json& body, const ServedModel& model) {
+  ChatCall call = parse_chat_call(body, model.limits);
+  PreparedCall prepared;
+  prepared.kind = CallKind::kChat;
+  prepared.prompts.push_back(
+      encode_messages(call.messages, call.add_generation_prompt, call.template_variables, model));
+  prepared.prompt_texts.emplace_back();
+  prepared.settings = std::move(static_cast<CallSettings&>(call));
+  return prepared;
+}
+
+// The engine would stop at the end of the context in silence; who asks for more than fits should know.
+void check_lengths(const PreparedCall& call, const ServedModel& model) {
+  const std::int64_t limit = model.limits.max_model_len;
+  const char* field = call.kind == CallKind::kChat ? "messages" : "prompt";
+  for (const auto& prompt : call.prompts) {
+    const auto prompt_len = static_cast<std::int64_t>(prompt.size());
+    const auto& wanted = call.settings.params.max_tokens;
+    const bool is_explicit = call.settings.has_max_tokens && !call.is_scoring;
+    if (prompt_len >= limit || (is_explicit && prompt_len + *wanted > limit)) {
+      throw_bad_request(prompt_len >= limit ? field : "max_tokens",
+                        "the context holds {} tokens, but the prompt has {} and the answer may have {}",
+                        limit, prompt_len, is_explicit ? *wanted : 1);
+    }
+    if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
+  }
+}
+
+template <class Prepare>
+auto with_api_errors(Prepare prepare) {
+  try {
+    return prepare();
+  } catch (const Error& error) {
+    // Neither text nor template of a request may look like a fault of the server.
+    if (error.kind() == ErrorKind::kExhausted || error.kind() == ErrorKind::kUnsupported)
+      throw ApiError(400, error.what());
+    throw api_error_of(error);
+  }
+}
+
+}  // namespace
+
+PreparedCall prepare_call(CallKind kind, std::string_view body, const ServedModel& model) {
+  return with_api_errors([&] {
+    const Json parsed = parse_request_body(body);
+    PreparedCall call =
+        kind == CallKind::kChat ? prepare_chat(parsed, model) : prepare_completion(parsed, model);
+    check_lengths(call, model);
+    return call;
+  });
+}
+
+std::string tokenize(std::string_view body, const ServedModel& model) {
+  return with_api_errors([&] {
+    const TokenizeCall call = parse_tokenize_call(parse_request_body(body), model.limits);
+    const auto tokens = call.prompt ? encode_prompt(*call.prompt, call.add_special_tokens, model)
+                                    : encode_messages(call.messages, call.add_generation_prompt,
+                                                      call.template_variables, model);
+    OrderedJson answer = {
+        {"count", tokens.size()}, {"max_model_len", model.limits.max_model_len}, {"tokens", tokens}};
+    if (call.return_token_strs) {
+      OrderedJson& texts = answer["token_strs"] = OrderedJson::array();
+      for (const std::int32_t token : tokens)
+        texts.push_back(std::string(model.tokenizer->token_text(token).value_or("")));
+    }
+    return answer.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  });
+}
+
+std::string detokenize(std::string_view body, const ServedModel& model) {
+  return with_api_errors([&] {
+    const auto tokens = parse_detokenize_call(parse_request_body(body), model.limits);
+    return OrderedJson{{"prompt", model.tokenizer->decode(tokens, false)}}.dump() + "\n";
+  });
+}
+
+}  // namespace quire

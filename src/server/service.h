@@ -1,0 +1,105 @@
+// The server without sockets: who may ask, which path leads where, and what state the process is in. Threads
+// of connections call it; it never waits.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "server/access.h"
+#include "server/call_reply.h"
+
+namespace quire {
+
+struct ServiceOptions {
+  AccessOptions access;
+  CallOptions calls;
+  std::int64_t max_queued_answers = 1024;
+  std::int64_t max_queued_tokens = 0;
+  int num_workers = 1;
+  double stall_s = 60;  // with work and without a finished step for so long, the server is not ready
+  bool has_old_metric_names = false;
+  bool logs_requests = false;
+  bool logs_stats = true;  // every 10 s while there is work
+};
+
+// A line for people. Any thread calls it. The service hands over no prompts, no answers and no keys.
+using LogLine = std::function<void(std::string_view)>;
+
+// One request on its way. The connection sends `headers` with the reply's own, and calls Service::finish at
+// the end.
+struct Exchange {
+  std::unique_ptr<Reply> reply;
+  Headers headers;
+  std::string_view handler;  // for metrics: a route's name, never what a client sent
+  std::string method;
+  std::string request_id;
+  Clock::time_point arrival;
+};
+
+class Service {
+ public:
+  Service(ServiceOptions options, LogLine log);
+
+  void attach(ServedModel model);  // once; until then calls are told that the model is loading
+  void drain();                    // calls that come from now on are refused, the others go on
+  void abort_calls();              // running answers end with "abort" as soon as their replies are polled
+
+  Exchange handle(HttpRequest request, Waker wake);
+  // For what never became a request: a broken head, a body that is too large or too late.
+  std::unique_ptr<Reply> refuse(int status, const std::string& message) const;
+  void finish(const Exchange& exchange, int status);
+
+  // To be called some times a second: watches the engine's progress and logs figures.
+  void watch();
+
+  std::int64_t num_answers() const { return admission_.num_answers(); }  // that run or wait
+  bool is_ready() const;
+
+ private:
+  enum class State { kLoading, kServing, kDraining };
+  struct Route;
+  static const Route kRoutes[];
+
+  const Route* find_route(const HttpRequest& request) const;
+  std::unique_ptr<Reply> work_on_text(HttpRequest request, Waker wake);
+  std::unique_ptr<Reply> dispatch(const Route& route, HttpRequest request, Exchange& exchange, Waker wake);
+  std::shared_ptr<const ServedModel> model() const;  // throws ApiError 503 while there is none
+  void check_takes_calls() const;                    // throws ApiError 503
+  void log_stats(const EngineStats& stats, Clock::time_point now);
+
+  std::unique_ptr<Reply> page(const HttpRequest&);
+  std::unique_ptr<Reply> live(const HttpRequest&);
+  std::unique_ptr<Reply> ready(const HttpRequest&);
+  std::unique_ptr<Reply> metrics_page(const HttpRequest&);
+  std::unique_ptr<Reply> version(const HttpRequest&);
+  std::unique_ptr<Reply> models(const HttpRequest&);
+  std::unique_ptr<Reply> model_card(const HttpRequest& request);
+  std::unique_ptr<Reply> later(const HttpRequest& request);
+
+  const ServiceOptions options_;
+  LogLine log_;
+  Access access_;
+  Metrics metrics_;
+  Admission admission_;
+  std::atomic<State> state_ = State::kLoading;
+  std::atomic<bool> is_aborting_ = false;
+  std::atomic<std::uint64_t> next_id_ = 1;
+  std::string id_prefix_;
+  std::shared_ptr<const ServedModel> model_;  // written once, before has_model_
+  std::atomic<bool> has_model_ = false;
+
+  std::atomic<bool> has_stalled_ = false;
+  mutable std::mutex watch_mutex_;  // what follows belongs to watch()
+  std::int64_t num_steps_ = -1;
+  Clock::time_point progress_at_ = Clock::now(), logged_at_ = Clock::now();
+  EngineStats logged_;
+
+  // Last, so that it ends first: its work refers to the rest.
+  WorkerPool workers_;
+};
+
+}  // namespace quire

@@ -1,0 +1,44 @@
+#include "server/work_reply.h"
+
+#include <atomic>
+#include <exception>
+#include <utility>
+
+#include "server/api_error.h"
+
+namespace quire {
+
+// Shared with the worker, which may finish after the connection has gone.
+struct WorkReply::Outcome {
+  std::atomic<bool> is_done = false;
+  ReplyOutput output;
+
+  void fill(const std::function<std::string()>& work) {
+    try {
+      output = ReadyReply(HttpHead{}, work()).poll();
+    } catch (const ApiError& error) {
+      output = error.reply()->poll();
+    } catch (const std::exception&) {
+      output = ApiError(500, "the server failed on this request").reply()->poll();
+    }
+    is_done.store(true, std::memory_order_release);
+  }
+};
+
+WorkReply::WorkReply(std::function<std::string()> work, bool is_long, WorkerPool& workers, Waker wake)
+    : outcome_(std::make_shared<Outcome>()) {
+  if (!is_long) {
+    outcome_->fill(work);
+    return;
+  }
+  workers.post([outcome = outcome_, work = std::move(work), wake = std::move(wake)] {
+    outcome->fill(work);
+    wake();
+  });
+}
+
+ReplyOutput WorkReply::poll() {
+  return outcome_->is_done.load(std::memory_order_acquire) ? std::move(outcome_->output) : ReplyOutput{};
+}
+
+}  // namespace quire

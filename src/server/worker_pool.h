@@ -1,0 +1,20 @@
+// Threads for work that would keep a connection's thread too long: parsing and tokenising long prompts.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace quire {
+
+class WorkerPool {
+ public:
+  explicit WorkerPool(int num_threads);
+  ~WorkerPool();  // waits for work that has begun; what has not is dropped
+  void post(std::function<void()> work);
+
+ private:
+  struct Threads;
+  std::unique_ptr<Threads> threads_;
+};
+
+}  // namespace quire

@@ -1,0 +1,298 @@
+#include "targets/cuda/kernel_choice.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "kernels/params.h"
+
+namespace quire {
+namespace {
+
+constexpr int kNumDTypes = 3;
+constexpr std::array<int, 4> kHeadDims = {64, 128, 192, 256};  // bounds that attention is compiled for
+constexpr int kFewRows = 16;  // as in tile/target_cuda; many rows are 16 a warp
+constexpr int kLinearManyRows = 64;
+
+// Kernels in the order of their ids. An id is first + variant * kNumDTypes + dtype.
+enum class Family : std::uint8_t {
+  kAttention,      // variant: head size bound; items of few, of many, or both numbers of rows; with transforms; exact head size
+  kMergeState,
+  kKvWrite,
+  kLinear,         // variant: few or many rows, to the dtype of x or to f32
+  kRmsNorm,
+  kRope,
+  kActivation,
+  kEmbedding,
+  kSampleReduce,
+  kCeiling,        // variant: read, fma, dot
+};
+struct FamilyFacts {
+  Family family;
+  int num_variants;
+  const char *name, *header, *params;
+  int threads;
+};
+constexpr FamilyFacts kFamilies[] = {
+    {Family::kAttention, 48, "attention", "kernels/attention.h", "AttentionParams", 128},
+    {Family::kMergeState, 1, "merge_state", "kernels/merge_state.h", "MergeStateParams", 128},
+    {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 128},
+    {Family::kLinear, 4, "linear", "kernels/linear.h", "LinearParams", 128},
+    {Family::kRmsNorm, 1, "rms_norm", "kernels/layers.h", "RmsNormParams", 256},
+    {Family::kRope, 1, "rope", "kernels/layers.h", "RopeParams", 128},
+    {Family::kActivation, 1, "activation", "kernels/layers.h", "ActivationParams", 256},
+    {Family::kEmbedding, 1, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
+    {Family::kSampleReduce, 1, "sample_reduce", "kernels/layers.h", "SampleReduceParams", 1024},
+    {Family::kCeiling, 3, "ceiling", "tile/target_cuda/ceilings.h", "CeilingWork", 256},
+};
+
+struct Choice {
+  FamilyFacts facts;
+  int variant;
+  DType dtype;
+};
+
+int first_id(Family family) {
+  int id = 0;
+  for (const FamilyFacts& f : kFamilies) {
+    if (f.family == family) return id;
+    id += f.num_variants * kNumDTypes;
+  }
+  return id;
+}
+
+Choice choice_of(int id) {
+  int first = 0;
+  for (const FamilyFacts& f : kFamilies) {
+    const int next = first + f.num_variants * kNumDTypes;
+    if (id >= first && id < next) return {f, (id - first) / kNumDTypes, static_cast<DType>((id - first) % kNumDTypes)};
+    first = next;
+  }
+  throw_error(ErrorKind::kInternal, "no kernel {}", id);
+}
+
+int id_of(Family family, int variant, DType dtype) {
+  return first_id(family) + variant * kNumDTypes + static_cast<int>(dtype);
+}
+
+// Bounds that are met exactly, by q, k and v alike, spare the kernel what runs at the edge of a head.
+bool is_exact(const AttentionParams& p) {
+  return p.head_dim_qk == p.head_dim_vo && std::find(kHeadDims.begin(), kHeadDims.end(), p.head_dim_qk) != kHeadDims.end();
+}
+
+int attention_variant(const AttentionParams& p) {
+  const int head_dim = std::max(p.head_dim_qk, p.head_dim_vo);
+  const auto bound = std::lower_bound(kHeadDims.begin(), kHeadDims.end(), head_dim);
+  QUIRE_CHECK_KIND(kInternal, bound != kHeadDims.end(), "no attention kernel for head size {}", head_dim);
+  const bool transforms = p.logits_soft_cap > 0 || p.position_bias != PositionBias::kNone || !(p.sm_scale > 0);
+  const int kinds = p.has_few == 0 ? 1 : p.has_many == 0 ? 0 : 2;
+  return 4 * (3 * static_cast<int>(bound - kHeadDims.begin()) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
+}
+
+constexpr bool is_few(const LinearParams& p) { return p.num_rows <= kFewRows && p.batch_invariant == 0; }
+
+// Bytes of shared memory that a block may have.
+int shared_limit(int sm) {
+  if (sm == 80 || sm == 87) return 163 << 10;
+  return sm >= 90 && sm < 120 ? 227 << 10 : 99 << 10;
+}
+
+constexpr int exchange_bytes(int num_warps) { return 256 * num_warps; }
+
+// Tiles of the attention kernel. `few_keys` 0: few rows have no configuration of their own.
+struct Tiles {
+  int num_warps, keys, few_keys, ring_keys, shared_bytes, blocks_per_sm;
+  int many_rows() const { return kFewRows * num_warps; }
+};
+
+int tiles_bytes(int head_dim, DType dtype, int num_warps, int keys, int ring_keys) {
+  const int panels = ceil_div(head_dim * static_cast<int>(dtype_bytes(dtype)), 128);
+  const int probs = dtype == DType::kF32 ? kFewRows * num_warps * keys * 4 : 0;
+  const int tiles = round_up(panels * kFewRows * num_warps * 128, 1024) + 2 * panels * ring_keys * 128 + probs;
+  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 512 : 0), 1024);  // beside the tiles
+  return reserved + std::max(tiles, num_warps * head_dim * 64);
+}
+
+// Warpgroups where the chip has them. Otherwise the largest tiles and deepest ring that fit, two blocks to a multiprocessor where
+// registers allow that.
+Tiles attention_tiles(int head_dim, DType dtype, int sm) {
+  if (sm == 90 && dtype != DType::kF32 && head_dim <= 128) return {8, 128, 128, 384, tiles_bytes(head_dim, dtype, 8, 128, 384), 1};
+  const int keys = dtype == DType::kF32 ? 32 : 64;
+  for (const int stages : {3, 2}) {
+    const int bytes = tiles_bytes(head_dim, dtype, 4, keys, stages * keys);
+    if (head_dim <= 128 && 2 * (bytes + 1024) <= shared_limit(sm) + 1024) return {4, keys, keys, stages * keys, bytes, 2};
+  }
+  for (const int stages : {3, 2}) {
+    const int bytes = tiles_bytes(head_dim, dtype, 4, keys, stages * keys);
+    if (bytes <= shared_limit(sm)) return {4, keys, keys, stages * keys, bytes, 1};
+  }
+  return {4, keys / 2, 0, keys, tiles_bytes(head_dim, dtype, 4, keys / 2, keys), 1};
+}
+
+const char* element_of(DType dtype) { return dtype == DType::kF32 ? "float" : dtype == DType::kF16 ? "f16" : "bf16"; }
+
+std::string kernel_text(const FamilyFacts& f, const std::string& before, const std::string& kernel, int threads, int blocks_per_sm) {
+  return fmt::format(R"(#include "{}"
+namespace quire {{
+namespace QUIRE_TARGET {{
+{}extern "C" __global__ void __launch_bounds__({}, {}) quire_entry(const __grid_constant__ {} p, const LaunchState state) {{
+  Program program(state);
+  {}::run(program, p);
+}}
+}}
+}}
+)",
+                     f.header, before, threads, blocks_per_sm, f.params, kernel);
+}
+
+CudaKernel make_attention(const Choice& c, int sm) {
+  static constexpr const char* kKinds[] = {"Few, Few", "Many, Many", "Many, Few"};
+  static constexpr const char* kKindNames[] = {"_few", "_many", ""};
+  const int head_dim = kHeadDims[static_cast<std::size_t>(c.variant / 12)], kinds = c.variant / 4 % 3;
+  const bool transforms = c.variant / 2 % 2 != 0, exact = c.variant % 2 != 0;
+  const Tiles t = attention_tiles(head_dim, c.dtype, sm);
+  const auto config = [&](const char* name, int rows, int keys) {
+    return fmt::format("struct {} {{ static constexpr int kRows = {}, kKeys = {}, kHeadDim = {}; static constexpr bool kTransforms = {}; }};\n",
+                       name, rows, keys, head_dim, transforms);
+  };
+  const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", t.many_rows(), t.keys);
+  CudaKernel k;
+  k.threads = 32 * t.num_warps;
+  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kinds], to_string(c.dtype), head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
+  k.source = kernel_text(c.facts, config("Many", t.many_rows(), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kinds]),
+                         k.threads, t.blocks_per_sm);
+  k.options = {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys), "-DQUIRE_RING_STEPS=2",
+               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0)};
+  k.shared_bytes = t.shared_bytes;
+  k.blocks_per_sm = t.blocks_per_sm;
+  k.persistent = true;
+  k.params_bytes = sizeof(AttentionParams);
+  return k;
+}
+
+// Few rows: 16 columns and a long step along k, to read the weights in long pieces. Many: 64 x 64 sums.
+CudaKernel make_linear(const Choice& c, int sm) {
+  const bool many = c.variant / 2 != 0, to_f32 = c.variant % 2 != 0;
+  const int elem = static_cast<int>(dtype_bytes(c.dtype));
+  const int rows = many ? kLinearManyRows : kFewRows, cols = many ? 64 : 16, depth = (many ? 128 : 512) / elem, stages = 4;
+  CudaKernel k;
+  k.name = fmt::format("linear_{}_{}{}", many ? "many" : "few", to_string(c.dtype), to_f32 ? "_to_f32" : "");
+  k.shared_bytes = exchange_bytes(4) + stages * ceil_div(depth * elem, 128) * (rows + cols) * 128;
+  k.blocks_per_sm = std::max(1, (shared_limit(sm) + 1024) / (k.shared_bytes + 1024));
+  k.source = kernel_text(c.facts,
+                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", rows, cols, depth),
+                         fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), c.facts.threads,
+                         k.blocks_per_sm);
+  k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages)};
+  k.persistent = true;
+  k.params_bytes = sizeof(LinearParams);
+  return k;
+}
+
+CudaKernel make_simple(const Choice& c, const std::string& kernel, std::size_t params_bytes) {
+  CudaKernel k;
+  k.name = fmt::format("{}_{}", c.facts.name, to_string(c.dtype));
+  k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads, 1);
+  k.shared_bytes = exchange_bytes(4);
+  k.params_bytes = params_bytes;
+  return k;
+}
+
+CudaKernel make_ceiling(const Choice& c, int sm) {
+  static constexpr const char* kNames[] = {"CeilingRead", "CeilingFma", "CeilingDot"};
+  CudaKernel k = make_simple(c, kNames[c.variant], sizeof(CeilingParams));
+  if (c.variant == 2 && sm == 90) {
+    k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2", "-DQUIRE_WARPS=4", "-DQUIRE_WARPGROUPS=1"};
+    k.shared_bytes = 2048 + 16384;
+  }
+  k.name = fmt::format("{}_{}", k.name, kNames[c.variant]);
+  return k;
+}
+
+}  // namespace
+
+int kernel_id(KernelKey key, const void* params, int) {
+  switch (key.name) {
+    case KernelName::kAttention:
+      return id_of(Family::kAttention, attention_variant(*static_cast<const AttentionParams*>(params)), key.dtype);
+    case KernelName::kMergeState: return id_of(Family::kMergeState, 0, key.dtype);
+    case KernelName::kKvWrite: return id_of(Family::kKvWrite, 0, key.dtype);
+    case KernelName::kLinear:
+    case KernelName::kLinearToF32: {
+      const int many = is_few(*static_cast<const LinearParams*>(params)) ? 0 : 2;
+      return id_of(Family::kLinear, many + (key.name == KernelName::kLinearToF32 ? 1 : 0), key.dtype);
+    }
+    case KernelName::kRmsNorm: return id_of(Family::kRmsNorm, 0, key.dtype);
+    case KernelName::kRope: return id_of(Family::kRope, 0, key.dtype);
+    case KernelName::kActivation: return id_of(Family::kActivation, 0, key.dtype);
+    case KernelName::kEmbedding: return id_of(Family::kEmbedding, 0, key.dtype);
+    case KernelName::kSampleReduce: return id_of(Family::kSampleReduce, 0, DType::kF32);
+    case KernelName::kCeilingRead: return id_of(Family::kCeiling, 0, DType::kF32);
+    case KernelName::kCeilingFma: return id_of(Family::kCeiling, 1, DType::kF32);
+    case KernelName::kCeilingDot: return id_of(Family::kCeiling, 2, DType::kF32);
+    case KernelName::kCount: break;
+  }
+  throw_error(ErrorKind::kInternal, "no kernel {} for {}", static_cast<int>(key.name), to_string(key.dtype));
+}
+
+CudaKernel make_kernel(int id, int sm) {
+  const Choice c = choice_of(id);
+  CudaKernel k;
+  switch (c.facts.family) {
+    case Family::kAttention: k = make_attention(c, sm); break;
+    case Family::kLinear: k = make_linear(c, sm); break;
+    case Family::kMergeState: k = make_simple(c, "MergeState<{}>", sizeof(MergeStateParams)); break;
+    case Family::kKvWrite: k = make_simple(c, "KvWrite<{}>", sizeof(KvWriteParams)); break;
+    case Family::kRmsNorm: k = make_simple(c, "RmsNorm<{}>", sizeof(RmsNormParams)); break;
+    case Family::kRope: k = make_simple(c, "Rope<{}>", sizeof(RopeParams)); break;
+    case Family::kActivation: k = make_simple(c, "Activation<{}>", sizeof(ActivationParams)); break;
+    case Family::kEmbedding: k = make_simple(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
+    case Family::kSampleReduce: k = make_simple(c, "SampleReduce", sizeof(SampleReduceParams)); break;
+    case Family::kCeiling: k = make_ceiling(c, sm); break;
+  }
+  if (k.threads == 0) k.threads = c.facts.threads;
+  if (k.options.empty()) k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2"};
+  k.options.insert(k.options.end(), {"-DQUIRE_TARGET=cuda_target", "-DQUIRE_TARGET_HEADER=\"tile/target_cuda/target.h\"",
+                                     "-DQUIRE_SIMT_HEADER=\"tile/target_cuda/simt_nvidia.h\""});
+  return k;
+}
+
+std::vector<int> all_kernel_ids() {
+  std::vector<int> ids;
+  int id = 0;
+  for (const FamilyFacts& f : kFamilies) {
+    for (int i = 0; i < f.num_variants * kNumDTypes; ++i, ++id) {
+      const bool is_f32_alone = f.family == Family::kSampleReduce || f.family == Family::kCeiling;
+      if (!is_f32_alone || i % kNumDTypes == static_cast<int>(DType::kF32)) ids.push_back(id);
+    }
+  }
+  return ids;
+}
+
+int num_work_items(int id, const void* params, int num_work) {
+  const Choice c = choice_of(id);
+  if (c.facts.family != Family::kLinear) return num_work;
+  const auto& p = *static_cast<const LinearParams*>(params);
+  const bool many = c.variant / 2 != 0;
+  return ceil_div(p.num_rows, many ? kLinearManyRows : kFewRows) * ceil_div(p.out_dim, many ? 64 : 16);
+}
+
+int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {
+  const auto bound = std::lower_bound(kHeadDims.begin(), kHeadDims.end(), head_dim);
+  const Tiles t = attention_tiles(bound == kHeadDims.end() ? kHeadDims.back() : *bound, dtype, sm);
+  caps.attention_rows = t.many_rows();
+  caps.few_rows = t.few_keys > 0 ? kFewRows : 0;
+  caps.invariant_rows = kFewRows;  // one arithmetic for every number of rows: that of few
+  caps.attention_keys = std::max(t.keys, t.few_keys);
+  caps.min_split_tiles = 1;
+  caps.key_cost_rows = 128;
+  caps.item_cost_tiles = 2;
+  caps.has_pair_dot = true;
+  caps.dot_error = 4;  // matrix units cut off what does not fit, and so add a bias; largest seen on an H200: 3.5
+  caps.rounds_probs[static_cast<int>(DType::kF16)] = caps.rounds_probs[static_cast<int>(DType::kBF16)] = true;
+  return t.blocks_per_sm;
+}
+
+}  // namespace quire

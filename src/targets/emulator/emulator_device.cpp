@@ -1,0 +1,220 @@
+#include "targets/emulator/emulator_device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "kernels/params.h"
+#include "targets/cuda/kernel_choice.h"
+#include "targets/cuda/kernel_compiler.h"
+
+namespace quire {
+namespace {
+
+// Memory that kernels may touch, as long as it lives.
+class MappedBuffer : public Buffer {
+ public:
+  MappedBuffer(std::size_t bytes, std::shared_ptr<MemoryMap> map) : bytes_(bytes), map_(std::move(map)) {
+    if (bytes == 0) return;
+    void* p =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes,
+                     std::strerror(errno));
+    data_ = static_cast<std::byte*>(p);
+    map_->add(data_, bytes);
+  }
+  ~MappedBuffer() override {
+    if (data_ == nullptr) return;
+    map_->remove(data_);
+    ::munmap(data_, bytes_);
+  }
+  MappedBuffer(const MappedBuffer&) = delete;
+  MappedBuffer& operator=(const MappedBuffer&) = delete;
+
+  std::byte* data() const override { return data_; }
+  std::size_t bytes() const override { return bytes_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t bytes_;
+  std::shared_ptr<MemoryMap> map_;
+};
+
+struct LaunchableKernel {
+  CudaKernel facts;
+  EmulatedEntry entry;
+};
+
+class EmulatorDevice : public Device {
+ public:
+  EmulatorDevice(const EmulatorOptions& options, std::vector<EmulatedKernel> own)
+      : options_(options), own_(std::move(own)), blocks_(static_cast<std::size_t>(options.num_programs)) {
+    counters_ = allocate(2 * sizeof(int));
+    params_ = allocate(kMaxParamsBytes);
+    caps_.target = "emulator";
+    caps_.architecture = fmt::format("sm_{}", options.sm);
+    caps_.description = "lanes as fibers on this processor";
+    caps_.is_emulated = true;
+    caps_.num_programs = options.num_programs;
+    caps_ = attention_caps(DType::kBF16, 128, 128);
+  }
+
+  const DeviceCaps& caps() const override { return caps_; }
+  DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
+    DeviceCaps caps = caps_;
+    set_attention_caps(options_.sm, dtype, std::max(head_dim_qk, head_dim_vo), caps);
+    return caps;
+  }
+  std::unique_ptr<Buffer> allocate(std::size_t bytes) override {
+    return std::make_unique<MappedBuffer>(bytes, map_);
+  }
+  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void synchronize() override {}
+  LaunchCost take_cost() override { return std::exchange(cost_, {}); }
+  NativeLayout native_layout(DType dtype) const override {
+    return {LayoutKind::kSwizzled, static_cast<int>(16 / dtype_bytes(dtype))};
+  }
+
+  void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
+    cost_.bytes += cost.bytes;
+    cost_.flops += cost.flops;
+    if (num_work <= 0) return;
+    const int id = kernel_id(key, params, num_work);
+    const int num_items = num_work_items(id, params, num_work);
+    if (num_items <= 0) return;
+    const LaunchableKernel& kernel = find(id);
+    QUIRE_CHECK_KIND(kInternal, kernel.facts.params_bytes <= kMaxParamsBytes, "{}: too many parameters",
+                     kernel.facts.name);
+    std::memcpy(params_->data(), params, kernel.facts.params_bytes);
+    run_blocks(kernel, std::min(num_items, options_.num_programs));
+  }
+
+ private:
+  static constexpr std::size_t kMaxParamsBytes = 4096;
+
+  const LaunchableKernel& find(int id) {
+    const auto known = kernels_.find(id);
+    if (known != kernels_.end()) return known->second;
+    CudaKernel facts = make_kernel(id, options_.sm);
+    const auto is_it = [&](const EmulatedKernel& k) { return k.sm == options_.sm && k.id == id; };
+    const std::span<const EmulatedKernel> built = emulated_kernels();
+    const auto own = std::find_if(own_.begin(), own_.end(), is_it);
+    const auto found = std::find_if(built.begin(), built.end(), is_it);
+    QUIRE_CHECK_KIND(kUnsupported, own != own_.end() || found != built.end(),
+                     "this build has no kernel {} for emulated sm_{}", facts.name, options_.sm);
+    const EmulatedEntry entry = own != own_.end() ? own->entry : found->entry;
+    return kernels_.emplace(id, LaunchableKernel{std::move(facts), entry}).first->second;
+  }
+
+  // A thread for each block but the first. All end before the first error is thrown on.
+  void run_blocks(const LaunchableKernel& kernel, int num_blocks) {
+    ++num_launches_;
+    GlobalWrites writes;
+    std::vector<std::exception_ptr> errors(static_cast<std::size_t>(num_blocks));
+    const auto run_block = [&](int idx) {
+      const auto i = static_cast<std::size_t>(idx);
+      try {
+        int* counters = kernel.facts.persistent ? counters_->as<int>() : nullptr;
+        const BlockShape shape{kernel.facts.threads,
+                               static_cast<std::size_t>(kernel.facts.shared_bytes),
+                               idx,
+                               num_blocks,
+                               options_.order,
+                               options_.seed + num_launches_ * 31 + i};
+        blocks_[i].run(shape, {map_.get(), num_blocks > 1 ? &writes : nullptr},
+                       [&] { kernel.entry(params_->data(), counters); });
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 1; i < num_blocks; ++i) threads.emplace_back(run_block, i);
+      run_block(0);
+    }
+    for (const std::exception_ptr& error : errors) {
+      if (error == nullptr) continue;
+      std::fill_n(counters_->as<int>(), 2, 0);  // as they are between launches
+      try {
+        std::rethrow_exception(error);
+      } catch (const Error& e) {
+        throw_error(e.kind(), "kernel {}: {}", kernel.facts.name, e.what());
+      }
+    }
+  }
+
+  const EmulatorOptions options_;
+  const std::vector<EmulatedKernel> own_;
+  std::shared_ptr<MemoryMap> map_ = std::make_shared<MemoryMap>();
+  std::vector<Block> blocks_;
+  std::unique_ptr<Buffer> counters_, params_;
+  std::map<int, LaunchableKernel> kernels_;  // by id
+  std::uint64_t num_launches_ = 0;
+  DeviceCaps caps_;
+  LaunchCost cost_;
+};
+
+std::string chip_names() {
+  std::set<int> chips;
+  for (const EmulatedKernel& k : emulated_kernels()) chips.insert(k.sm);
+  std::string names;
+  for (const int sm : chips)
+    names += fmt::format("{}sm_{}{}", names.empty() ? "" : ", ", sm, sm == 90 ? "a" : "");
+  return names;
+}
+
+}  // namespace
+
+EmulatorOptions parse_emulator_architecture(const std::string& text) {
+  EmulatorOptions options;
+  const std::size_t slash = text.find('/');
+  if (!text.empty()) options.sm = sm_of(text.substr(0, slash));
+  const std::string order = slash == std::string::npos ? "forward" : text.substr(slash + 1);
+  QUIRE_CHECK(order == "forward" || order == "reversed" || order == "shuffled",
+              "lanes run in order forward, reversed or shuffled, not \"{}\"", order);
+  if (order == "reversed") options.order = LaneOrder::kReversed;
+  if (order == "shuffled") options.order = LaneOrder::kShuffled;
+  return options;
+}
+
+std::unique_ptr<Device> open_emulator(const EmulatorOptions& options, std::vector<EmulatedKernel> kernels) {
+  return std::make_unique<EmulatorDevice>(options, std::move(kernels));
+}
+
+void register_emulator_target(TargetRegistry& registry) {
+  TargetEntry entry;
+  entry.name = "emulator";
+  entry.why_absent = [](const DeviceOptions& options) -> std::string {
+    if (emulated_kernels().empty()) return "this build leaves it out (QUIRE_EMULATOR)";
+    const EmulatorOptions asked = parse_emulator_architecture(options.architecture);
+    const auto built = emulated_kernels();
+    const bool has_chip =
+        std::any_of(built.begin(), built.end(), [&](const EmulatedKernel& k) { return k.sm == asked.sm; });
+    return has_chip ? ""
+                    : fmt::format("no kernels for {}; this build has them for: {}", options.architecture,
+                                  chip_names());
+  };
+  entry.open = [](const DeviceOptions& options) {
+    return open_emulator(parse_emulator_architecture(options.architecture));
+  };
+  entry.levels = [](const DeviceOptions&) {
+    return std::vector<std::string>{"chips: " + chip_names() + " (--device emulator:sm_80)"};
+  };
+  entry.takes_architecture = true;
+  registry.add(std::move(entry));
+}
+
+}  // namespace quire

@@ -1,0 +1,28 @@
+// The emulator target: the cuda target's kernels on host fibers, for chips that are not there. Asked for as
+// emulator:CHIP, such as emulator:sm_80, or emulator:CHIP/ORDER with the order in which lanes run: forward
+// (the default), reversed or shuffled.
+#pragma once
+
+#include "device/registry.h"
+#include "targets/emulator/block.h"
+#include "targets/emulator/emulated_kernels.h"
+
+namespace quire {
+
+struct EmulatorOptions {
+  int sm = 80;
+  LaneOrder order = LaneOrder::kForward;
+  std::uint64_t seed = 1;  // of a shuffled order; each launch has its own
+  int num_programs = 3;    // blocks of a launch, each on a thread of its own
+};
+
+// Throws Error{kInvalidArgument} for other text.
+EmulatorOptions parse_emulator_architecture(const std::string& text);
+
+// Takes `kernels` instead of the built ones where they have what is asked for: for tests of the emulator.
+std::unique_ptr<Device> open_emulator(const EmulatorOptions& options,
+                                      std::vector<EmulatedKernel> kernels = {});
+
+void register_emulator_target(TargetRegistry& registry);
+
+}  // namespace quire

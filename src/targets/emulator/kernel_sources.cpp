@@ -1,0 +1,209 @@
+// A tool of the build: writes the C++ files that hold the emulator's kernels. Every kernel that the cuda
+// target would compile at run time for the given chips, from the same text with the same options; or those
+// whose names begin as given.
+//   quire_emulator_sources FOLDER NUM_FILES PREFIX SIMT_HEADER CHIP[,CHIP...] [NAME...]
+// writes FOLDER/PREFIX_0.cpp ... and FOLDER/PREFIX_kernels.cpp, which defines PREFIX_kernels().
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "base/check.h"
+#include "targets/cuda/kernel_choice.h"
+
+namespace quire {
+namespace {
+
+struct Instance {
+  std::string text;
+  int number;  // in the names of its functions
+  int weight;  // of its compilation
+};
+struct Order {
+  std::string folder, prefix, simt_header;
+  std::size_t num_files;
+  std::vector<int> chips;
+  std::vector<std::string> names;  // beginnings; empty: all
+
+  bool wants(const std::string& name) const {
+    return names.empty() || std::any_of(names.begin(), names.end(),
+                                        [&](const std::string& n) { return name.rfind(n, 0) == 0; });
+  }
+};
+// Kernels with the same options may stand in one file.
+using Groups = std::map<std::string, std::vector<Instance>>;
+
+// "-DNAME=VALUE" as a line of the file. Where lanes come from is the emulator's own choice.
+std::string define_of(const std::string& option) {
+  if (option.rfind("-D", 0) != 0 || option.rfind("-DQUIRE_TARGET=", 0) == 0 ||
+      option.rfind("-DQUIRE_SIMT_HEADER=", 0) == 0)
+    return {};
+  const std::size_t equals = option.find('=');
+  if (equals == std::string::npos) return fmt::format("#define {} 1\n", option.substr(2));
+  return fmt::format("#define {} {}\n", option.substr(2, equals - 2), option.substr(equals + 1));
+}
+
+void write_if_new(const std::string& path, const std::string& text) {
+  std::ifstream old(path, std::ios::binary);
+  if (old && std::string(std::istreambuf_iterator<char>(old), {}) == text) return;
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  QUIRE_CHECK(file.good(), "cannot write {}", path);
+}
+
+// The entry and the types that a kernel's text defines for itself.
+std::vector<std::string> own_names(const std::string& text) {
+  std::vector<std::string> names = {"quire_entry"};
+  std::istringstream words(text);
+  for (std::string word, before; words >> word; before = word) {
+    if (before == "struct") names.push_back(word);
+  }
+  return names;
+}
+
+// Includes first: the names that stand for different things in different kernels are replaced behind them.
+std::string file_text(const Order& order, std::size_t file, const std::string& defines,
+                      const std::vector<Instance>& kernels) {
+  std::string text = fmt::format("#define QUIRE_TARGET {}_{}\n#define QUIRE_SIMT_HEADER \"{}\"\n{}",
+                                 order.prefix, file, order.simt_header, defines);
+  std::set<std::string> includes;
+  for (const Instance& k : kernels) {
+    std::istringstream lines(k.text);
+    for (std::string line; std::getline(lines, line);) {
+      if (line.rfind("#include", 0) == 0 && includes.insert(line).second) text += line + "\n";
+    }
+  }
+  text += R"(
+namespace quire {
+namespace QUIRE_TARGET {
+template <class Params>
+void call_entry(void (*entry)(Params, LaunchState), const void* params, int* counters) {
+  entry(*static_cast<const Params*>(params), LaunchState{counters});
+}
+}
+}
+)";
+  for (const Instance& k : kernels) {
+    text += "\n";
+    for (const std::string& name : own_names(k.text))
+      text += fmt::format("#define {0} {0}_{1}_{2}\n", name, order.prefix, k.number);
+    text += k.text;
+    text += fmt::format(R"(extern "C" void {}_kernel_{}(const void* params, int* counters) {{
+  quire::QUIRE_TARGET::call_entry(quire::QUIRE_TARGET::quire_entry, params, counters);
+}}
+)",
+                        order.prefix, k.number);
+    for (const std::string& name : own_names(k.text)) text += fmt::format("#undef {}\n", name);
+  }
+  return text;
+}
+
+// Each group gets a file; the others go where files are heaviest.
+std::vector<std::string> file_texts(const Order& order, const Groups& groups) {
+  struct Share {
+    Groups::const_iterator group;
+    int weight;
+    std::size_t num_files;
+  };
+  std::vector<Share> shares;
+  for (auto g = groups.begin(); g != groups.end(); ++g) {
+    int weight = 0;
+    for (const Instance& k : g->second) weight += k.weight;
+    shares.push_back({g, weight, 1});
+  }
+  QUIRE_CHECK(!shares.empty() && shares.size() <= order.num_files,
+              "kernels with {} sets of options need as many files, not {}", shares.size(), order.num_files);
+  for (std::size_t i = shares.size(); i < order.num_files; ++i) {
+    std::size_t most = 0;
+    for (std::size_t s = 0; s < shares.size(); ++s) {
+      if (shares[s].weight / static_cast<double>(shares[s].num_files) >
+          shares[most].weight / static_cast<double>(shares[most].num_files))
+        most = s;
+    }
+    ++shares[most].num_files;
+  }
+  std::vector<std::string> texts;
+  for (const Share& s : shares) {
+    for (std::size_t part = 0; part < s.num_files; ++part) {
+      std::vector<Instance> kernels;
+      for (std::size_t k = part; k < s.group->second.size(); k += s.num_files)
+        kernels.push_back(s.group->second[k]);
+      texts.push_back(file_text(order, texts.size(), s.group->first, kernels));
+    }
+  }
+  return texts;
+}
+
+void write_sources(const Order& order) {
+  Groups groups;
+  std::map<std::string, int> numbers;  // by defines and text: chips share kernels
+  std::string table;
+  for (const int sm : order.chips) {
+    for (const int id : all_kernel_ids()) {
+      const CudaKernel k = make_kernel(id, sm);
+      if (!order.wants(k.name)) continue;
+      std::string defines;
+      for (const std::string& option : k.options) defines += define_of(option);
+      const auto [known, is_new] = numbers.try_emplace(defines + k.source, static_cast<int>(numbers.size()));
+      if (is_new) groups[defines].push_back({k.source, known->second, k.shared_bytes > 2048 ? 10 : 1});
+      table +=
+          fmt::format("    {{{}, {}, {}_kernel_{}}},  // {}\n", sm, id, order.prefix, known->second, k.name);
+    }
+  }
+  std::string declarations;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    declarations +=
+        fmt::format("extern \"C\" void {}_kernel_{}(const void* params, int* counters);\n", order.prefix, i);
+  }
+  write_if_new(fmt::format("{}/{}_kernels.cpp", order.folder, order.prefix),
+               fmt::format(R"(#include "targets/emulator/emulated_kernels.h"
+
+{}
+namespace quire {{
+
+std::span<const EmulatedKernel> {}_kernels();
+
+std::span<const EmulatedKernel> {}_kernels() {{
+  static constexpr EmulatedKernel kKernels[] = {{
+{}  }};
+  return kKernels;
+}}
+
+}}  // namespace quire
+)",
+                           declarations, order.prefix, order.prefix, table));
+  const std::vector<std::string> texts = file_texts(order, groups);
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    write_if_new(fmt::format("{}/{}_{}.cpp", order.folder, order.prefix, i), texts[i]);
+}
+
+std::vector<int> numbers_of(const std::string& list) {
+  std::vector<int> numbers;
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) numbers.push_back(std::stoi(word));
+  return numbers;
+}
+
+}  // namespace
+}  // namespace quire
+
+int main(int argc, char** argv) {
+  try {
+    QUIRE_CHECK(argc > 5,
+                "usage: quire_emulator_sources FOLDER NUM_FILES PREFIX SIMT_HEADER CHIP[,CHIP...] [NAME...]");
+    quire::write_sources({argv[1],
+                          argv[3],
+                          argv[4],
+                          std::stoul(argv[2]),
+                          quire::numbers_of(argv[5]),
+                          {argv + 6, argv + argc}});
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "quire_emulator_sources: %s\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,35 @@
+// The device memory that kernels may touch: the buffers of a device. Fixed while a launch runs.
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+namespace quire {
+
+class MemoryMap {
+ public:
+  struct Region {
+    std::uintptr_t begin = 0, end = 0;
+    bool holds(const void* p, std::size_t bytes) const {
+      const auto at = reinterpret_cast<std::uintptr_t>(p);
+      return at >= begin && at < end && bytes <= end - at;
+    }
+  };
+
+  void add(const void* p, std::size_t bytes) { ends_[address(p)] = address(p) + bytes; }
+  void remove(const void* p) { ends_.erase(address(p)); }
+
+  // The region that holds the access, or an empty one.
+  Region find(const void* p, std::size_t bytes) const {
+    auto next = ends_.upper_bound(address(p));
+    if (next == ends_.begin()) return {};
+    const Region region{std::prev(next)->first, std::prev(next)->second};
+    return region.holds(p, bytes) ? region : Region{};
+  }
+
+ private:
+  static std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
+  std::map<std::uintptr_t, std::uintptr_t> ends_;  // by begin
+};
+
+}  // namespace quire

@@ -1,0 +1,388 @@
+// Tiles of the cuda target. A program has QUIRE_WARPS warps. Two distributions:
+//   many rows, 16 a warp   each warp has 16 rows of everything
+//   16 rows                each warp is a part of the program and has all rows: its share of the columns of scores, and of sums (Accum)
+//                          a part that is added over the warps when it is needed (`share_sums`)
+// A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
+#pragma once
+
+#include "tile/target_cuda/program.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+constexpr int kFewRows = 16;
+constexpr int kManyRows = kFewRows * kWarps;
+
+#if QUIRE_WARPGROUPS
+constexpr bool kHasWarpgroups = true;
+#else
+constexpr bool kHasWarpgroups = false;
+#endif
+// Many rows of 16-bit elements go through warpgroups where the chip has them.
+template <class E>
+constexpr bool uses_warpgroups(int max_rows) {
+  return kHasWarpgroups && max_rows == kManyRows && sizeof(E) == 2;
+}
+
+template <int max_rows>
+QUIRE_DEV int first_row() {
+  static_assert(max_rows == kFewRows || max_rows == kManyRows, "16 rows, or 16 a warp");
+  return lane_idx() / 4 + (max_rows == kFewRows ? 0 : warp_idx() * kFewRows);
+}
+// The warp that speaks for a row where all have the same.
+template <int max_rows>
+QUIRE_DEV bool speaks_for_rows() {
+  return max_rows != kFewRows || warp_idx() == 0;
+}
+
+// One f32 a row: of rows first_row() and + 8, equal in the four lanes that share them (and in all warps once joined, for 16 rows).
+template <int max_rows>
+struct Row {
+  float value[2] = {};
+};
+
+// Sums. With 16 rows: the value is the sum over the warps.
+template <int max_rows, int max_cols>
+struct Accum {
+  static constexpr int kBlocks = max_cols / 8;
+  float x[kBlocks][4];
+  float* joining;  // shared memory, taken only by programs of 16 rows
+  int rows = 0, cols = 0;
+
+  // The memory is that of the item's first tiles, which are not needed any more when sums are joined.
+  QUIRE_DEV explicit Accum(Program&) : joining(reinterpret_cast<float*>(shared_memory() + kReservedBytes)) {}
+};
+
+template <int max_rows, int max_keys>
+struct Scores {
+  static constexpr int kSplit = max_rows == kFewRows ? kWarps : 1;
+  static constexpr int kBlocks = max_keys / 8 / kSplit, kMaxRows = max_rows;
+  float x[kBlocks][4];
+  unsigned packed[max_keys / 16][4];  // of warpgroups: as left operand
+  int rows = 0;
+
+  QUIRE_DEV explicit Scores(Program&) {}
+  static QUIRE_DEV int first_col() { return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2; }
+};
+
+// Rows of swizzled chunks in shared memory: chunk c of row r of a panel at place c ^ (r % 8).
+struct Chunks {
+  char* base;
+  int num_rows;  // of a panel
+  QUIRE_DEV char* at(int row, int chunk) const {
+    return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
+  }
+};
+template <class E>
+constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
+template <class E>
+constexpr int panels_of(int cols) {
+  return ceil_div(cols, kRowChunks * kChunkElems<E>);
+}
+
+template <class E, int max_rows, int max_k>
+struct Operand {
+  char* base;
+  int rows = 0, k_len = 0;
+
+  QUIRE_DEV explicit Operand(Program& program) : base(program.take(panels_of<E>(max_k) * max_rows * 128)) {}
+  QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
+};
+
+// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes, and for warpgroups all that there may be.
+template <class E>
+QUIRE_DEV int read_chunks(int cols) {
+  return round_up(ceil_div(cols, kChunkElems<E>), 2);
+}
+template <class E>
+QUIRE_DEV int filled_chunks(int cols, int max_cols) {
+  return kHasWarpgroups ? panels_of<E>(max_cols) * kRowChunks : read_chunks<E>(cols);
+}
+
+// Registers after waiting for products of a warpgroup, and before issuing them.
+template <class T, int n>
+QUIRE_DEV void pin_all(T (&x)[n][4]) {
+#pragma unroll
+  for (int j = 0; j < n; ++j) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) pin(x[j][i]);
+  }
+}
+// Sums have their values from here on.
+template <int max_rows, int max_cols>
+QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
+#if QUIRE_WARPGROUPS
+  if constexpr (max_rows == kManyRows) {
+    warpgroup_wait<0>();
+    pin_all(tile.x);
+  }
+#endif
+}
+
+// 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+template <class E>
+QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
+  const E* from = row + col;
+  if (row == nullptr || col >= cols) {
+    copy_async_16(to, to, false);
+  } else if (col + kChunkElems<E> <= cols && address_of(from) % 16 == 0) {
+    copy_async_16(to, from, true);
+  } else {
+    E* elems = reinterpret_cast<E*>(to);
+    for (int i = 0; i < kChunkElems<E>; ++i) elems[i] = col + i < cols ? from[i] : E{};
+  }
+}
+
+// Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
+template <class E, int max_rows, int max_k, class RowPointer>
+QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+  tile.rows = rows;
+  tile.k_len = k_len;
+  const int num_chunks = filled_chunks<E>(k_len, max_k);
+  for (int i = thread_idx(); i < max_rows * num_chunks; i += num_threads()) {
+    const int row = i / num_chunks, chunk = i % num_chunks;
+    const E* from = row < rows ? row_pointer(row) : nullptr;
+    copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
+  }
+}
+
+template <int max_rows>
+QUIRE_DEV void load_row(Row<max_rows>& row, int rows, const float* from) {
+  for (int i = 0; i < 2; ++i) {
+    const int r = first_row<max_rows>() + 8 * i;
+    row.value[i] = r < rows ? load_fresh(from + r) : 0.0f;
+  }
+}
+template <int max_rows, class F>
+QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
+  for (int i = 0; i < 2; ++i) {
+    const int r = first_row<max_rows>() + 8 * i;
+    row.value[i] = r < rows ? f(r) : 0.0f;
+  }
+}
+template <int max_rows, class Pointer>
+QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& pointer) {
+  if (lane_idx() % 4 != 0 || !speaks_for_rows<max_rows>()) return;
+  for (int i = 0; i < 2; ++i) {
+    const int r = first_row<max_rows>() + 8 * i;
+    if (r < rows) *pointer(r) = row.value[i];
+  }
+}
+template <int max_rows>
+QUIRE_DEV void store_row(const Row<max_rows>& row, int rows, float* to) {
+  scatter_row(row, rows, [&](int r) { return to + r; });
+}
+template <int max_rows, class F, class... Inputs>
+QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
+  for (int i = 0; i < 2; ++i) out.value[i] = f(first_row<max_rows>() + 8 * i, inputs.value[i]...);
+}
+
+template <int max_rows, int max_cols>
+QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x) {
+  tile.rows = rows;
+  tile.cols = cols;
+  const bool is_part = !speaks_for_rows<max_rows>();
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = is_part ? 0.0f : x;
+  }
+}
+
+// For 16 rows. `share_sums` puts every warp's part into shared memory, in the order of its registers; `joined` is then the sum of
+// register i of block n over the warps. Between the two no other tile may use that memory.
+template <int max_rows, int max_cols>
+QUIRE_DEV void share_sums(const Accum<max_rows, max_cols>& tile) {
+  constexpr int kBlocks = max_cols / 8;
+  block_barrier();
+#pragma unroll
+  for (int n = 0; n < kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.joining[((warp_idx() * kBlocks + n) * 4 + i) * kLaneCount + lane_idx()] = tile.x[n][i];
+  }
+  block_barrier();
+}
+template <int max_rows, int max_cols>
+QUIRE_DEV float joined(const Accum<max_rows, max_cols>& tile, int n, int i) {
+  const float* part = tile.joining + (n * 4 + i) * kLaneCount + lane_idx();
+  float sum = part[0];
+  for (int w = 1; w < kWarps; ++w) sum += part[w * (max_cols / 8) * 4 * kLaneCount];
+  return sum;
+}
+
+// f(n, half, row, col) for this lane's pairs of columns (registers 2 half and + 1 of block n) in the active part. With 16 rows each
+// pair is visited by one warp.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void visit_row(int half, int cols, const F& f) {
+  constexpr int kBlocks = max_cols / 8;
+  if constexpr (max_rows == kFewRows) {
+#pragma unroll 2
+    for (int n = warp_idx(); n < kBlocks; n += kWarps) {
+      const int col = n * 8 + lane_idx() % 4 * 2;
+      if (col < cols) f(n, col);
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < kBlocks; ++n) {
+      const int col = n * 8 + lane_idx() % 4 * 2;
+      if (col < cols) f(n, col);
+    }
+  }
+}
+
+// A row in global memory that takes pairs of columns, in one store where its address allows that.
+template <class E>
+QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, float y) {
+  if (takes_pairs && col + 1 < cols) return store_pair(row + col, x, y);
+  store(row, col, x);
+  if (col + 1 < cols) store(row, col + 1, y);
+}
+
+// Row r goes to row_pointer(r), rounded to its element type, times factor[r].
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
+                          const RowPointer& row_pointer) {
+  settle(tile);
+  if constexpr (max_rows == kFewRows) share_sums(tile);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = first_row<max_rows>() + half * 8;
+    if (row >= rows) continue;
+    auto* to = row_pointer(row);
+    const bool takes_pairs = address_of(to) % (2 * sizeof(*to)) == 0;
+    visit_row<max_rows, max_cols>(half, cols, [&](int n, int col) {
+      const float x = max_rows == kFewRows ? joined(tile, n, 2 * half) : tile.x[n][2 * half];
+      const float y = max_rows == kFewRows ? joined(tile, n, 2 * half + 1) : tile.x[n][2 * half + 1];
+      put_pair(to, takes_pairs, col, cols, x * factor.value[half], y * factor.value[half]);
+    });
+  }
+  if constexpr (max_rows == kFewRows) block_barrier();
+}
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+  Row<max_rows> one;
+  one.value[0] = one.value[1] = 1.0f;
+  store_rows(tile, one, rows, cols, row_pointer);
+}
+
+// x := f(i, x) with i a column: for operands that lie along the columns, such as a bias.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
+  if constexpr (max_rows == kFewRows) share_sums(tile);
+#pragma unroll
+  for (int n = 0; n < max_cols / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int col = n * 8 + lane_idx() % 4 * 2 + i % 2;
+      if constexpr (max_rows == kFewRows) {
+        const float x = joined(tile, n, i);
+        tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
+      } else if (col < cols) {
+        tile.x[n][i] = f(col, tile.x[n][i]);
+      }
+    }
+  }
+  if constexpr (max_rows == kFewRows) block_barrier();
+}
+
+template <int max_rows, int max_cols>
+QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
+  settle(tile);
+#pragma unroll
+  for (int n = 0; n < max_cols / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] *= factor.value[i / 2];
+  }
+}
+
+// accum += factor[r] * (row of f32 at row_pointer(r), written by other programs); where the factor is 0 the row may be anything.
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, const RowPointer& row_pointer) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = first_row<max_rows>() + half * 8;
+    if (row >= tile.rows) continue;
+    const float* from = row_pointer(row) + lane_idx() % 4 * 2;
+    const int cols = tile.cols - lane_idx() % 4 * 2;
+    const float f = factor.value[half];
+#pragma unroll
+    for (int n = 0; n < max_cols / 8; ++n) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const float other = n * 8 + i < cols ? load_fresh(from + n * 8 + i) : 0.0f;
+        tile.x[n][2 * half + i] += f != 0.0f ? other * f : 0.0f;
+      }
+    }
+  }
+}
+
+template <int max_rows, int max_keys, class F, class... Rows>
+QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(tile.first_col() + n * 8 + i % 2, tile.x[n][i], rows.value[i / 2]...);
+  }
+}
+
+// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is enough.
+template <int max_rows, class Join>
+QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
+  if constexpr (max_rows == kFewRows) {
+    float* values = exchange_values() + slot * kWarps * kFewRows;
+    if (lane_idx() % 4 == 0) {
+      for (int i = 0; i < 2; ++i) values[warp_idx() * kFewRows + first_row<max_rows>() + 8 * i] = x[i];
+    }
+    block_barrier();
+    for (int i = 0; i < 2; ++i) {
+      x[i] = values[first_row<max_rows>() + 8 * i];
+      for (int w = 1; w < kWarps; ++w) x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + 8 * i]);
+    }
+  }
+}
+
+// With 16 rows each warp is a part of the program: it takes every kWarps-th item, in order.
+template <int max_rows, class F>
+QUIRE_DEV void for_each_part(int n, const F& f) {
+  constexpr bool kFew = max_rows == kFewRows;
+  for (int i = kFew ? warp_idx() : 0; i < n; i += kFew ? kWarps : 1) f(i);
+}
+template <int max_rows>
+QUIRE_DEV void join_max(Row<max_rows>& row) {
+  join_row<max_rows>(row.value, 0, [](float a, float b) { return vec_max(a, b); });
+}
+template <int max_rows>
+QUIRE_DEV void join_sum(Row<max_rows>& row) {
+  join_row<max_rows>(row.value, 1, [](float a, float b) { return a + b; });
+}
+
+template <int max_rows, int max_keys>
+QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
+  float most[2] = {kNegInf, kNegInf};
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) most[i / 2] = vec_max(most[i / 2], tile.x[n][i]);
+  }
+  for (int i = 0; i < 2; ++i) most[i] = quad_max(most[i]);
+  for (int i = 0; i < 2; ++i) row.value[i] = vec_max(row.value[i], most[i]);
+}
+
+// x := exp2(scale (x - m)), d += row sum. A row whose maximum is -inf holds only -inf and becomes 0.
+template <int max_rows, int max_keys>
+QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+  float sum[2] = {}, base[2];
+  for (int i = 0; i < 2; ++i) base[i] = m.value[i] == kNegInf ? 0.0f : m.value[i] * scale;
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      tile.x[n][i] = exp2(tile.x[n][i] * scale - base[i / 2]);
+      sum[i / 2] += tile.x[n][i];
+    }
+  }
+  for (int i = 0; i < 2; ++i) d.value[i] += quad_sum(sum[i]);
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

@@ -1,0 +1,94 @@
+// The compile gate: kernels become machine code for every supported chip, without a GPU. Which kernels is a setting of
+// the build (QUIRE_GATE_KERNELS): all take an hour. It uses matrix instructions and asynchronous copies where it should, spills nothing and fits
+// its registers and shared memory.
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <regex>
+
+#include "base/error.h"
+#include "cubin.h"
+#include "targets/cuda/kernel_compiler.h"
+
+namespace quire {
+namespace {
+
+constexpr int kRegistersPerSm = 65536, kRegisterUnit = 8;
+constexpr int kReservedSharedBytes = 1024;  // by the system, of each block
+
+struct Chip {
+  const char* architecture;
+  int sm;
+  int shared_bytes;  // of one multiprocessor (CUDA programming guide, technical specifications)
+};
+constexpr Chip kChips[] = {{"sm_80", 80, 164 << 10},
+                           {"sm_89", 89, 100 << 10},
+                           {"sm_90a", 90, 228 << 10},
+                           {"sm_100", 100, 228 << 10},
+                           {"sm_120", 120, 100 << 10}};
+
+std::ostream& operator<<(std::ostream& out, const Chip& chip) { return out << chip.architecture; }
+
+class CudaCompileTest : public testing::TestWithParam<Chip> {
+ protected:
+  void SetUp() override {
+    DeviceOptions options;
+    options.nvrtc_path = QUIRE_NVRTC;
+    options.cache_dir = QUIRE_GATE_CACHE;  // what has not changed is not compiled again
+    try {
+      compiler_.emplace(options);
+    } catch (const Error& e) {
+      GTEST_SKIP() << e.what();
+    }
+  }
+
+  std::optional<KernelCompiler> compiler_;
+};
+
+// Kernels with products of 16-bit elements; f32 has no matrix instruction of its precision.
+bool is_matrix_kernel(const std::string& name) {
+  return (name.starts_with("attention") || name.starts_with("linear")) &&
+         name.find("f16") != std::string::npos;
+}
+
+void check_resources(const CudaKernel& kernel, const CompiledKernel& compiled, const Chip& chip) {
+  const KernelResources used = parse_resources(compiled.log);
+  EXPECT_TRUE(used.spill_store_bytes == 0 && used.spill_load_bytes == 0)
+      << "spills: " << used.spill_store_bytes << " bytes of stores, " << used.spill_load_bytes
+      << " bytes of loads, at " << used.num_registers << " registers";
+  const int rounded = (used.num_registers + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit;
+  EXPECT_LE(rounded * kernel.threads * kernel.blocks_per_sm, kRegistersPerSm)
+      << used.num_registers << " registers x " << kernel.threads << " threads x " << kernel.blocks_per_sm;
+  EXPECT_LE((kernel.shared_bytes + kReservedSharedBytes) * kernel.blocks_per_sm, chip.shared_bytes);
+}
+
+void check_instructions(const CudaKernel& kernel, const CompiledKernel& compiled) {
+  std::map<unsigned, int> count = count_opcodes(compiled.binary, "quire_entry");
+  EXPECT_FALSE(count.empty());
+  if (!is_matrix_kernel(kernel.name)) return;
+  EXPECT_GT(count[kHmma] + count[kHgmma], 0) << "no matrix instruction";
+  EXPECT_GT(count[kLdgsts] + count[kUblkcp] + count[kUtmaldg], 0) << "no asynchronous copy";
+}
+
+TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
+  const Chip chip = GetParam();
+  std::vector<CudaKernel> kernels;
+  const std::regex wanted(QUIRE_GATE_KERNELS);
+  for (const int id : all_kernel_ids()) {
+    CudaKernel kernel = make_kernel(id, chip.sm);
+    if (std::regex_match(kernel.name, wanted)) kernels.push_back(std::move(kernel));
+  }
+  ASSERT_FALSE(kernels.empty());
+  const std::vector<CompiledKernel> compiled = compiler_->get(kernels, chip.architecture);
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    SCOPED_TRACE(compiled[i].name);
+    check_resources(kernels[i], compiled[i], chip);
+    check_instructions(kernels[i], compiled[i]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Chips, CudaCompileTest, testing::ValuesIn(kChips),
+                         [](const auto& chip) { return std::string(chip.param.architecture); });
+
+}  // namespace
+}  // namespace quire

@@ -1,0 +1,61 @@
+// The self-test on emulated chips, with lanes in every order.
+#include <gtest/gtest.h>
+
+#include "base/check.h"
+#include "selftest/selftest.h"
+#include "targets/cuda/kernel_choice.h"
+#include "targets/emulator/emulator_device.h"
+
+namespace quire {
+namespace {
+
+struct Setting {
+  const char* device;
+  std::uint64_t seed;
+  double scale;
+};
+void PrintTo(const Setting& s, std::ostream* out) { *out << s.device << " seed " << s.seed; }
+
+class EmulatorSelftest : public testing::TestWithParam<Setting> {};
+
+TEST_P(EmulatorSelftest, Passes) {
+  TargetRegistry registry;
+  register_emulator_target(registry);
+  const auto device = registry.open(GetParam().device);
+  SelftestOptions options;
+  options.seed = GetParam().seed;
+  options.scale = GetParam().scale;
+  const SelftestReport report = run_selftest(*device, options);
+  EXPECT_TRUE(report.passed()) << to_table(report);
+}
+
+INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
+                         testing::Values(Setting{"emulator:sm_80", 1, 1},
+                                         Setting{"emulator:sm_80/reversed", 2, 0.2},
+                                         Setting{"emulator:sm_80/shuffled", 3, 0.2},
+                                         Setting{"emulator:sm_90a", 4, 1},
+                                         Setting{"emulator:sm_90a/reversed", 5, 0.2},
+                                         Setting{"emulator:sm_90a/shuffled", 6, 0.2}));
+
+TEST(EmulatorDevice, HasEveryKernelOfItsChips) {
+  for (const int sm : {80, 90}) {
+    for (const int id : all_kernel_ids()) {
+      int num_found = 0;
+      for (const EmulatedKernel& k : emulated_kernels()) num_found += k.sm == sm && k.id == id ? 1 : 0;
+      EXPECT_EQ(num_found, 1) << make_kernel(id, sm).name << " for sm_" << sm;
+    }
+  }
+}
+
+TEST(EmulatorDevice, Names) {
+  EXPECT_EQ(parse_emulator_architecture("sm_90a").sm, 90);
+  EXPECT_EQ(parse_emulator_architecture("sm_80/shuffled").order, LaneOrder::kShuffled);
+  EXPECT_THROW(parse_emulator_architecture("sm_80/sideways"), Error);
+  EXPECT_THROW(parse_emulator_architecture("hopper"), Error);
+  TargetRegistry registry;
+  register_emulator_target(registry);
+  EXPECT_THROW(registry.open("emulator:sm_70"), Error);
+}
+
+}  // namespace
+}  // namespace quire

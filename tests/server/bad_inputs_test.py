@@ -1,0 +1,240 @@
+"""Hostile and careless requests: each gets its status and words, and after each the canary answers as ever."""
+
+import json
+import socket
+import time
+import unittest
+
+from serving import ANSWER, CHAT, COMPLETIONS, QUESTION, ServerTest, message_of
+
+JSON_TYPE = {"Content-Type": "application/json"}
+STORY = "Anna put the key in the drawer."
+
+
+class BadInputsTest(ServerTest):
+    FLAGS = ("--max-body-bytes", "1000000", "--kv-pages", "600")
+
+    def tearDown(self):
+        self.check_canary()
+
+    def refuse(self, path, body, status=400, *words):
+        return self.check_refused(self.server.post(path, body), status, *words)
+
+    def test_bodies_that_are_no_json_object(self):
+        for body in (b"", b"{", b"nope", b"[]", b"null", b"[" * 900_000, b'{"a":' * 100_000, b'{"prompt":"x","prompt":"y"}', b'{"prompt":"x","temperature":1e400}',
+                     b'{"prompt":"x","temperature":NaN}', b'{"prompt":"\xff"}', b'{"prompt":"\\ud800"}', b'{"prompt":"a\\u0000b"}', b"\x00", b'{"prompt":"a\x00b"}'):
+            for path in (COMPLETIONS, CHAT, "/tokenize", "/detokenize"):
+                self.refuse(path, body)
+
+    def test_numbers(self):
+        fields = ("max_tokens", "n", "temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
+                  "seed", "min_tokens", "logprobs", "prompt_logprobs", "priority")
+        for field in fields:
+            for value in ('"1"', "true", "[]", "{}", "1e308", "9223372036854775808", "-9223372036854775809"):
+                self.refuse(COMPLETIONS, f'{{"prompt":"x","{field}":{value}}}'.encode(), 400, field)
+        for field, value in (("max_tokens", -1), ("max_tokens", 0), ("max_tokens", 2**31), ("n", 0), ("n", 2**31), ("n", -1), ("top_k", 2**31), ("min_tokens", -1), ("logprobs", 2**31)):
+            self.refuse(COMPLETIONS, {"prompt": "x", field: value}, 400, field)
+        for value in (-0.0, 0):
+            self.server.complete("x", temperature=value, max_tokens=1)
+
+    def test_long_prompts(self):
+        limit = self.server.get("/v1/models").json()["data"][0]["max_model_len"]
+        token = self.server.post("/tokenize", {"prompt": " key"}).json()["tokens"]
+        self.server.complete(token * (limit - 1), max_tokens=1)
+        self.refuse(COMPLETIONS, {"prompt": token * limit}, 400, str(limit))
+        self.refuse(COMPLETIONS, {"prompt": token * (limit - 5), "max_tokens": 6}, 400, str(limit), str(limit - 5))
+        self.refuse(COMPLETIONS, {"prompt": "key " * (limit * 4)}, 400, str(limit))
+        self.refuse(CHAT, {"messages": [{"role": "user", "content": "key " * limit}]}, 400, str(limit))
+        self.refuse(COMPLETIONS, {"prompt": "x" * 990_000}, 400)
+        answer = self.server.complete(token * (limit - 3), ignore_eos=True)
+        self.assertEqual(answer["usage"]["completion_tokens"], 3, "the default length ends with the context")
+
+    def test_token_ids(self):
+        vocab_size = 2048
+        for ids in ([-1], [vocab_size], [2**31], [1, vocab_size + 5], [True], [1.5], [[1], [-1]]):
+            self.refuse(COMPLETIONS, {"prompt": ids}, 400, "prompt")
+        self.refuse("/detokenize", {"tokens": [vocab_size]})
+        self.refuse(COMPLETIONS, {"prompt": "x", "logit_bias": {str(vocab_size): 1}}, 400, "logit_bias")
+
+    def test_stops(self):
+        self.refuse(COMPLETIONS, {"prompt": "x", "stop": [""]}, 400, "stop")
+        self.refuse(COMPLETIONS, {"prompt": "x", "stop": ["a"] * 150_000}, 400, "stop")
+        self.refuse(COMPLETIONS, {"prompt": "x", "stop": ["a" * 5000]}, 400, "stop")
+
+    def test_many_answers(self):
+        self.refuse(COMPLETIONS, {"prompt": ["x"] * 1025}, 400, "prompt")
+        self.refuse(COMPLETIONS, {"prompt": ["x"] * 1000, "n": 128, "temperature": 1}, 400)
+
+    def test_salts(self):
+        for salt in ("", "a" * 257, "a" * 900_000, "a\n", "\x7f", "é"):
+            self.refuse(COMPLETIONS, {"prompt": "x", "cache_salt": salt}, 400, "cache_salt")
+
+    def test_templates_and_media(self):
+        messages = [{"role": "user", "content": "x"}]
+        self.refuse(CHAT, {"messages": messages, "chat_template": "{{ ''.__class__ }}"}, 400, "chat_template")
+        for name in ("chat_template", "tokenize", "messages", "add_generation_prompt"):
+            self.refuse(CHAT, {"messages": messages, "chat_template_kwargs": {name: "x"}}, 400, "chat_template_kwargs")
+        for url in ("file:///etc/passwd", "http://169.254.169.254/", "data:image/png;base64,AAAA"):
+            part = {"type": "image_url", "image_url": {"url": url}}
+            self.refuse(CHAT, {"messages": [{"role": "user", "content": [part]}]}, 400)
+
+    def test_schemas_grammars_and_tools(self):
+        messages = [{"role": "user", "content": "x"}]
+        recursive = {"type": "object", "properties": {"a": {"$ref": "#"}}}
+        wide = {"type": "object", "properties": {f"p{i}": {"type": "string"} for i in range(10_000)}}
+        for schema in (recursive, {"$ref": "http://127.0.0.1/"}, wide, {"type": "string", "pattern": "(a+)+$"}, {"type": "array", "minItems": 10**9}, {"enum": []}):
+            self.refuse(CHAT, {"messages": messages, "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}}, 501)
+        for value in ({"regex": r"(a)\1"}, {"regex": "|".join(["a"] * 100_000)}, {"grammar": "root ::= root"}):
+            self.refuse(CHAT, {"messages": messages, "structured_outputs": value}, 501)
+        for value in ({"regex": ""}, {"grammar": ""}, {"choice": []}, {"regex": "a", "json": {}}, "x"):
+            self.refuse(CHAT, {"messages": messages, "structured_outputs": value}, 400)
+        tool = lambda name, **more: {"type": "function", "function": {"name": name, **more}}
+        for tools in ([], [{"type": "function", "function": {}}], [tool("a"), tool("a")], [tool(f"t{i}") for i in range(1000)], [tool("a", parameters={"type": "foo"})]):
+            self.refuse(CHAT, {"messages": messages, "tools": tools}, 400, "tools")
+        self.refuse(CHAT, {"messages": messages, "tool_choice": {"type": "function", "function": {"name": "f"}}}, 400, "tool_choice")
+
+    def test_paths_methods_and_types(self):
+        for path in ("/nothing", "/v1", "/v1/models/x/y", "/../etc/passwd", "//", "/v1/chat/completions/x"):
+            self.check_refused(self.server.get(path), 404)
+        for method, path in (("GET", CHAT), ("POST", "/health"), ("DELETE", "/v1/models"), ("PUT", COMPLETIONS), ("BREW", "/metrics")):
+            self.assertEqual(self.server.request(method, path, b"{}", JSON_TYPE).status, 405, (method, path))
+        for headers in ({}, {"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {**JSON_TYPE, "Content-Encoding": "gzip"}):
+            self.check_refused(self.server.request("POST", COMPLETIONS, b'{"prompt":"x"}', headers), 415)
+        self.assertEqual(self.server.post(COMPLETIONS, b'{"prompt":"x","max_tokens":1}', {"Content-Type": "Application/JSON; charset=utf-8"}).status, 200)
+
+    def test_foreign_hosts_and_origins(self):
+        self.check_refused(self.server.get("/v1/models", Host="evil.example"), 403)
+        self.check_refused(self.server.get("/v1/models", Origin="https://evil.example"), 403)
+        preflight = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+        self.check_refused(self.server.request("OPTIONS", CHAT, None, preflight), 403)
+
+    def test_messages_hold_no_insides(self):
+        for body in (b"{", b'{"prompt":7}', b'{"prompt":"x","n":0}'):
+            self.assertNotRegex(self.server.post(COMPLETIONS, body).body.decode(), r"0x[0-9a-f]{6}|/[a-z]+/[a-z]+\.(cpp|h)|std::")
+
+
+class RawHttpTest(ServerTest):
+    FLAGS = ("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--kv-pages", "600")
+
+    def tearDown(self):
+        self.check_canary()
+
+    def exchange(self, data, close_write=False):
+        """All bytes that come back until the server closes."""
+        with self.server.connect() as connection:
+            try:
+                connection.sendall(data)
+                if close_write:
+                    connection.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # refused before everything was sent
+            received = b""
+            try:
+                while part := connection.recv(65536):
+                    received += part
+            except ConnectionResetError:
+                pass
+            return received
+
+    def check_status(self, data, *statuses):
+        received = self.exchange(data)
+        self.assertIn(received[:12], [f"HTTP/1.1 {status}".encode() for status in statuses], (data[:100], received[:300]))
+
+    def head(self, *lines, target=COMPLETIONS):
+        return "\r\n".join([f"POST {target} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *lines, "", ""]).encode()
+
+    def test_bodies_that_are_too_long(self):
+        self.check_status(self.head("Content-Length: 100001"), 413)
+        self.check_status(self.head("Content-Length: 100001") + b"x" * 100001, 413)
+        self.check_status(self.head("Content-Length: 99999999999999999999"), 400, 413)
+        self.check_status(self.head("Transfer-Encoding: chunked") + b"1869f\r\n" + b"x" * 99999 + b"\r\n10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n", 413)
+        at_limit = b'{"prompt":"x","max_tokens":1,"user":"' + b"u" * 99961 + b'"}'
+        self.assertEqual(len(at_limit), 100_000)
+        self.assertEqual(self.server.post(COMPLETIONS, at_limit).status, 200)
+
+    def test_headers_that_are_too_many(self):
+        self.check_status(self.head(*[f"X-{i}: y" for i in range(100_000)]), 431)
+        self.check_status(self.head(*[f"X-{i}: y" for i in range(300)], "Content-Length: 2") + b"{}", 431)
+        self.check_status(self.head("X: " + "y" * 9000), 431)
+
+    def test_broken_requests(self):
+        for data in (b"\r\n\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
+                     b"GET http://localhost/ HTTP/1.1\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost localhost\r\n\r\n",
+                     self.head("Content-Length: x"), self.head("Content-Length: -1"), self.head("Content-Length: 2", "Transfer-Encoding: chunked") + b"{}",
+                     self.head("Transfer-Encoding: chunked", "Content-Length: 2") + b"{}", self.head("Content-Length: 2", "Content-Length: 3") + b"{}",
+                     self.head("Transfer-Encoding: chunked") + b"zz\r\n", self.head("Transfer-Encoding: chunked") + b"-1\r\n",
+                     self.head("Transfer-Encoding: chunked") + b"0x5\r\nhello\r\n\r\n"):
+            self.check_status(data, 400)
+        self.check_status(self.head("Transfer-Encoding: chunked") + b"fffffffffffffffff\r\n", 400, 413)
+
+    def test_chunks_of_one_byte(self):
+        body = b'{"prompt":"Hi","max_tokens":1,"user":"' + b"u" * 50_000 + b'"}'
+        chunks = b"".join(b"1\r\n" + bytes([byte]) + b"\r\n" for byte in body) + b"0\r\n\r\n"
+        self.check_status(self.head("Transfer-Encoding: chunked", "Connection: close") + chunks, 200)
+
+    def test_a_client_that_asks_before_it_sends(self):
+        body = json.dumps({"prompt": "Hi", "max_tokens": 1}).encode()
+        with self.server.connect() as connection:
+            connection.sendall(self.head(f"Content-Length: {len(body)}", "Expect: 100-continue", "Connection: close"))
+            self.assertEqual(connection.recv(65536), b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(body)
+            received = b""
+            while part := connection.recv(65536):
+                received += part
+        self.assertTrue(received.startswith(b"HTTP/1.1 200 OK"), received[:200])
+
+    def test_a_request_in_single_bytes(self):
+        body = b'{"prompt":"Hi","max_tokens":1}'
+        data = self.head(f"Content-Length: {len(body)}", "Connection: close") + body
+        with self.server.connect() as connection:
+            for byte in data:
+                connection.sendall(bytes([byte]))
+            received = b""
+            while part := connection.recv(65536):
+                received += part
+        self.assertTrue(received.startswith(b"HTTP/1.1 200 OK"), received[:200])
+
+    def test_connections_that_say_nothing(self):
+        idle = [self.server.connect() for _ in range(50)]
+        half = [self.server.connect() for _ in range(50)]
+        for connection in half:
+            connection.sendall(b"POST /v1/comp")
+        self.check_canary()
+        for connection in idle + half:
+            connection.close()
+
+
+class SlowClientTest(ServerTest):
+    FLAGS = ("--header-timeout", "0.3", "--body-timeout", "0.3", "--idle-timeout", "0.5", "--max-connections", "20")
+
+    def read_all(self, connection):
+        received = b""
+        try:
+            while part := connection.recv(65536):
+                received += part
+        except ConnectionResetError:
+            pass
+        return received
+
+    def test_slow_heads_and_bodies_are_told_408(self):
+        for data in (b"POST /v1/completions HT", b"POST /v1/completions HTTP/1.1\r\nContent-Length: 10\r\n\r\n{"):
+            with self.server.connect() as connection:
+                connection.sendall(data)
+                self.assertTrue(self.read_all(connection).startswith(b"HTTP/1.1 408 "))
+
+    def test_idle_connections_are_closed(self):
+        with self.server.connect() as connection:
+            self.assertEqual(self.read_all(connection), b"")
+
+    def test_too_many_connections_are_told_503(self):
+        held = [self.server.connect() for _ in range(60)]
+        answers = [self.read_all(connection) for connection in held]
+        for connection in held:
+            connection.close()
+        self.assertTrue(any(answer.startswith(b"HTTP/1.1 503 ") for answer in answers))
+        time.sleep(0.1)
+        self.check_canary()
+
+
+if __name__ == "__main__":
+    unittest.main()

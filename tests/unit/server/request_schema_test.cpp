@@ -1,0 +1,336 @@
+// Every field of the API by its type and range; what is wrong is named, and the status is the right one.
+#include "server/request_schema.h"
+
+#include <gtest/gtest.h>
+
+#include "server/api_error.h"
+#include "server/request_fields.h"
+
+namespace quire {
+namespace {
+
+RequestLimits limits() {
+  RequestLimits limits;
+  limits.model_names = {"demo", "alias"};
+  limits.vocab_size = 100;
+  limits.max_model_len = 64;
+  limits.max_prompt_bytes = 1000;
+  return limits;
+}
+
+const std::string kChatHead = R"({"messages":[{"role":"user","content":"x"}],)";
+const std::string kCompletionHead = R"({"prompt":"x",)";
+
+// Status and message of what the validator says to a body; 200 if it takes it.
+template <class Parse>
+std::pair<int, std::string> judge(Parse parse, const std::string& body) {
+  try {
+    parse(parse_request_body(body), limits());
+    return {200, ""};
+  } catch (const ApiError& error) {
+    return {error.status(), error.param() + " " + error.what()};
+  }
+}
+auto judge_chat(const std::string& body) { return judge(parse_chat_call, body); }
+auto judge_completion(const std::string& body) { return judge(parse_completion_call, body); }
+
+void expect_refused(const std::pair<int, std::string>& verdict, int status, const std::string& word,
+                    const std::string& body) {
+  EXPECT_EQ(verdict.first, status) << body << ": " << verdict.second;
+  EXPECT_NE(verdict.second.find(word), std::string::npos) << body << ": " << verdict.second;
+}
+
+TEST(RequestBody, WhatIsNoJsonObjectIsRefused) {
+  const std::string deep(1'000'000, '[');
+  const std::string bodies[] = {"",
+                                "nope",
+                                "[]",
+                                "null",
+                                "3",
+                                "\"x\"",
+                                "{",
+                                "{\"a\":1}}",
+                                deep,
+                                "{\"a\":NaN}",
+                                "{\"a\":1e400}",
+                                "{\"a\":1,\"a\":2}",
+                                "{\"a\":\"\xff\"}",
+                                "{\"a\":\"\\ud800\"}",
+                                "{\"a\":\"\\u0000\"}",
+                                "{\"a\\u0000\":1}",
+                                "{\"a\":[{\"b\":\"x\\u0000\"}]}",
+                                "{\"a\":Infinity}",
+                                "{\"a\":+1}"};
+  for (const std::string& body : bodies) {
+    EXPECT_EQ(judge_chat(body).first, 400) << body.substr(0, 80);
+    EXPECT_EQ(judge_completion(body).first, 400) << body.substr(0, 80);
+  }
+  EXPECT_EQ(judge_completion(kCompletionHead + R"("user":"\\u0000"})").first, 200)
+      << "an escaped backslash is no NUL";
+  const std::string levels = std::string(126, '[') + std::string(126, ']');
+  EXPECT_EQ(judge_completion(kCompletionHead + "\"metadata\":" + levels + "}").first, 200);
+}
+
+TEST(RequestBody, NumbersAreJudgedByTypeFirst) {
+  const char* integers[] = {"max_tokens", "n",        "top_k",           "min_tokens", "seed",
+                            "priority",   "logprobs", "prompt_logprobs", "best_of"};
+  const char* numbers[] = {"temperature",       "top_p", "min_p", "presence_penalty", "frequency_penalty",
+                           "repetition_penalty"};
+  for (const char* field : integers) {
+    for (const char* value : {"\"1\"", "true", "[]", "{}", "1.5", "1e308", "9223372036854775808",
+                              "-9223372036854775809", "-0.0"}) {
+      const std::string body = kCompletionHead + "\"" + field + "\":" + value + "}";
+      expect_refused(judge_completion(body), 400, field, body);
+    }
+  }
+  for (const char* field : numbers) {
+    for (const char* value : {"\"1\"", "true", "[]", "{}", "1e308", "-3", "9223372036854775808"}) {
+      const std::string body = kChatHead + "\"" + field + "\":" + value + "}";
+      expect_refused(judge_chat(body), 400, field, body);
+    }
+  }
+}
+
+TEST(RequestBody, RangesNameTheField) {
+  const std::pair<const char*, const char*> bad[] = {{"max_tokens", "0"},
+                                                     {"max_tokens", "-1"},
+                                                     {"max_tokens", "2147483648"},
+                                                     {"n", "0"},
+                                                     {"n", "-1"},
+                                                     {"n", "129"},
+                                                     {"n", "2147483648"},
+                                                     {"top_k", "-2"},
+                                                     {"top_p", "0"},
+                                                     {"top_p", "1.1"},
+                                                     {"temperature", "2.1"},
+                                                     {"temperature", "-0.1"},
+                                                     {"min_p", "1.5"},
+                                                     {"min_tokens", "-1"},
+                                                     {"min_tokens", "17"},
+                                                     {"repetition_penalty", "0"},
+                                                     {"logprobs", "21"},
+                                                     {"logprobs", "-1"},
+                                                     {"prompt_logprobs", "21"},
+                                                     {"priority", "1"},
+                                                     {"best_of", "2"},
+                                                     {"cache_salt", "\"\""},
+                                                     {"cache_salt", "\"\\u0007\""},
+                                                     {"stop", "[\"\"]"},
+                                                     {"stop", "\"\""},
+                                                     {"stop", "[1]"},
+                                                     {"stop", "[\"a\",\"b\",\"c\",\"d\",\"e\"]"},
+                                                     {"stop_token_ids", "[-1]"},
+                                                     {"stop_token_ids", "[1.5]"},
+                                                     {"stop_token_ids", "[2147483648]"},
+                                                     {"logit_bias", "{\"x\":1}"},
+                                                     {"logit_bias", "{\"100\":1}"},
+                                                     {"logit_bias", "{\"-1\":1}"},
+                                                     {"logit_bias", "{\"1\":\"2\"}"},
+                                                     {"logit_bias", "[]"},
+                                                     {"stream", "1"},
+                                                     {"stream", "\"true\""},
+                                                     {"stream_options", "{\"include_usage\":true}"},
+                                                     {"echo", "0"},
+                                                     {"ignore_eos", "\"no\""},
+                                                     {"user", "7"},
+                                                     {"model", "7"}};
+  for (const auto& [field, value] : bad) {
+    const std::string body = kCompletionHead + "\"" + field + "\":" + value + "}";
+    expect_refused(judge_completion(body), 400, field, body);
+  }
+  const std::string salt = kCompletionHead + "\"cache_salt\":\"" + std::string(1 << 20, 'a') + "\"}";
+  expect_refused(judge_completion(salt), 400, "cache_salt", "a salt of 1 MB");
+  std::string stops = kCompletionHead + "\"stop\":[\"a\"";
+  for (int i = 0; i < 1'000'000; ++i) stops += ",\"a\"";
+  expect_refused(judge_completion(stops + "]}"), 400, "stop", "a million stop strings");
+}
+
+TEST(RequestBody, WhatIsAllowedIsTaken) {
+  for (const char* fields :
+       {"\"temperature\":-0.0", "\"top_k\":-1", "\"seed\":-9223372036854775808", "\"n\":2,\"temperature\":1",
+        "\"max_tokens\":null,\"stop\":null", "\"logit_bias\":{\"99\":-1000}", "\"model\":\"alias\"",
+        "\"quux\":{\"deep\":[1]}", "\"stream\":true,\"stream_options\":{\"include_usage\":true}",
+        "\"tool_choice\":\"none\"", "\"response_format\":{\"type\":\"text\"}", "\"suffix\":\"\""}) {
+    const std::string body = kCompletionHead + fields + "}";
+    EXPECT_EQ(judge_completion(body).first, 200) << body << judge_completion(body).second;
+  }
+}
+
+TEST(RequestBody, Defaults) {
+  RequestLimits model_limits = limits();
+  model_limits.defaults.temperature = 0.5;
+  const CompletionCall call = parse_completion_call(parse_request_body(R"({"prompt":"x"})"), model_limits);
+  EXPECT_EQ(call.params.max_tokens, 16);
+  EXPECT_EQ(call.params.temperature, 0.5);
+  EXPECT_EQ(call.model, "demo");
+  EXPECT_TRUE(call.add_special_tokens);
+  const ChatCall chat = parse_chat_call(
+      parse_request_body(kChatHead + R"("max_completion_tokens":5,"max_tokens":9})"), model_limits);
+  EXPECT_EQ(chat.params.max_tokens, 5);
+  EXPECT_FALSE(chat.add_special_tokens);
+  EXPECT_FALSE(parse_chat_call(parse_request_body(kChatHead + R"("n":1})"), model_limits)
+                   .params.max_tokens.has_value());
+}
+
+TEST(RequestBody, Prompts) {
+  const auto parse = [](const std::string& prompt) {
+    return judge_completion("{\"prompt\":" + prompt + "}");
+  };
+  for (const char* prompt : {"\"x\"", "[\"x\",\"y\"]", "[1,2]", "[[1],[2,3]]", "[99]"})
+    EXPECT_EQ(parse(prompt).first, 200) << prompt;
+  std::string many = "[\"x\"";
+  for (int i = 0; i < 1024; ++i) many += ",\"x\"";
+  for (const std::string& prompt :
+       {std::string("\"\""), std::string("[]"), std::string("null"), std::string("[[]]"), std::string("{}"),
+        std::string("true"), std::string("[-1]"), std::string("[100]"), std::string("[2147483648]"),
+        std::string("[1,\"x\"]"), std::string("[[1],\"\"]"), std::string("[1.0]"), many + "]"}) {
+    expect_refused(parse(prompt), 400, "prompt", prompt.substr(0, 40));
+  }
+  expect_refused(parse("\"" + std::string(1001, 'x') + "\""), 400, "1001", "longer than the context can be");
+  EXPECT_EQ(judge_completion("{}").first, 400);
+}
+
+TEST(RequestBody, Messages) {
+  const auto parse = [](const std::string& messages) {
+    return judge_chat("{\"messages\":" + messages + "}");
+  };
+  for (const char* messages : {R"([{"role":"user","content":"x"}])",
+                               R"([{"role":"developer","content":[{"type":"text","text":"x"}]}])",
+                               R"([{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]}])",
+                               R"([{"role":"tool","content":"x","tool_call_id":"1"}])"}) {
+    EXPECT_EQ(parse(messages).first, 200) << messages << parse(messages).second;
+  }
+  for (const char* messages :
+       {"[]", "null", "{}", "\"x\"", "[1]", R"([{"content":"x"}])", R"([{"role":"king","content":"x"}])",
+        R"([{"role":"user"}])", R"([{"role":"user","content":null}])", R"([{"role":"user","content":1}])",
+        R"([{"role":"assistant","content":null}])",
+        R"([{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}])",
+        R"([{"role":"user","content":["x"]}])", R"([{"role":"user","content":[{"type":"text"}]}])",
+        R"([{"role":1,"content":"x"}])"}) {
+    expect_refused(parse(messages), 400, "messages", messages);
+  }
+}
+
+TEST(RequestBody, MessagesArriveAsTemplatesReadThem) {
+  const ChatCall call = parse_chat_call(
+      parse_request_body(
+          R"({"messages":[{"name":"a","content":[{"type":"text","text":"x"},{"type":"text","text":"y"}],"role":"user"}],
+                            "chat_template_kwargs":{"enable_thinking":false},"reasoning_effort":"low"})"),
+      limits());
+  EXPECT_EQ(call.messages.dump(), R"([{"role":"user","content":"x\ny","name":"a"}])");
+  EXPECT_EQ(call.template_variables.dump(), R"({"enable_thinking":false,"reasoning_effort":"low"})");
+}
+
+TEST(RequestBody, TemplatesOfRequestsAreRefused) {
+  for (const char* fields :
+       {R"("chat_template":"{{ x }}")", R"("chat_template_kwargs":{"chat_template":"x"})",
+        R"("chat_template_kwargs":{"tokenize":true})", R"("chat_template_kwargs":{"messages":[]})",
+        R"("chat_template_kwargs":7)"}) {
+    const std::string body = kChatHead + fields + "}";
+    expect_refused(judge_chat(body), 400, "chat_template", body);
+  }
+}
+
+TEST(RequestBody, LogprobsOfChat) {
+  EXPECT_EQ(judge_chat(kChatHead + R"("logprobs":true,"top_logprobs":20})").first, 200);
+  for (const char* fields : {R"("top_logprobs":3)", R"("logprobs":true,"top_logprobs":21)",
+                             R"("logprobs":true,"top_logprobs":-1)", R"("logprobs":3)"}) {
+    expect_refused(judge_chat(kChatHead + fields + "}"), 400, "logprobs", fields);
+  }
+}
+
+TEST(RequestBody, AnUnknownModelIs404) {
+  expect_refused(judge_chat(kChatHead + R"("model":"other"})"), 404, "The model `other` does not exist.",
+                 "model");
+  expect_refused(judge_completion(kCompletionHead + R"("model":""})"), 404, "model", "model");
+}
+
+TEST(RequestBody, GreedyAnswersAreOne) {
+  expect_refused(judge_completion(kCompletionHead + R"("n":2,"temperature":0})"), 400, "n", "n");
+}
+
+TEST(RequestBody, LaterFeaturesAreJudgedThenDeclined) {
+  const std::string tool = R"({"type":"function","function":{"name":"f","parameters":{"type":"object"}}})";
+  std::string many = tool;
+  for (int i = 0; i < 1000; ++i) many += "," + tool;
+  const std::string malformed[] = {
+      R"("tools":[])",
+      R"("tools":{})",
+      R"("tools":[1])",
+      R"("tools":[{"type":"function"}])",
+      R"("tools":[{"type":"x","function":{"name":"f"}}])",
+      R"("tools":[{"type":"function","function":{}}])",
+      R"("tools":[{"type":"function","function":{"name":"a b"}}])",
+      "\"tools\":[" + tool + "," + tool + "]",
+      "\"tools\":[" + many + "]",
+      R"("tools":[{"type":"function","function":{"name":"f","parameters":{"type":"foo"}}}])",
+      R"("tool_choice":"required")",
+      R"("tool_choice":"auto")",
+      "\"tools\":[" + tool + R"(],"tool_choice":{"type":"function","function":{"name":"g"}})",
+      "\"tools\":[" + tool + R"(],"tool_choice":"some")",
+      R"("response_format":"json")",
+      R"("response_format":{})",
+      R"("response_format":{"type":"json_schema"})",
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"x"}})",
+      R"("response_format":{"type":"json_schema","json_schema":{"schema":7}})",
+      R"("structured_outputs":{})",
+      R"("structured_outputs":{"regex":""})",
+      R"("structured_outputs":{"choice":[]})",
+      R"("structured_outputs":{"regex":"a","choice":["a"]})",
+      R"("structured_outputs":{"regex":7})",
+      R"("allowed_token_ids":[])",
+      R"("allowed_token_ids":["x"])",
+      R"("bad_words":[1])",
+      R"("continue_final_message":true)"};
+  for (const std::string& fields : malformed)
+    EXPECT_EQ(judge_chat(kChatHead + fields + "}").first, 400) << fields.substr(0, 100);
+  const std::string proper[] = {
+      "\"tools\":[" + tool + "]",
+      R"("response_format":{"type":"json_object"})",
+      R"("response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object"}}})",
+      R"("structured_outputs":{"regex":"a+"})",
+      R"("guided_json":{})",
+      R"("allowed_token_ids":[1])",
+      R"("bad_words":["x"])",
+      R"("use_beam_search":true)",
+      R"("suffix":"x")",
+      R"("truncate_prompt_tokens":5)",
+      R"("continue_final_message":true,"add_generation_prompt":false)"};
+  for (const std::string& fields : proper)
+    EXPECT_EQ(judge_chat(kChatHead + fields + "}").first, 501) << fields;
+}
+
+TEST(RequestBody, TokenizeAndDetokenize) {
+  const auto tokenize = [](const std::string& body) { return judge(parse_tokenize_call, body).first; };
+  EXPECT_EQ(tokenize(R"({"prompt":"x"})"), 200);
+  EXPECT_EQ(tokenize(R"({"prompt":""})"), 200);
+  EXPECT_EQ(tokenize(R"({"messages":[{"role":"user","content":"x"}]})"), 200);
+  EXPECT_EQ(tokenize("{}"), 400);
+  EXPECT_EQ(tokenize(R"({"prompt":"x","messages":[]})"), 400);
+  EXPECT_EQ(tokenize(R"({"prompt":["x"]})"), 400);
+  const auto detokenize = [](const std::string& body) { return judge(parse_detokenize_call, body).first; };
+  EXPECT_EQ(detokenize(R"({"tokens":[]})"), 200);
+  EXPECT_EQ(detokenize(R"({"tokens":[0,99]})"), 200);
+  for (const char* tokens : {"[100]", "[-1]", "[2147483648]", "7", "null"}) {
+    EXPECT_EQ(detokenize("{\"tokens\":" + std::string(tokens) + "}"), 400) << tokens;
+  }
+}
+
+TEST(ApiError, BodyIsWhatClientsRead) {
+  const ApiError error(400, "`n` is wrong \xff", "n");
+  EXPECT_EQ(error.body(),
+            "{\"error\":{\"code\":400,\"message\":\"`n` is wrong "
+            "\xef\xbf\xbd\",\"param\":\"n\",\"type\":\"BadRequestError\"}}\n");
+  EXPECT_EQ(Json::parse(ApiError(503, "x").body())["error"]["param"], nullptr);
+}
+
+TEST(ApiError, InsidesStayInside) {
+  const Error internal(ErrorKind::kInternal, "page 7 at 0x7f00 in /secret/path");
+  EXPECT_EQ(api_error_of(internal).status(), 500);
+  EXPECT_EQ(api_error_of(internal).body().find("secret"), std::string::npos);
+  const ApiError named = api_error_of(Error(ErrorKind::kInvalidArgument, "top_p is 7, must lie in (0, 1]"));
+  EXPECT_EQ(named.param(), "top_p");
+}
+
+}  // namespace
+}  // namespace quire

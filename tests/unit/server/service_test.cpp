@@ -1,0 +1,342 @@
+// The service without sockets, over an engine whose model is a few lines of arithmetic and can be made to
+// fail.
+#include "server/service.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <thread>
+
+#include "engine/engine.h"
+#include "engine/engine_impl.h"
+#include "fake_runner.h"
+#include "server/pages_reply.h"
+
+namespace quire {
+namespace {
+
+constexpr int kVocabSize = 2048, kPageSize = 4, kNumPages = 200;
+
+class PlainDecoder : public TextDecoder {
+ public:
+  std::string push(std::int32_t token) override { return "t" + std::to_string(token) + " "; }
+  std::string finish() override { return {}; }
+};
+
+// Holds every step back until it is told to go on.
+struct Gate {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_open = true;
+
+  void set(bool open) {
+    {
+      const std::lock_guard lock(mutex);
+      is_open = open;
+    }
+    changed.notify_all();
+  }
+  void pass() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return is_open; });
+  }
+};
+
+struct GatedRunner : Runner {
+  GatedRunner(Gate& step_gate, int num_pages)
+      : gate(step_gate), fake(FakeModel(kVocabSize), num_pages, kPageSize) {}
+  std::span<const float> run(const StepBatch& batch) override {
+    gate.pass();
+    return fake.run(batch);
+  }
+  Gate& gate;
+  FakeRunner fake;
+};
+
+struct Wakes {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int count = 0;
+};
+
+class ServiceTest : public testing::Test {
+ protected:
+  void SetUp() override { make({}); }
+
+  void make(ServiceOptions options) {
+    gate.set(true);
+    engine.reset();
+    service = std::make_unique<Service>(std::move(options),
+                                        [this](std::string_view line) { log += std::string(line) + "\n"; });
+  }
+
+  void attach() {
+    EngineConfig config;
+    config.vocab_size = kVocabSize;
+    config.eos_tokens = {2};
+    config.kv_cache = {kNumPages, kPageSize, true, 0};
+    config.scheduler.max_model_len = 400;
+    auto runner = std::make_unique<GatedRunner>(gate, kNumPages);
+    fake = &runner->fake;
+    auto core = std::make_unique<EngineCore>(config, std::move(runner), [](std::span<const std::int32_t>) {
+      return std::make_unique<PlainDecoder>();
+    });
+    engine = std::make_unique<Engine>(std::make_unique<Engine::Impl>(std::move(core), 100, TextEncoder{}));
+    ServedModel model;
+    model.engine = engine.get();
+    model.tokenizer = std::make_shared<const Tokenizer>(
+        Tokenizer::from_file(QUIRE_SOURCE_DIR "/models/demo/tokenizer.json"));
+    model.limits.model_names = {"fake"};
+    model.limits.vocab_size = kVocabSize;
+    model.limits.max_model_len = 400;
+    model.facts = {"fake", kPageSize, kNumPages - 1, 400};
+    model.max_num_seqs = 8;
+    service->attach(std::move(model));
+  }
+
+  void TearDown() override { gate.set(true); }
+
+  Exchange ask(const std::string& method, const std::string& path, const std::string& body = {}) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.headers = {{"content-type", "application/json"}};
+    request.body = body;
+    return service->handle(std::move(request), [wakes = wakes] {
+      {
+        const std::lock_guard lock(wakes->mutex);
+        ++wakes->count;
+      }
+      wakes->changed.notify_all();
+    });
+  }
+
+  // Polls the reply to its end.
+  std::pair<int, std::string> finish(Exchange& exchange) {
+    int status = 0;
+    std::string body;
+    for (;;) {
+      int seen;
+      {
+        const std::lock_guard lock(wakes->mutex);
+        seen = wakes->count;
+      }
+      ReplyOutput output = exchange.reply->poll();
+      if (output.head) status = output.head->status;
+      body += output.body;
+      if (output.is_last) return {status, body};
+      std::unique_lock lock(wakes->mutex);
+      const auto until = std::min(output.wake_at, Clock::now() + std::chrono::seconds(60));
+      wakes->changed.wait_until(lock, until, [&] { return wakes->count != seen; });
+    }
+  }
+  std::pair<int, std::string> get(const std::string& path) {
+    Exchange exchange = ask("GET", path);
+    return finish(exchange);
+  }
+  std::pair<int, std::string> complete(const std::string& fields) {
+    Exchange exchange = ask("POST", "/v1/completions", "{" + fields + "}");
+    return finish(exchange);
+  }
+
+  Gate gate;
+  std::string log;
+  std::shared_ptr<Wakes> wakes = std::make_shared<Wakes>();
+  std::unique_ptr<Service> service;  // outlives the engine, which calls its metrics
+  std::unique_ptr<Engine> engine;
+  FakeRunner* fake = nullptr;
+};
+
+TEST_F(ServiceTest, TellsThatTheModelIsLoading) {
+  EXPECT_EQ(get("/health/live").first, 200);
+  EXPECT_EQ(get("/health/ready").first, 503);
+  EXPECT_EQ(get("/v1/models").first, 503);
+  EXPECT_EQ(get("/metrics").first, 200);
+  EXPECT_EQ(complete(R"("prompt":[1])").first, 503);
+  attach();
+  EXPECT_EQ(get("/health/ready").first, 200);
+  EXPECT_EQ(complete(R"("prompt":[1,5],"max_tokens":3,"ignore_eos":true)").first, 200);
+}
+
+TEST_F(ServiceTest, RefusesCallsWhileItDrainsAndEndsTheOthers) {
+  attach();
+  gate.set(false);
+  Exchange running = ask("POST", "/v1/completions", R"({"prompt":[1],"max_tokens":3,"ignore_eos":true})");
+  EXPECT_FALSE(running.reply->poll().is_last);
+  service->drain();
+  EXPECT_EQ(get("/health/live").first, 200);
+  EXPECT_EQ(get("/health/ready").first, 503);
+  EXPECT_EQ(complete(R"("prompt":[1])").first, 503);
+  EXPECT_EQ(service->num_answers(), 1);
+  gate.set(true);
+  EXPECT_EQ(finish(running).first, 200);
+  running.reply.reset();
+  EXPECT_EQ(service->num_answers(), 0);
+}
+
+TEST_F(ServiceTest, ReadinessNeedsProgress) {
+  ServiceOptions options;
+  options.stall_s = 0.001;
+  make(options);
+  attach();
+  gate.set(false);
+  Exchange stuck = ask("POST", "/v1/completions", R"({"prompt":[1],"max_tokens":2,"ignore_eos":true})");
+  stuck.reply->poll();
+  const auto look = [&] {
+    service->watch();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    service->watch();
+    return get("/health/ready").first;
+  };
+  while (look() == 200) std::this_thread::yield();
+  EXPECT_NE(log.find("no step has finished"), std::string::npos);
+  gate.set(true);
+  EXPECT_EQ(finish(stuck).first, 200);
+  while (look() == 503) std::this_thread::yield();
+}
+
+TEST_F(ServiceTest, AFaultOfTheModelEndsOneRequest) {
+  attach();
+  fake->nan_token = 77;
+  const auto failed = complete(R"("prompt":[5,77],"max_tokens":3)");
+  EXPECT_EQ(failed.first, 500);
+  EXPECT_EQ(failed.second.find("finite"), std::string::npos) << "no insides in messages";
+  const auto streamed = complete(R"("prompt":[5,77],"max_tokens":3,"stream":true)");
+  EXPECT_EQ(streamed.first, 500) << "nothing was sent yet, so the status can say it";
+  EXPECT_EQ(complete(R"("prompt":[5,78],"max_tokens":3,"ignore_eos":true)").first, 200);
+  EXPECT_NE(
+      get("/metrics").second.find("vllm:corrupted_requests_total{model_name=\"fake\",engine=\"0\"} 2\n"),
+      std::string::npos);
+}
+
+TEST_F(ServiceTest, AnErrorBehindTheFirstEventIsAnEvent) {
+  attach();
+  fake->throw_token = 77;  // fails the step that it is in
+  Exchange exchange =
+      ask("POST", "/v1/completions", R"({"prompt":[5],"max_tokens":390,"ignore_eos":true,"stream":true})");
+  std::string body;
+  while (body.empty()) body += exchange.reply->poll().body;
+  Exchange poison = ask("POST", "/v1/completions", R"({"prompt":[77],"max_tokens":3})");
+  poison.reply->poll();
+  const auto [status, rest] = finish(exchange);
+  EXPECT_EQ(status, 0) << "the head was sent before";
+  EXPECT_NE(rest.find("data: {\"error\":{\"code\":500"), std::string::npos) << rest;
+  EXPECT_TRUE(rest.ends_with("data: [DONE]\n\n"));
+  EXPECT_EQ(finish(poison).first, 500);
+  EXPECT_EQ(complete(R"("prompt":[78],"max_tokens":3,"ignore_eos":true)").first, 200);
+}
+
+TEST_F(ServiceTest, SlowReadersAreCutOff) {
+  ServiceOptions options;
+  options.calls.max_pending_bytes = 200;
+  make(options);
+  attach();
+  gate.set(false);
+  Exchange exchange =
+      ask("POST", "/v1/completions", R"({"prompt":[5],"max_tokens":300,"ignore_eos":true,"stream":true})");
+  exchange.reply->poll();
+  gate.set(true);
+  while (engine->stats().num_generation_tokens < 200) std::this_thread::yield();
+  const auto [status, body] = finish(exchange);
+  EXPECT_NE(body.find("reads too slowly"), std::string::npos) << body.substr(0, 300);
+  while (engine->stats().num_held_pages > 0) std::this_thread::yield();
+}
+
+TEST_F(ServiceTest, AReplyThatIsDroppedCancels) {
+  attach();
+  for (const char* stream : {"true", "false"}) {
+    gate.set(false);
+    Exchange exchange = ask(
+        "POST", "/v1/completions",
+        std::string(R"({"prompt":[5],"max_tokens":390,"ignore_eos":true,"n":4,"temperature":1,"stream":)") +
+            stream + "}");
+    exchange.reply->poll();
+    EXPECT_EQ(service->num_answers(), 4);
+    exchange.reply.reset();
+    EXPECT_EQ(service->num_answers(), 0);
+    gate.set(true);
+    while (engine->stats().num_running + engine->stats().num_waiting + engine->stats().num_held_pages > 0) {
+      std::this_thread::yield();
+    }
+  }
+  EXPECT_LT(engine->stats().num_steps, 10) << "cancelled between two steps";
+}
+
+TEST_F(ServiceTest, SilentStreamsPing) {
+  ServiceOptions options;
+  options.calls.ping_s = 0.01;
+  make(options);
+  attach();
+  gate.set(false);
+  Exchange exchange =
+      ask("POST", "/v1/completions", R"({"prompt":[5],"max_tokens":2,"ignore_eos":true,"stream":true})");
+  ReplyOutput output = exchange.reply->poll();
+  while (output.body.empty()) {
+    std::this_thread::sleep_until(output.wake_at);
+    output = exchange.reply->poll();
+  }
+  EXPECT_EQ(output.head->status, 200);
+  EXPECT_EQ(output.body, ": ping\n\n");
+  gate.set(true);
+  EXPECT_TRUE(finish(exchange).second.ends_with("data: [DONE]\n\n"));
+}
+
+TEST_F(ServiceTest, LongBodiesAreReadElsewhere) {
+  attach();
+  const std::string filler(40'000, 'u');
+  EXPECT_EQ(complete(R"("prompt":[5],"max_tokens":2,"ignore_eos":true,"user":")" + filler + "\"").first, 200);
+  EXPECT_EQ(complete(R"("prompt":[5],"max_tokens":0,"user":")" + filler + "\"").first, 400);
+  Exchange dropped = ask("POST", "/v1/completions", R"({"prompt":[5],"user":")" + filler + "\"}");
+  dropped.reply.reset();
+}
+
+TEST_F(ServiceTest, AnsweredAbortsWhenTheDrainIsOver) {
+  attach();
+  Exchange exchange =
+      ask("POST", "/v1/completions", R"({"prompt":[5],"max_tokens":390,"ignore_eos":true,"stream":true})");
+  gate.set(false);
+  exchange.reply->poll();
+  service->abort_calls();
+  exchange.reply->poll();  // as the server does: it wakes every connection
+  gate.set(true);
+  EXPECT_NE(finish(exchange).second.find("\"finish_reason\":\"abort\""), std::string::npos);
+}
+
+TEST_F(ServiceTest, PagesAreDrawnWithTheirOwners) {
+  attach();
+  EngineSnapshot snapshot;
+  snapshot.page_size = 16;
+  snapshot.page_owners = {7, kFreePage, kCachedPage, -3};
+  snapshot.steps = {{1, 2, 3, 400}};
+  snapshot.stats.num_running = 2;
+  EXPECT_EQ(pages_json(snapshot, 1.5),
+            "{\"num_pages\":4,\"page_size\":16,\"owners\":[7,-1,0,-3],\"steps\":[{\"decode\":1,\"extend\":2,"
+            "\"prefill\":3,"
+            "\"time_us\":400}],\"running\":2,\"waiting\":0,\"generation_tokens\":0,\"prompt_tokens\":0,"
+            "\"time\":1.500}\n");
+  const auto [status, body] = get("/v1/internal/pages");
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(Json::parse(body)["owners"].size(), static_cast<std::size_t>(kNumPages - 1));
+}
+
+TEST_F(ServiceTest, SharedPagesCountTheirHolders) {
+  attach();
+  gate.set(false);
+  std::vector<Exchange> exchanges;
+  for (int i = 0; i < 3; ++i) {
+    exchanges.push_back(ask("POST", "/v1/completions",
+                            R"({"prompt":[5,6,7,8,9,10,11,12,13],"max_tokens":200,"ignore_eos":true})"));
+    exchanges.back().reply->poll();
+  }
+  Exchange pages = ask("GET", "/v1/internal/pages");
+  gate.set(true);
+  const Json owners = Json::parse(finish(pages).second)["owners"];
+  EXPECT_GE(std::count(owners.begin(), owners.end(), Json(-3)) +
+                std::count(owners.begin(), owners.end(), Json(-2)) +
+                std::count_if(owners.begin(), owners.end(), [](const Json& owner) { return owner > 0; }),
+            1);
+  for (Exchange& exchange : exchanges) EXPECT_EQ(finish(exchange).first, 200);
+}
+
+}  // namespace
+}  // namespace quire

@@ -1,0 +1,235 @@
+// The cuda target on an imitated driver: memory, order of copies, launches, graphs, errors. That kernels
+// compute what they should is the self-test's matter, on a GPU or on the emulator.
+#include "targets/cuda/cuda_device.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <numeric>
+#include <optional>
+
+#include "base/error.h"
+#include "imitated_driver.h"
+#include "kernels/params.h"
+
+namespace quire {
+namespace {
+
+template <class F>
+std::string message_of(const F& f, ErrorKind kind) {
+  try {
+    f();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), kind) << e.what();
+    return e.what();
+  }
+  ADD_FAILURE() << "no error";
+  return {};
+}
+
+class CudaDeviceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    imitated::driver() = {};
+    register_cuda_target(targets_);
+    options_.nvrtc_path = QUIRE_NVRTC;
+    options_.cache_dir = QUIRE_GATE_CACHE;
+    options_.own_kernels_only = true;
+    const std::string reason = targets_.entries().front().why_absent(options_);
+    if (reason.find("libnvrtc not found") != std::string::npos) GTEST_SKIP() << reason;
+    ASSERT_EQ(reason, "");
+    device_ = targets_.open("cuda", options_);
+  }
+  void TearDown() override {
+    device_.reset();
+    const imitated::Driver& left = imitated::driver();
+    EXPECT_EQ(left.num_buffers + left.num_modules + left.num_streams + left.num_events + left.num_graphs +
+                  left.num_contexts,
+              0);
+  }
+
+  // A launch whose first param tells launches apart.
+  void launch(long mark, int num_rows = 3) {
+    EmbeddingParams params{};
+    params.table = reinterpret_cast<const void*>(mark);
+    params.num_rows = num_rows;
+    params.dim = 64;
+    device_->run(KernelName::kEmbedding, DType::kBF16, params, num_rows, {100, 10});
+  }
+  static long mark_of(const imitated::Launch& launch) {
+    long mark = 0;
+    std::memcpy(&mark, launch.params_head.data(), sizeof mark);
+    return mark;
+  }
+  static std::vector<long> marks() {
+    std::vector<long> found;
+    for (const imitated::Launch& launch : imitated::driver().launches) found.push_back(mark_of(launch));
+    return found;
+  }
+
+  TargetRegistry targets_;
+  DeviceOptions options_;
+  std::unique_ptr<Device> device_;
+};
+
+TEST_F(CudaDeviceTest, SaysWhatItIs) {
+  EXPECT_EQ(device_->caps().target, "cuda");
+  EXPECT_EQ(device_->caps().architecture, "sm_90a");
+  EXPECT_EQ(device_->caps().description, "Imitated GPU");
+  EXPECT_EQ(device_->caps().num_programs % 4, 0);
+  EXPECT_GT(device_->caps().attention_rows, 0);
+  const auto lines = targets_.entries().front().levels(options_);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0], "0: Imitated GPU, compute capability 9.0, 4 SMs at 1.50 GHz, 0.1 GiB");
+  EXPECT_TRUE(lines[1].starts_with("driver for CUDA 13.0, NVRTC ")) << lines[1];
+}
+
+TEST_F(CudaDeviceTest, ReasonsWhyNot) {
+  const auto why_absent = targets_.entries().front().why_absent;
+  DeviceOptions second = options_;
+  second.device_idx = 1;
+  EXPECT_NE(why_absent(second).find("device_idx must be 0 to 0"), std::string::npos) << why_absent(second);
+  imitated::driver().sm = 75;
+  EXPECT_EQ(why_absent(options_), "compute capability 7.5; the kernels need 8.0");
+  imitated::driver().sm = 90;
+  imitated::driver().failing_function = "cuInit";
+  EXPECT_NE(why_absent(options_).find("does not start: CUDA_ERROR_ILLEGAL_ADDRESS"), std::string::npos)
+      << why_absent(options_);
+  imitated::driver().failing_function = "";
+  imitated::driver().version = 11080;
+  EXPECT_NE(why_absent(options_).find("nvrtc"), std::string::npos) << why_absent(options_);
+}
+
+TEST_F(CudaDeviceTest, MemoryThatIsNotThereIsAnErrorWithNumbers) {
+  const std::string message = message_of([&] { device_->allocate(1u << 30); }, ErrorKind::kExhausted);
+  for (const char* word : {"1073741824", "67108864", "CUDA_ERROR_OUT_OF_MEMORY"}) {
+    EXPECT_NE(message.find(word), std::string::npos) << message;
+  }
+  EXPECT_EQ(device_->allocate(0)->data(), nullptr);
+}
+
+// The host's memory is reused at once, the stream runs late: each copy must still carry the bytes of its own
+// time.
+TEST_F(CudaDeviceTest, CopiesAreOrderedAndTakeTheHostsBytesAtOnce) {
+  constexpr std::size_t kNumSteps = 40, kNumInts = 1000;
+  const auto buffer = device_->allocate(kNumSteps * kNumInts * sizeof(int));
+  const int waits_before = imitated::driver().num_stream_waits;
+  std::vector<int> values(kNumInts);
+  for (std::size_t step = 0; step < kNumSteps; ++step) {
+    std::iota(values.begin(), values.end(), static_cast<int>(step));
+    device_->copy_to_device(buffer->data() + step * kNumInts * sizeof(int), values.data(),
+                            kNumInts * sizeof(int));
+  }
+  EXPECT_EQ(imitated::driver().num_stream_waits, waits_before)
+      << "small copies wait for nothing but their place";
+  std::vector<int> back(kNumSteps * kNumInts);
+  device_->copy_to_host(back.data(), buffer->data(), back.size() * sizeof(int));
+  for (std::size_t i = 0; i < back.size(); ++i)
+    ASSERT_EQ(back[i], static_cast<int>(i / kNumInts + i % kNumInts)) << i;
+}
+
+TEST_F(CudaDeviceTest, LargeCopiesGoThroughInParts) {
+  std::vector<int> values((12u << 20) / sizeof(int) + 77), back(values.size());
+  std::iota(values.begin(), values.end(), 5);
+  const auto buffer = device_->allocate(values.size() * sizeof(int));
+  device_->copy_to_device(buffer->data(), values.data(), values.size() * sizeof(int));
+  device_->copy_to_host(back.data(), buffer->data(), back.size() * sizeof(int));
+  EXPECT_TRUE(values == back);
+}
+
+TEST_F(CudaDeviceTest, LaunchesRunInOrder) {
+  launch(7);
+  launch(8, 0);  // no work, no launch
+  launch(9, 5);
+  EXPECT_EQ(marks(), std::vector<long>());
+  device_->synchronize();
+  EXPECT_EQ(marks(), (std::vector<long>{7, 9}));
+  const imitated::Launch& last = imitated::driver().launches.back();
+  EXPECT_EQ(last.grid, 5u);
+  EXPECT_GE(last.threads, 32u);
+  EXPECT_EQ(last.counters, nullptr) << "its items go round the programs";
+  EXPECT_EQ(imitated::driver().num_modules, 1);
+  EXPECT_EQ(device_->take_cost().bytes, 300);
+  EXPECT_EQ(device_->take_cost().bytes, 0);
+}
+
+TEST_F(CudaDeviceTest, APersistentKernelHasAFixedGridAndCounters) {
+  LinearParams params{};
+  params.num_rows = 1;
+  params.in_dim = 64;
+  params.out_dim = 1 << 20;
+  device_->run(KernelName::kLinear, DType::kBF16, params, 1);
+  device_->synchronize();
+  const imitated::Launch& launch = imitated::driver().launches.at(0);
+  ASSERT_NE(launch.counters, nullptr);
+  EXPECT_EQ(launch.grid % 4, 0u);
+  EXPECT_LE(launch.grid, 4u * 32);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(static_cast<const int*>(launch.counters)[i], 0);
+}
+
+TEST_F(CudaDeviceTest, AGraphRepeatsItsLaunches) {
+  launch(1);
+  const auto graph = device_->capture([&] {
+    launch(2);
+    launch(3);
+  });
+  EXPECT_EQ(device_->take_cost().bytes, 100) << "what is recorded costs nothing yet";
+  graph->launch();
+  launch(4);
+  graph->launch();
+  device_->synchronize();
+  EXPECT_EQ(marks(), (std::vector<long>{1, 2, 3, 4, 2, 3}));
+  EXPECT_EQ(device_->take_cost().bytes, 500);
+}
+
+TEST_F(CudaDeviceTest, NothingButLaunchesIsRecorded) {
+  const auto buffer = device_->allocate(64);
+  char host[64] = {};
+  const std::function<void()> forbidden[] = {[&] { device_->allocate(64); }, [&] { device_->synchronize(); },
+                                             [&] { device_->copy_to_device(buffer->data(), host, 64); },
+                                             [&] { device_->copy_to_host(host, buffer->data(), 64); }};
+  for (const auto& call : forbidden) {
+    const std::string message = message_of([&] { device_->capture(call); }, ErrorKind::kInternal);
+    EXPECT_NE(message.find("while launches are recorded"), std::string::npos) << message;
+    call();  // and outside of a recording it works, also after one has failed
+  }
+}
+
+TEST_F(CudaDeviceTest, PreparingLoadsAndLaunchesNothing) {
+  device_->prepare([&] {
+    launch(1);
+    launch(2);
+  });
+  device_->synchronize();
+  EXPECT_EQ(marks(), std::vector<long>());
+  EXPECT_EQ(imitated::driver().num_modules, 1);
+  EXPECT_EQ(device_->take_cost().bytes, 0);
+  launch(3);
+  device_->synchronize();
+  EXPECT_EQ(imitated::driver().num_modules, 1);
+}
+
+TEST_F(CudaDeviceTest, TimeIsTheDevices) {
+  launch(1);
+  EXPECT_EQ(device_->time_us([&] {
+    launch(2);
+    launch(3);
+  }),
+            2000);  // the imitation counts a millisecond a launch
+}
+
+TEST_F(CudaDeviceTest, ErrorsCarryTheDriversWords) {
+  imitated::driver().failing_function = "cuLaunchKernel";
+  const std::string launching = message_of([&] { launch(1, 3); }, ErrorKind::kInternal);
+  for (const char* word : {"launch kernel embedding_bf16", "3 blocks", "CUDA_ERROR_ILLEGAL_ADDRESS",
+                           "an illegal memory access was encountered"}) {
+    EXPECT_NE(launching.find(word), std::string::npos) << launching;
+  }
+  imitated::driver().failing_function = "cuStreamSynchronize";
+  const std::string waiting = message_of([&] { device_->synchronize(); }, ErrorKind::kInternal);
+  EXPECT_NE(waiting.find("finish the launches on Imitated GPU"), std::string::npos) << waiting;
+  imitated::driver().failing_function = "";
+}
+
+}  // namespace
+}  // namespace quire
