@@ -1,5 +1,5 @@
-# cmake -DROOT=src -DFILES=a.h,b.h -DHEADER=x/embedded_text.h -DOUTPUT=x.cpp -P embed_text.cmake
-# Writes a C++ file that holds the text of each file, named relative to ROOT, for a compiler that runs with the program.
+# cmake -DROOT=src -DFILES=a.h,b.h -DHEADER=x/y.h -DFUNCTION=name -DOUTPUT=x.cpp -P embed_text.cmake
+# Writes a C++ file that holds the text of each file, named relative to ROOT. HEADER declares std::span<const NamedText> FUNCTION().
 # Texts are cut at line ends into literals below 12,000 bytes.
 set(cut 12000)
 set(mark quire_text)
@@ -28,5 +28,5 @@ foreach(name IN LISTS files)
   endwhile()
   string(APPEND code "     R\"${mark}(${text})${mark}\"sv},\n")
 endforeach()
-string(APPEND code "};\n\n}  // namespace\n\nstd::span<const NamedText> embedded_kernel_text() { return kTexts; }\n\n}  // namespace quire\n")
+string(APPEND code "};\n\n}  // namespace\n\nstd::span<const NamedText> ${FUNCTION}() { return kTexts; }\n\n}  // namespace quire\n")
 file(WRITE "${OUTPUT}" "${code}")

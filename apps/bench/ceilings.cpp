@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/console.h"
+#include "kernels/params.h"
 
 namespace quire {
 namespace {

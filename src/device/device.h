@@ -32,15 +32,6 @@ enum class KernelName : std::uint8_t {
 
 const char* to_string(KernelName name);
 
-// Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems multiply-adds. Each
-// program writes a number that depends on all of its work to sink[program], so that none can be left out.
-struct CeilingParams {
-  const float* data;
-  float* sink;
-  long num_elems;
-  int num_work;
-};
-
 struct KernelKey {
   KernelName name;
   DType dtype;

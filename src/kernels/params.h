@@ -125,4 +125,13 @@ struct SampleReduceParams {
   int num_rows, vocab_size;
 };
 
+// Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems multiply-adds. Each
+// program writes a number that depends on all of its work to sink[program], so that none can be left out.
+struct CeilingParams {
+  const float* data;
+  float* sink;
+  long num_elems;
+  int num_work;
+};
+
 }  // namespace quire

@@ -81,6 +81,7 @@ struct AnswerSet::Inbox {
     if (!output.token_ids.empty()) {
       if (record.first_token_s < 0) {
         record.first_token_s = seconds(now - arrival);
+        metrics->observe_first_token(record.first_token_s);
       } else {
         metrics->observe_gap(seconds(now - slot.last_token));
       }

@@ -141,6 +141,11 @@ void Metrics::observe_call(std::int64_t n) {
   histograms_.find("request_params_n")->second.observe(static_cast<double>(n));
 }
 
+void Metrics::observe_first_token(double time_s) {
+  const std::lock_guard lock(mutex_);
+  histograms_.find("time_to_first_token_seconds")->second.observe(time_s);
+}
+
 void Metrics::observe_gap(double time_s) {
   const std::lock_guard lock(mutex_);
   histograms_.find("inter_token_latency_seconds")->second.observe(time_s);
@@ -157,7 +162,6 @@ void Metrics::observe_request(const RequestRecord& record) {
   observe("request_prefill_kv_computed_tokens", static_cast<double>(record.prompt_len - record.cached_len));
   if (record.max_tokens > 0) observe("request_params_max_tokens", static_cast<double>(record.max_tokens));
   if (record.first_token_s < 0) return;
-  observe("time_to_first_token_seconds", record.first_token_s);
   observe("e2e_request_latency_seconds", record.last_token_s);
   observe("request_queue_time_seconds", record.queue_s);
   observe("request_inference_time_seconds", std::max(0.0, record.last_token_s - record.queue_s));

@@ -49,6 +49,7 @@ class Metrics {
   void set_model(const ModelFacts& facts);
 
   void observe_call(std::int64_t n);
+  void observe_first_token(double time_s);  // after arrival; of a request that may still run
   void observe_gap(double time_s);  // between two tokens of one answer
   void observe_request(const RequestRecord& record);
   void observe_http(std::string_view handler, std::string_view method, int status, double time_s);

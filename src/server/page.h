@@ -1,10 +1,10 @@
-// The live page, embedded when Quire is built from page/index.html.
+// The live page inside the program.
 #pragma once
 
-#include <string_view>
+#include "base/named_text.h"
 
 namespace quire {
 
-std::string_view live_page();
+std::span<const NamedText> live_page();  // one file
 
 }  // namespace quire

@@ -206,7 +206,7 @@ void Service::finish(const Exchange& exchange, int status) {
 
 std::unique_ptr<Reply> Service::page(const HttpRequest&) {
   return std::make_unique<ReadyReply>(
-      HttpHead{200, "text/html; charset=utf-8", {{"Cache-Control", "no-cache"}}}, std::string(live_page()));
+      HttpHead{200, "text/html; charset=utf-8", {{"Cache-Control", "no-cache"}}}, std::string(live_page().front().text));
 }
 
 std::unique_ptr<Reply> Service::live(const HttpRequest&) { return json_reply("{\"status\":\"live\"}\n"); }

@@ -1,22 +1,15 @@
 // What this level of the machine can do: reading memory, f32 multiply-adds, bf16 pair dots.
 #pragma once
 
+#include "kernels/params.h"
 #include "tile/tile.h"
 
 namespace quire {
 
-// The layout of CeilingParams (device/device.h), which this file cannot include.
-struct CeilingWork {
-  const float* data;
-  float* sink;
-  long num_elems;
-  int num_work;
-};
-
 namespace QUIRE_TARGET {
 
 struct CeilingRead {
-  static void run(Program& program, const CeilingWork& p, int program_idx) {
+  static void run(Program& program, const CeilingParams& p, int program_idx) {
     // Four streams at a time read faster than one.
     constexpr long kStreams = 4, kStep = 2 * kLanes;
     VecF sum[2 * kStreams] = {};
@@ -34,7 +27,7 @@ struct CeilingRead {
 
 // Enough independent chains to hide the latency of the instruction, all in registers.
 template <class Step>
-inline float run_chains(Program& program, const CeilingWork& p, const Step& step) {
+inline float run_chains(Program& program, const CeilingParams& p, const Step& step) {
   constexpr int kChains = 12;
   VecF acc[kChains] = {};
   for_each_work(program, p.num_work, [&](int) {
@@ -47,7 +40,7 @@ inline float run_chains(Program& program, const CeilingWork& p, const Step& step
 }
 
 struct CeilingFma {
-  static void run(Program& program, const CeilingWork& p, int program_idx) {
+  static void run(Program& program, const CeilingParams& p, int program_idx) {
     const VecF a = splat(p.data[0]), b = splat(p.data[1]);
     p.sink[program_idx] = run_chains(program, p, [&](VecF x) { return x * a + b; });
   }
@@ -55,7 +48,7 @@ struct CeilingFma {
 
 // num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32 multiply-add.
 struct CeilingDot {
-  static void run(Program& program, const CeilingWork& p, int program_idx) {
+  static void run(Program& program, const CeilingParams& p, int program_idx) {
 #if defined(__AVX512BF16__)
     const VecU a = VecU{} + bit_cast_to<unsigned>(p.data[0]), b = VecU{} + bit_cast_to<unsigned>(p.data[1]);
     p.sink[program_idx] = run_chains(program, p, [&](VecF x) {

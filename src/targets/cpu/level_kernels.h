@@ -33,7 +33,7 @@ void run_kernel(const CpuLaunch& launch) {
 template <class Ceiling>
 void run_ceiling(const CpuLaunch& launch) {
   Program program{launch.scratch, launch.scratch_bytes, launch.next_item};
-  Ceiling::run(program, *static_cast<const CeilingWork*>(launch.params), launch.program_idx);
+  Ceiling::run(program, *static_cast<const CeilingParams*>(launch.params), launch.program_idx);
 }
 
 template <class E>

@@ -104,7 +104,7 @@ class CudaDevice : public Device {
     if (num_work <= 0) return;
     context_->bind();
     if (is_linear(key.name) && launch_vendor_linear(key, *static_cast<const LinearParams*>(params))) return;
-    const int id = kernel_id(key, params, num_work);
+    const int id = kernel_id(key, params);
     if (is_preparing_) return wanted_.push_back(id);
     launch_own(id, params, num_work);
   }

@@ -1,17 +1,10 @@
-// The text of kernels and tile language inside the program, for the run-time compiler. Made by
-// cmake/embed_text.cmake.
+// The text of kernels and tile language inside the program, for the run-time compiler.
 #pragma once
 
-#include <span>
-#include <string_view>
+#include "base/named_text.h"
 
 namespace quire {
 
-struct NamedText {
-  const char* name;  // as an #include names it: relative to src/
-  std::string_view text;
-};
-
-std::span<const NamedText> embedded_kernel_text();
+std::span<const NamedText> embedded_kernel_text();  // names as an #include has them: relative to src/
 
 }  // namespace quire

@@ -45,7 +45,7 @@ constexpr FamilyFacts kFamilies[] = {
     {Family::kActivation, 1, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 1, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
     {Family::kSampleReduce, 1, "sample_reduce", "kernels/layers.h", "SampleReduceParams", 1024},
-    {Family::kCeiling, 3, "ceiling", "tile/target_cuda/ceilings.h", "CeilingWork", 256},
+    {Family::kCeiling, 3, "ceiling", "targets/cuda/ceilings.h", "CeilingParams", 256},
 };
 
 struct Choice {
@@ -213,7 +213,7 @@ CudaKernel make_ceiling(const Choice& c, int sm) {
 
 }  // namespace
 
-int kernel_id(KernelKey key, const void* params, int) {
+int kernel_id(KernelKey key, const void* params) {
   switch (key.name) {
     case KernelName::kAttention:
       return id_of(Family::kAttention, attention_variant(*static_cast<const AttentionParams*>(params)), key.dtype);

@@ -23,7 +23,7 @@ struct CudaKernel {
 };
 
 // A small number that names the instantiation which this launch needs; the same id always means the same CudaKernel on one chip.
-int kernel_id(KernelKey key, const void* params, int num_rows_hint);
+int kernel_id(KernelKey key, const void* params);
 
 CudaKernel make_kernel(int id, int sm);  // sm = 80, 86, 89, 90, 100, 120
 

@@ -92,7 +92,7 @@ class EmulatorDevice : public Device {
     cost_.bytes += cost.bytes;
     cost_.flops += cost.flops;
     if (num_work <= 0) return;
-    const int id = kernel_id(key, params, num_work);
+    const int id = kernel_id(key, params);
     const int num_items = num_work_items(id, params, num_work);
     if (num_items <= 0) return;
     const LaunchableKernel& kernel = find(id);

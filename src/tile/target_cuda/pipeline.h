@@ -1,4 +1,4 @@
-// The skeleton of the cuda target for chips with asynchronous copies: all warps load, a ring of stages runs ahead.
+// The skeleton of the cuda target: a ring of stages that asynchronous copies fill runs ahead of the warps.
 #pragma once
 
 #include "tile/target_cuda/stages.h"
@@ -22,7 +22,7 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     copy_async_wait<kStages - 2>();
     stage.wait_for_bulk(tile);
     // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
-    if (Stage::kMaxRows == kFewRows && tile > 0) {
+    if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
     } else {
       block_barrier();
@@ -70,10 +70,10 @@ struct Compute {
 };
 
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
-QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                         const Update& update, const Accumulate& accumulate) {
   if constexpr (uses_warpgroups<typename Stage::Elem>(Scores::kMaxRows)) {
-    run_warpgroups(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+    run_warpgroups(num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
   } else {
     run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
       score(scores, current, tile);

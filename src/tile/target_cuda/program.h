@@ -7,7 +7,6 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 constexpr int kLaneCount = 32;
-constexpr int kMaxWarps = 32;
 #ifndef QUIRE_WARPS
 #define QUIRE_WARPS 4
 #endif
@@ -69,6 +68,9 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
     if (thread_idx() == 0) next = atomic_add(program.counters, 1) + num_blocks();
     program.used = kReservedBytes;
     f(item);
+#if QUIRE_WARPGROUPS
+    shared_memory_fence();  // the copy engine writes next where threads wrote
+#endif
     block_barrier();
     if (thread_idx() == 0) *exchange_item() = next;
     block_barrier();

@@ -23,7 +23,7 @@ constexpr bool kExactHeads = false;
 template <class E, int max_rows, int max_keys>
 struct KvStage {
   using Elem = E;
-  static constexpr int kMaxRows = max_rows;
+  static constexpr bool kIsOfWarps = max_rows == kFewRows;  // each warp fills and reads its own keys
   static constexpr int kStages = QUIRE_RING_KEYS / max_keys;
   char* base;                       // [kStages][K panels, V panels]
   char* probs;                      // f32 alone: scores on their way to the left operand
@@ -56,12 +56,13 @@ struct KvStage {
 
   // The block's barriers serve many rows, a warp's own barriers its keys of few.
   QUIRE_DEV char* arrival() const {
-    return shared_memory() + kExchangeBytes + ((max_rows == kFewRows ? 1 + warp_idx() : 0) * 4 + slot) * 8;
+    return shared_memory() + kExchangeBytes + ((kIsOfWarps ? 1 + warp_idx() : 0) * 4 + slot) * 8;
   }
+  QUIRE_DEV unsigned arrival_bit() const { return 1u << (slot + (kIsOfWarps ? 4 : 0)); }
   QUIRE_DEV void wait_for_bulk(int tile) {
 #if QUIRE_WARPGROUPS
     select(tile);
-    const unsigned bit = 1u << (slot + (max_rows == kFewRows ? 4 : 0));
+    const unsigned bit = arrival_bit();
     if ((bulk_slots & bit) == 0) return;
     bulk_slots ^= bit;
     arrival_wait(arrival(), (program.phases & bit) != 0 ? 1 : 0);
@@ -96,9 +97,10 @@ template <class E, int max_rows, int max_keys>
 QUIRE_DEV bool copy_rows_bulk(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int first_row, int num_rows, bool is_copying) {
   const int page_size = view.shape.page_size, piece = page_size < num_rows ? page_size : num_rows;
   if (!kExactHeads || sizeof(E) != 2 || page_size % 8 != 0 || num_rows % piece != 0 || page_size % piece != 0) return false;
-  stage.bulk_slots |= 1u << (stage.slot + (max_rows == kFewRows ? 4 : 0));
+  stage.bulk_slots |= stage.arrival_bit();
   if (!is_copying) return true;
   const int panels = stage.panel_bound, num_pieces = num_rows / piece * 2 * panels;
+  shared_memory_fence();  // what the warp copied here before by itself
   if (lane_idx() == 0) arrival_expect(stage.arrival(), num_rows * 2 * panels * 128);
   warp_barrier();
   const PageIndex page_of(page_size);
@@ -260,10 +262,8 @@ struct ValueProduct {
     static_assert(num_key_blocks % 2 == 0, "whole matrix steps");
 #pragma unroll
     for (int step = 0; step < num_key_blocks / 2; ++step) {
-      const float(&lo)[4] = p[2 * step];
-      const float(&hi)[4] = p[2 * step + 1];
-      const unsigned a[4] = {pack_pair(E{}, lo[0], lo[1]), pack_pair(E{}, lo[2], lo[3]), pack_pair(E{}, hi[0], hi[1]),
-                             pack_pair(E{}, hi[2], hi[3])};
+      unsigned a[4];
+      pack_left<E>(a, p, step);
 #pragma unroll
       for (int n = 0; n < num_blocks; n += 2) {
         if (n >= num_chunks) break;
@@ -312,7 +312,8 @@ QUIRE_DEV void multiply_values(Accum<max_rows, max_out>& out, const Scores<max_r
 // A step of a linear layer: rows of x and rows of W, both [.., max_k].
 template <class E, int max_rows, int max_cols, int max_k>
 struct LinearStage {
-  static constexpr int kPanels = panels_of<E>(max_k), kMaxRows = 0;
+  static constexpr int kPanels = panels_of<E>(max_k);
+  static constexpr bool kIsOfWarps = false;
   static constexpr int kStages = QUIRE_RING_STEPS;
   char* base;  // [kStages][x panels, W panels]
   char *x = nullptr, *w = nullptr;

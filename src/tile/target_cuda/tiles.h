@@ -83,7 +83,7 @@ constexpr int panels_of(int cols) {
 template <class E, int max_rows, int max_k>
 struct Operand {
   char* base;
-  int rows = 0, k_len = 0;
+  int rows = 0;
 
   QUIRE_DEV explicit Operand(Program& program) : base(program.take(panels_of<E>(max_k) * max_rows * 128)) {}
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
@@ -97,6 +97,17 @@ QUIRE_DEV int read_chunks(int cols) {
 template <class E>
 QUIRE_DEV int filled_chunks(int cols, int max_cols) {
   return kHasWarpgroups ? panels_of<E>(max_cols) * kRowChunks : read_chunks<E>(cols);
+}
+
+// The probabilities of 16 keys, blocks 2 `step` and + 1, rounded, as left fragment of the product with V: the accumulators of one
+// product lie as the left operand of the next wants them.
+template <class E, int num_blocks>
+QUIRE_DEV void pack_left(unsigned (&a)[4], const float (&p)[num_blocks][4], int step) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float(&from)[4] = p[2 * step + i / 2];
+    a[i] = pack_pair(E{}, from[i % 2 * 2], from[i % 2 * 2 + 1]);
+  }
 }
 
 // Registers after waiting for products of a warpgroup, and before issuing them.
@@ -137,7 +148,6 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
   tile.rows = rows;
-  tile.k_len = k_len;
   const int num_chunks = filled_chunks<E>(k_len, max_k);
   for (int i = thread_idx(); i < max_rows * num_chunks; i += num_threads()) {
     const int row = i / num_chunks, chunk = i % num_chunks;
@@ -210,10 +220,10 @@ QUIRE_DEV float joined(const Accum<max_rows, max_cols>& tile, int n, int i) {
   return sum;
 }
 
-// f(n, half, row, col) for this lane's pairs of columns (registers 2 half and + 1 of block n) in the active part. With 16 rows each
-// pair is visited by one warp.
+// f(n, col) for the pairs of columns of a row, below `cols`, that this lane holds: col and + 1 of block n. With 16 rows each pair is
+// visited by one warp.
 template <int max_rows, int max_cols, class F>
-QUIRE_DEV void visit_row(int half, int cols, const F& f) {
+QUIRE_DEV void visit_row(int cols, const F& f) {
   constexpr int kBlocks = max_cols / 8;
   if constexpr (max_rows == kFewRows) {
 #pragma unroll 2
@@ -250,7 +260,7 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
     if (row >= rows) continue;
     auto* to = row_pointer(row);
     const bool takes_pairs = address_of(to) % (2 * sizeof(*to)) == 0;
-    visit_row<max_rows, max_cols>(half, cols, [&](int n, int col) {
+    visit_row<max_rows, max_cols>(cols, [&](int n, int col) {
       const float x = max_rows == kFewRows ? joined(tile, n, 2 * half) : tile.x[n][2 * half];
       const float y = max_rows == kFewRows ? joined(tile, n, 2 * half + 1) : tile.x[n][2 * half + 1];
       put_pair(to, takes_pairs, col, cols, x * factor.value[half], y * factor.value[half]);

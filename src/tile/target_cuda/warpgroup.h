@@ -1,5 +1,4 @@
-// Products of many rows by warpgroups (sm_90a), and their pipeline: the scores of the next tile are computed while the softmax of this
-// one runs. Programs of 8 warps; 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
+// Products of many rows by warpgroups (sm_90a), and their pipeline. Programs of 8 warps; 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
 #pragma once
 
 #include "tile/target_cuda/stages.h"
@@ -27,14 +26,7 @@ QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E
 template <class E, int max_keys>
 QUIRE_DEV void pack(Scores<kManyRows, max_keys>& probs) {
 #pragma unroll
-  for (int step = 0; step < max_keys / 16; ++step) {
-    const float(&lo)[4] = probs.x[2 * step];
-    const float(&hi)[4] = probs.x[2 * step + 1];
-    probs.packed[step][0] = pack_pair(E{}, lo[0], lo[1]);
-    probs.packed[step][1] = pack_pair(E{}, lo[2], lo[3]);
-    probs.packed[step][2] = pack_pair(E{}, hi[0], hi[1]);
-    probs.packed[step][3] = pack_pair(E{}, hi[2], hi[3]);
-  }
+  for (int step = 0; step < max_keys / 16; ++step) pack_left<E>(probs.packed[step], probs.x, step);
 }
 
 // out += probs V, issued as one group.
@@ -56,7 +48,7 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
 // Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
 // latter. No product is under way between two rounds: the compiler would move its registers, and wait for each product.
 template <class Stage, class Load, class Compute>
-QUIRE_DEV void run_warpgroups(Program& program, int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
+QUIRE_DEV void run_warpgroups(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
   using Elem = typename Stage::Elem;
   constexpr int kAhead = Stage::kStages - 1;
   auto& scores = compute.scores;

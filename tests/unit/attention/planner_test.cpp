@@ -178,8 +178,9 @@ TEST(Planner, EveryVisibleKeyOfEveryRowIsCoveredOnce) {
       batch.query_len.push_back(query_len);
       batch.kv_len.push_back(d.causal || between(0, 1) == 0 ? query_len + context : between(0, 40));
     }
-    const DeviceCaps caps = caps_of(std::vector<int>{1, 2, 16, 128}[static_cast<std::size_t>(between(0, 3))],
-                                    between(0, 1) == 0 ? 64 : 128, between(0, 1) == 0 ? 256 : 64);
+    DeviceCaps caps = caps_of(std::vector<int>{1, 2, 16, 128}[static_cast<std::size_t>(between(0, 3))],
+                              between(0, 1) == 0 ? 64 : 128, between(0, 1) == 0 ? 256 : 64);
+    caps.item_cost_tiles = between(0, 2);
     check_schedule(d, caps, batch);
     if (HasFailure()) FAIL() << "random batch " << i;
   }
@@ -201,6 +202,23 @@ TEST(Planner, LongContextIsSplitForAllPrograms) {
       schedule_of(d, caps_of(2), {std::vector<std::int32_t>(64, 1), std::vector<std::int32_t>(64, 2000)})
           .num_partial_rows,
       0);
+}
+
+// Where starting an item is expensive, items are as long as they can be while all programs have one.
+TEST(Planner, CostlyItemsFillWholeRoundsOfPrograms) {
+  DeviceCaps caps = caps_of(132, 128, 128);
+  caps.item_cost_tiles = 2;
+  caps.min_split_tiles = 1;
+  const AttentionDesc d = desc_of(32, 8);
+  const auto num_items = [&](int num_seqs, int kv_len) {
+    const auto n = static_cast<std::size_t>(num_seqs);
+    const Batch batch{std::vector<std::int32_t>(n, 1), std::vector<std::int32_t>(n, kv_len)};
+    return schedule_of(d, caps, batch).work.size();
+  };
+  EXPECT_EQ(num_items(1, 32768), 128u);  // 8 heads of 256 tiles: 16 parts each, one round of 132 programs
+  EXPECT_EQ(num_items(8, 2048), 128u);   // 64 heads of 16 tiles: 2 parts each
+  EXPECT_EQ(num_items(32, 2048), 256u);  // two rounds, nothing to split
+  EXPECT_EQ(num_items(1, 100), 8u);      // one tile each
 }
 
 TEST(Planner, LongestWorkComesFirst) {

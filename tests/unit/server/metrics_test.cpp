@@ -83,6 +83,10 @@ TEST(Metrics, ARequestFallsIntoItsBuckets) {
   record.queue_s = 0.1;
   record.first_token_s = 0.3;
   record.last_token_s = 0.7;
+  metrics.observe_first_token(record.first_token_s);
+  const auto early = parse(metrics.text({}, false));  // the request still runs
+  EXPECT_EQ(early.at("vllm:time_to_first_token_seconds_count{model_name=\"m\",engine=\"0\"}"), 1);
+  EXPECT_EQ(early.at("vllm:e2e_request_latency_seconds_count{model_name=\"m\",engine=\"0\"}"), 0);
   metrics.observe_request(record);
   metrics.observe_gap(0.02);
   metrics.observe_call(1);

@@ -2,22 +2,15 @@
 // of its work.
 #pragma once
 
-#include "tile/target_cuda/program.h"
+#include "kernels/params.h"
+#include "tile/tile.h"
 
 namespace quire {
-
-// The layout of CeilingParams (device/device.h), which this file cannot include.
-struct CeilingWork {
-  const float* data;
-  float* sink;
-  long num_elems;
-  int num_work;
-};
 
 namespace QUIRE_TARGET {
 
 struct CeilingRead {
-  static QUIRE_DEV void run(Program& program, const CeilingWork& p) {
+  static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
       constexpr int kInFlight = 8;
       const long share = p.num_elems / p.num_work / 4;
@@ -39,7 +32,7 @@ struct CeilingRead {
 };
 
 struct CeilingFma {
-  static QUIRE_DEV void run(Program& program, const CeilingWork& p) {
+  static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
       constexpr int kChains = 16;
       const float a = p.data[0], b = p.data[1];
@@ -59,7 +52,7 @@ struct CeilingFma {
 // num_elems counts f32 sums of a pair of bf16 products; a matrix step of a warp has 1,024 of them, one of a warpgroup 65,536.
 #if QUIRE_WARPGROUPS
 struct CeilingDot {
-  static QUIRE_DEV void run(Program& program, const CeilingWork& p) {
+  static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
       const unsigned bits = bits_of(p.data[0]);
       unsigned* right = reinterpret_cast<unsigned*>(shared_memory() + 2048);
@@ -90,7 +83,7 @@ struct CeilingDot {
 };
 #else
 struct CeilingDot {
-  static QUIRE_DEV void run(Program& program, const CeilingWork& p) {
+  static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
       constexpr int kChains = 8;
       const unsigned bits = bits_of(p.data[0]);
