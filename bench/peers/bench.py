@@ -7,6 +7,7 @@ e.g. 32q1s8k (decode), q8k (prefill), 8q512s8704 (extend), 64q1s4k_q2k (mixed)."
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ PEERS = {
     "flash3-contiguous": "FlashAttention 3, contiguous (--flash-attention)",
     "flex": "compiled flex_attention, contiguous, prefill and extend",
 }
-OK, FAILED, USAGE = 0, 1, 2
+OK, FAILED, USAGE, CONTEXT_LOST = 0, 1, 2, 3
 
 
 def parse_arguments(args):
@@ -39,6 +40,7 @@ def parse_arguments(args):
     parser.add_argument("batches", nargs="*", metavar="BATCH", help="batches to measure; all that --list names if none is given")
     parser.add_argument("--list", action="store_true", help="print the batches and the peers, and end")
     parser.add_argument("--out", type=Path, default=Path("out/bench/peers"), help="folder of results.json, results.md and plots (default: %(default)s)")
+    parser.add_argument("--resume", action="store_true", help="keep the batches that results.json in --out already has")
     parser.add_argument("--render", type=Path, metavar="JSON", help="write tables and plots of an earlier run, and end")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated names from --list")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial of this program on small batches; its times mean nothing")
@@ -137,7 +139,8 @@ def machine_facts(options):
     return {"gpu": gpu, "software": f"torch {torch.__version__}, CUDA {torch.version.cuda}"}
 
 
-def measure_batch(options, peers, batch, progress):
+def measure_batch(options, peers, broken, batch, progress):
+    """One batch's entry of the report. broken: {peer: reason} of those that must not try it again."""
     import torch
     from inputs import Inputs
     from rounds import Timing, measure
@@ -145,13 +148,14 @@ def measure_batch(options, peers, batch, progress):
     layers = num_layers(options.problem, batch, options.layers)
     inputs = Inputs(options.problem, batch, layers, options.device)
     timing = Timing(rounds=options.rounds, idle_s=options.idle_s, sustained_s=options.sustained_s, warm_s=options.sustained_s / 2)
-    results, reasons, failed = measure(peers, inputs, timing, torch.cuda.synchronize if is_gpu else lambda: None, progress)
+    sound_peers = [peer for peer in peers if peer.name not in broken]
+    results, reasons, failed = measure(sound_peers, inputs, timing, torch.cuda.synchronize if is_gpu else lambda: None, progress)
     del inputs
     if is_gpu:
         torch.cuda.empty_cache()
     return {"spec": batch.spec, "kind": batch.kind, "num_seqs": batch.num_seqs, "num_tokens": batch.num_tokens, "total_tokens": batch.total_tokens,
-            "kv_bytes": kv_bytes(options.problem, batch), "flops": flops(options.problem, batch), "results": results, "reasons": reasons,
-            "failed": failed, "paged_peers": [peer.name for peer in peers if peer.paged]}
+            "kv_bytes": kv_bytes(options.problem, batch), "flops": flops(options.problem, batch), "results": results, "reasons": reasons | broken,
+            "failed": failed + list(broken), "paged_peers": [peer.name for peer in peers if peer.paged]}
 
 
 def write_outputs(run, folder):
@@ -180,13 +184,35 @@ def write_plots(run, folder):
         print(path)
 
 
-def run_all(options):
-    progress = Progress(len(options.batches))
+def earlier_batches(options):
+    """(batches, {spec: {peer: reason}} of peers that broke the GPU context) of the run that is resumed."""
+    path = options.out / "results.json"
+    if not options.resume or not path.exists():
+        return [], {}
+    run = json.loads(path.read_text(encoding="utf-8"))
+    if run["problem"] != vars(options.problem):
+        sys.exit(f"bench.py: {path} is of another problem: {run['problem']}")
+    return run["batches"], run["broken"]
+
+
+def measure_all(options, run, peers, progress):
+    done = {batch["spec"] for batch in run["batches"]}
+    for batch in options.batches:
+        progress.finish_one()
+        if batch.spec in done:
+            continue
+        run["batches"].append(measure_batch(options, peers, run["broken"].get(batch.spec, {}), batch, progress))
+        progress.line(report.one_line(run["batches"][-1]))
+        for name in run["batches"][-1]["failed"]:
+            progress.line(f"{batch.spec}: {name}: {run['batches'][-1]['reasons'][name]}")
+        write_outputs(run, options.out)
+
+
+def prepare(options, progress):
+    """(what the report says before any batch, peers that are ready)"""
     import torch
-    if options.device == "cuda" and not torch.cuda.is_available():
-        print("bench.py: PyTorch sees no GPU; --device cpu tries the program on small batches", file=sys.stderr)
-        return USAGE
-    run = {"problem": vars(options.problem), "machine": machine_facts(options), "ceilings": None, "batches": []}
+    batches, broken = earlier_batches(options)
+    run = {"problem": vars(options.problem), "machine": machine_facts(options), "ceilings": None, "batches": batches, "broken": broken}
     peers, run["absent"] = make_peers(options, progress)
     run["versions"] = {peer.name: peer.version() for peer in peers}
     if options.device == "cuda" and not options.no_ceilings:
@@ -198,13 +224,26 @@ def run_all(options):
     for peer in peers:
         peer.finish_compiling()
     progress.line("ready: " + ", ".join(peer.name for peer in peers))
-    for batch in options.batches:
-        run["batches"].append(measure_batch(options, peers, batch, progress))
-        progress.finish_one()
-        progress.line(report.one_line(run["batches"][-1]))
-        for name in run["batches"][-1]["failed"]:
-            progress.line(f"{batch.spec}: {name}: {run['batches'][-1]['reasons'][name]}")
+    return run, peers
+
+
+def run_all(options):
+    import torch
+    from rounds import ContextLost
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("bench.py: PyTorch sees no GPU; --device cpu tries the program on small batches", file=sys.stderr)
+        return USAGE
+    progress = Progress(len(options.batches))
+    run, peers = prepare(options, progress)
+    try:
+        measure_all(options, run, peers, progress)
+    except ContextLost as error:
+        done = {batch["spec"] for batch in run["batches"]}
+        spec = next(batch.spec for batch in options.batches if batch.spec not in done)
+        run["broken"].setdefault(spec, {})[error.peer_name] = str(error)
         write_outputs(run, options.out)
+        print(f"bench.py: {spec}: {error}; the same command with --resume goes on without it", file=sys.stderr)
+        return CONTEXT_LOST
     progress.close()
     write_plots(run, options.out)
     failures = [f"{b['spec']} {name}" for b in run["batches"] for name in b["failed"]]
@@ -219,7 +258,12 @@ def main(args):
         return OK
     if options.render:
         return render(options.render, options.out)
-    return run_all(options)
+    code = run_all(options)
+    if code == CONTEXT_LOST:  # destructors would call into a GPU that answers no more
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

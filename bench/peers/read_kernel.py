@@ -30,9 +30,12 @@ class Reader:
         self.sums = torch.zeros(self.num_sms * 8, dtype=torch.int32, device="cuda")
 
     def read(self, words):
-        """words: contiguous int32."""
-        programs = min(self.num_sms * self.per_sm, triton.cdiv(words.numel(), self.block))
-        read_kernel[(programs,)](words, self.sums, words.numel(), self.block, num_warps=self.warps)
+        """words: contiguous int32. Few of them are cut finer, so that all multiprocessors have some."""
+        block = self.block
+        while block > 1024 and triton.cdiv(words.numel(), block) < 2 * self.num_sms:
+            block //= 2
+        programs = min(self.num_sms * self.per_sm, triton.cdiv(words.numel(), block))
+        read_kernel[(programs,)](words, self.sums, words.numel(), block, num_warps=min(self.warps, block // 128))
         return programs
 
     def check(self, words):

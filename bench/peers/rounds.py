@@ -83,6 +83,26 @@ class Contestant:
         self.bound.close()
 
 
+class ContextLost(Exception):
+    """A peer broke the process's GPU context: nothing more can be measured in this process."""
+
+    def __init__(self, peer_name, reason):
+        super().__init__(f"{peer_name} broke the GPU context: {reason}")
+        self.peer_name, self.reason = peer_name, reason
+
+
+def _words(error):
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
+
+
+def _synchronize_for(peer, synchronize):
+    try:
+        synchronize()
+    except Exception as error:
+        raise ContextLost(peer.name, _words(error)) from None
+
+
 def _join(peer, inputs, timing, synchronize):
     """(Contestant or None, reason why not)"""
     bound = None
@@ -90,18 +110,29 @@ def _join(peer, inputs, timing, synchronize):
         bound = peer.bind(inputs)
         contestant = Contestant(peer, bound, timing, synchronize)
     except Exception as error:  # one peer's failure is a line of the report
+        _synchronize_for(peer, synchronize)
         if bound is not None:
             bound.close()
-        words = str(error).strip().splitlines() or [""]
-        return None, f"{type(error).__name__}: {words[0][:300]}"
+        return None, _words(error)
     if not contestant.is_right:
         contestant.close()
         return None, f"wrong: relative error {contestant.error:.3g} is above {TOLERANCE}"
     return contestant, ""
 
 
+def _run_rounds(contestants, rounds, progress, title):
+    for i in range(rounds):
+        progress.step(f"{title}: round {i + 1} of {rounds}")
+        for take in (Contestant.take_burst, Contestant.take_sustained):
+            for contestant in contestants:
+                try:
+                    take(contestant)
+                except Exception as error:
+                    raise ContextLost(contestant.peer.name, _words(error)) from None
+
+
 def measure(peers, inputs, timing, synchronize, progress):
-    """(results of one batch, {peer: reason} of those that could not take part, names of those that failed)"""
+    """(results of one batch, {peer: reason} of those that could not take part, names of those that failed). Throws ContextLost."""
     batch, contestants, reasons, failed = inputs.batch, [], {}, []
     for peer in peers:
         reason = peer.why_not(inputs.problem, batch)
@@ -115,16 +146,10 @@ def measure(peers, inputs, timing, synchronize, progress):
             failed.append(peer.name)
         else:
             contestants.append(contestant)
-    try:
-        for i in range(timing.rounds):
-            progress.step(f"{batch.spec}: round {i + 1} of {timing.rounds}")
-            for contestant in contestants:
-                contestant.take_burst()
-            for contestant in contestants:
-                contestant.take_sustained()
-        return [c.result() for c in contestants], reasons, failed
-    finally:
-        for contestant in contestants:
-            contestant.close()
-        del contestants
-        gc.collect()
+    _run_rounds(contestants, timing.rounds, progress, batch.spec)
+    results = [contestant.result() for contestant in contestants]
+    for contestant in contestants:
+        contestant.close()
+    del contestants
+    gc.collect()
+    return results, reasons, failed
