@@ -36,6 +36,7 @@ class TorchRecording(Recording):
         if bound.inputs.device.type != "cuda":
             self.outputs = self._call_all()
             return
+        torch.cuda.synchronize()  # what bind() started: streams do not wait for each other
         side = torch.cuda.Stream()  # what is compiled or allocated at a first call must not be so while it is recorded
         with torch.cuda.stream(side):
             for _ in range(2):

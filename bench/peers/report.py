@@ -83,7 +83,7 @@ def markdown(run):
     if run["ceilings"]:
         c = run["ceilings"]
         lines += [f"Ceilings of this run: read {c['read_gbps']:.0f} GB/s, copy {c['copy_gbps']:.0f} GB/s (read + written), bf16 matrix product "
-                  f"{c['matrix_burst_tflops']:.0f} TFLOP/s in single runs, {c['matrix_sustained_tflops']:.0f} back to back.", ""]
+                  f"{c['matrix_burst_tflops']:.0f} TFLOP/s in bursts, {c['matrix_sustained_tflops']:.0f} back to back.", ""]
     for kind, (title, unit, _) in KINDS.items():
         for mode, words in MODES.items():
             table = kind_table(run["batches"], kind, mode)

@@ -12,7 +12,7 @@ DECODE = [f"{batch}q1s{context}" for batch, contexts in (
     (1, ("512", "2k", "8k", "32k", "128k")), (8, ("512", "2k", "8k", "32k")), (32, ("512", "2k", "8k", "32k")),
     (128, ("2k", "8k")), (256, ("2k",))) for context in contexts]
 PREFILL = ["q512", "q2k", "q8k", "q32k", "32q512", "8q1k", "8q512s8704", "q2ks32k"]
-MIXED = ["16q1s4k_q512", "32q1s4k_q1k", "64q1s4k_q2k", "64q1s4k_q8k"]
+MIXED = ["16q1s4k_q512", "32q1s4k_q1k", "64q1s4k_q2k", "128q1s4k_q4k"]
 DEFAULT = DECODE + PREFILL + MIXED
 
 
