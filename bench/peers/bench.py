@@ -245,6 +245,8 @@ def run_all(options):
         print(f"bench.py: {spec}: {error}; the same command with --resume goes on without it", file=sys.stderr)
         return CONTEXT_LOST
     progress.close()
+    for peer in peers:
+        peer.close()
     write_plots(run, options.out)
     failures = [f"{b['spec']} {name}" for b in run["batches"] for name in b["failed"]]
     print(f"{options.out / 'results.md'}: {len(run['batches'])} batches, {len(failures)} failures")

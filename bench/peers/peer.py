@@ -119,3 +119,6 @@ class Peer:
 
     def version(self):
         return ""
+
+    def close(self):
+        pass

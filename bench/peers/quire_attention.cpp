@@ -1,5 +1,6 @@
-// The attention layer behind a C interface, for benchmarks in other languages. Pointers are device addresses unless they say
-// host. A function that fails returns null or a negative number, and quire_error() says why. One thread at a time.
+// The attention layer behind a C interface, for benchmarks in other languages. Pointers are device addresses
+// unless they say host. A function that fails returns null or a negative number, and quire_error() says why.
+// One thread at a time.
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -43,9 +44,11 @@ using namespace quire;
 
 extern "C" {
 
-// A model's needs. dtype: 0 = f32, 1 = f16, 2 = bf16; window: keys seen to the left, itself included, 0 = all.
+// A model's needs. dtype: 0 = f32, 1 = f16, 2 = bf16; window: keys seen to the left, itself included, 0 =
+// all.
 struct QuireProblem {
-  std::int32_t num_qo_heads, num_kv_heads, head_dim_qk, head_dim_vo, page_size, dtype, causal, window, has_sinks;
+  std::int32_t num_qo_heads, num_kv_heads, head_dim_qk, head_dim_vo, page_size, dtype, causal, window,
+      has_sinks;
   float sm_scale;
 };
 
@@ -146,9 +149,11 @@ QUIRE_EXPORT std::int64_t quire_page_bytes(const QuireDevice* device, const Quir
   });
 }
 
-// k, v [num_tokens, num_kv_heads, head_dim] to their slots. The caller's earlier work on them must have ended.
-QUIRE_EXPORT int quire_write_kv(QuireDevice* device, const QuireProblem* problem, const void* k, const void* v, void* kv_pool,
-                                const std::int64_t* slot_mapping, std::int32_t num_tokens) {
+// k, v [num_tokens, num_kv_heads, head_dim] to their slots. The caller's earlier work on them must have
+// ended.
+QUIRE_EXPORT int quire_write_kv(QuireDevice* device, const QuireProblem* problem, const void* k,
+                                const void* v, void* kv_pool, const std::int64_t* slot_mapping,
+                                std::int32_t num_tokens) {
   return status_of([&] {
     KvWriteTensors tensors;
     tensors.k = k;
@@ -161,8 +166,9 @@ QUIRE_EXPORT int quire_write_kv(QuireDevice* device, const QuireProblem* problem
 }
 
 // Plans one batch; lengths [num_seqs] on the host. The device must outlive it.
-QUIRE_EXPORT QuireBatch* quire_plan(QuireDevice* device, const QuireProblem* problem, const std::int32_t* query_len,
-                                    const std::int32_t* kv_len, std::int32_t num_seqs) {
+QUIRE_EXPORT QuireBatch* quire_plan(QuireDevice* device, const QuireProblem* problem,
+                                    const std::int32_t* query_len, const std::int32_t* kv_len,
+                                    std::int32_t num_seqs) {
   return guarded<QuireBatch*>(nullptr, [&] {
     QUIRE_CHECK(num_seqs >= 0, "num_seqs must not be negative, got {}", num_seqs);
     const AttentionDesc desc = desc_of(*problem);
@@ -182,7 +188,8 @@ QUIRE_EXPORT int quire_run(QuireBatch* batch, const QuireTensors* tensors) {
 }
 
 // Records the layers in turn. The batch must outlive the graph.
-QUIRE_EXPORT QuireGraph* quire_record(QuireBatch* batch, const QuireTensors* layers, std::int32_t num_layers) {
+QUIRE_EXPORT QuireGraph* quire_record(QuireBatch* batch, const QuireTensors* layers,
+                                      std::int32_t num_layers) {
   return guarded<QuireGraph*>(nullptr, [&] {
     QUIRE_CHECK(num_layers > 0, "num_layers must be positive, got {}", num_layers);
     auto recorded = std::make_unique<QuireGraph>();

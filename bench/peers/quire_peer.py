@@ -125,3 +125,6 @@ class QuirePeer(Peer):
 
     def version(self):
         return self.library.call("quire_describe", self.device).decode()
+
+    def close(self):
+        self.library.call("quire_close", self.device)
