@@ -91,6 +91,9 @@ constexpr long weight_offset(NativeLayout layout, int in_dim, int n, int k) {
   return panel_offset(in_dim, k, n, layout.unit);
 }
 
+// The tile by which a pipeline asks for what all tiles meet, once for each work item.
+constexpr int kLeftOperand = -1;
+
 // Where the keys and values of one request and KV head are.
 template <class E>
 struct KvView {

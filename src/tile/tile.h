@@ -31,7 +31,8 @@
 //   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
 //   row_scale(accum, row)                   every element times its row's value
 //   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
-//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap
+//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap;
+//                                                                                 load(stage, kLeftOperand) once, load(stage, tile)
 //   pipeline(program, num_tiles, stage, load, accumulate)                          the same with nothing between the two
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
