@@ -118,7 +118,7 @@ void Block::named_barrier(int barrier, int count, bool waits) {
     fail("is at {}: there are {}", operation.text(), kNumNamedBarriers);
   if (count <= 0 || count > shape_.num_threads || count % kWarpLanes != 0)
     fail("is at {} for {} threads", operation.text(), count);
-  if (warp().num_arrived > 0) check_together(operation);
+  if (waits && warp().num_arrived > 0) check_together(operation);
   NamedBarrier& b = barriers_[static_cast<std::size_t>(barrier)];
   if (!b.arrived.empty() && b.count != count) {
     fail("is at {} for {} threads, and others for {}", operation.text(), count, b.count);

@@ -39,11 +39,11 @@ struct KvStage {
   QUIRE_DEV void wait_for_keys() const { arrival_wait(arrival_word(kKeysFull + keys_at.slot), keys_at.phase); }
   QUIRE_DEV void wait_for_values() const { arrival_wait(arrival_word(kValuesFull + values_at.slot), values_at.phase); }
   QUIRE_DEV void free_keys() {
-    if (lane_idx() == 0) arrival_count(arrival_word(kKeysFree + keys_at.slot));
+    count_warp(kKeysFree + keys_at.slot);
     keys_at.advance(kSlots);
   }
   QUIRE_DEV void free_values() {
-    if (lane_idx() == 0) arrival_count(arrival_word(kValuesFree + values_at.slot));
+    count_warp(kValuesFree + values_at.slot);
     values_at.advance(kSlots);
   }
 };
@@ -69,7 +69,7 @@ struct TilePart {
   int panels;      // that pages have
   int begin, end;  // keys
   char* to;        // [panels][max_keys] rows of 128 bytes
-  char* arrival;
+  int arrival;     // word
 };
 
 // By the copy engine: a page for each lane.
@@ -81,16 +81,15 @@ QUIRE_DEV void fill_by_pages(KvStage<E, max_rows, max_keys>& stage, const TilePa
   const int begin = first > part.begin ? first : part.begin, end = first + page_size < part.end ? first + page_size : part.end;
   const int rows = end > begin ? end - begin : 0;
   if (rows > 0) {
-    arrival_announce(part.arrival, rows * part.panels * 128);
+    arrival_announce(arrival_word(part.arrival), rows * part.panels * 128);
     const int number = page == stage.ahead_page ? stage.ahead_number : view.page_table[page];
     const E* from = view.pool + number * view.page_stride + (fills_values() ? view.v_base : view.k_base) + (begin - first) * 64;
     char* to = part.to + (begin - stage.first_key) * 128;
     for (int panel = 0; panel < part.panels; ++panel) {
-      copy_bulk(to + panel * max_keys * 128, from + panel * page_size * 64, rows * 128, part.arrival);
+      copy_bulk(to + panel * max_keys * 128, from + panel * page_size * 64, rows * 128, arrival_word(part.arrival));
     }
   }
-  warp_barrier();
-  if (lane_idx() == 0) arrival_count(part.arrival);
+  count_warp(part.arrival);
   const int next_key = stage.first_key + max_keys, next_page = stage.pages.of(next_key) + 2 * lane_idx() + producer_half();
   const bool is_needed = next_page * page_size < view.end_key && next_page * page_size < next_key + max_keys;
   stage.ahead_page = is_needed ? next_page : -1;
@@ -115,8 +114,7 @@ QUIRE_DEV void fill_by_chunks(const KvStage<E, max_rows, max_keys>& stage, const
   }
   copy_async_wait_all();
   shared_memory_fence();
-  warp_barrier();
-  if (lane_idx() == 0) arrival_count(part.arrival);
+  count_warp(part.arrival);
 }
 
 // Keys [begin, end) of a tile into the next slots, when they are free; the rest of the tile is zero, but for keys of many rows, whose
@@ -131,19 +129,20 @@ QUIRE_DEV void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>
   const bool is_values = fills_values();
   const int slot = stage.keys_at.slot, max_panels = stage.part_bytes / (max_keys * 128);
   const TilePart<E> part{view, kExactHeads ? max_panels : panels_of<E>(is_values ? shape.head_dim_vo : shape.head_dim_qk), begin, end,
-                         stage.key_rows() + (is_values ? stage.part_bytes : 0), arrival_word((is_values ? kValuesFull : kKeysFull) + slot)};
+                         stage.key_rows() + (is_values ? stage.part_bytes : 0), (is_values ? kValuesFull : kKeysFull) + slot};
   arrival_wait(arrival_word((is_values ? kValuesFree : kKeysFree) + slot), stage.keys_at.phase ^ 1);
-  const bool is_partial = end - begin < max_keys && (is_values || max_rows == kFewRows);
-  if (is_partial) {
-    zero_rows(part.to, part.panels, max_keys, 0, begin - stage.first_key);
-    zero_rows(part.to, part.panels, max_keys, end - stage.first_key, max_keys);
-  }
   if (!kExactHeads) zero_rows(part.to + part.panels * max_keys * 128, max_panels - part.panels, max_keys, 0, max_keys);
-  if (is_partial || !kExactHeads) shared_memory_fence();
-  if (shape.page_size % 8 == 0) {
-    fill_by_pages(stage, part);
-  } else {
+  if (shape.page_size % 8 != 0) {
     fill_by_chunks(stage, part);
+  } else {
+    if (end - begin < max_keys && (is_values || max_rows == kFewRows)) {
+      zero_rows(part.to, part.panels, max_keys, 0, begin - stage.first_key);
+      zero_rows(part.to, part.panels, max_keys, end - stage.first_key, max_keys);
+      shared_memory_fence();
+    } else if (!kExactHeads) {
+      shared_memory_fence();
+    }
+    fill_by_pages(stage, part);
   }
   stage.keys_at.advance(stage.kSlots);
 }

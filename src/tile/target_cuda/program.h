@@ -82,6 +82,12 @@ QUIRE_DEV int arrivals_of(int word) {
   return word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps;
 }
 
+// By all lanes of a warp: it is done with what it read.
+QUIRE_DEV void count_warp(int word) {
+  warp_barrier();
+  if (lane_idx() == 0) arrival_count(arrival_word(word));
+}
+
 // The two warpgroups of a team issue their products in turn, so that one computes softmax while the other multiplies.
 QUIRE_DEV void wait_for_turn() { named_barrier_wait(1 + warp_idx() / 4, 2 * 4 * kLaneCount); }
 QUIRE_DEV void pass_turn() { named_barrier_arrive(2 - warp_idx() / 4, 2 * 4 * kLaneCount); }

@@ -45,10 +45,6 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
   warpgroup_commit();
 }
 
-QUIRE_DEV void free_left() {
-  if (lane_idx() == 0) arrival_count(arrival_word(kLeftFree));
-}
-
 // Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
 // latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
 // and wait for each product.
@@ -80,7 +76,7 @@ QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
     warpgroup_wait<1>();  // the next scores; the product with V runs on until `update` scales the sums
     take_scores(tile + 1);
   }
-  free_left();
+  count_warp(kLeftFree);
   stage.wait_for_values();
   compute.accumulate(scores, stage, num_tiles - 1);
   warpgroup_wait<0>();
@@ -101,7 +97,7 @@ QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& comp
     compute.accumulate(compute.scores, stage, tile);
     stage.free_values();
   }
-  free_left();
+  count_warp(kLeftFree);
 }
 
 template <class Stage, class Load, class Compute>
@@ -112,8 +108,7 @@ QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Lo
     if (num_tiles > 1) load(stage, 1);  // its slots are free, now that the item before has no more scores
     copy_async_wait_all();
     shared_memory_fence();
-    warp_barrier();
-    if (lane_idx() == 0) arrival_count(arrival_word(kLeftFull));
+    count_warp(kLeftFull);
     for (int tile = 2; tile < num_tiles; ++tile) load(stage, tile);
   } else {
     load(stage, kLeftOperand);
@@ -124,7 +119,7 @@ QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Lo
     } else if (num_tiles > 0) {
       consume(num_tiles, stage, compute);
     } else {
-      free_left();
+      count_warp(kLeftFree);
     }
   }
   program.left_phase ^= 1;

@@ -33,10 +33,7 @@ QUIRE_DEV void take_items(Program& program, int n, const F& f) {
     program.used = kReservedBytes;
     program.is_of_few = false;
     f(item);
-    if (program.is_of_few && !is_producer()) {
-      warp_barrier();
-      if (lane_idx() == 0) arrival_count(arrival_word(kFewDone));
-    }
+    if (program.is_of_few && !is_producer()) count_warp(kFewDone);
     if (!is_queue) {
       item = next;
       continue;
@@ -49,8 +46,7 @@ QUIRE_DEV void take_items(Program& program, int n, const F& f) {
     }
     arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
     item = *place;
-    warp_barrier();
-    if (lane_idx() == 0) arrival_count(arrival_word(kItemFree + at.slot));
+    count_warp(kItemFree + at.slot);
     at.advance(2);
   }
   if (is_queue && fetches) leave_queue(program);
