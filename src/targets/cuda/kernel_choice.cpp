@@ -38,10 +38,10 @@ struct FamilyFacts {
 constexpr FamilyFacts kFamilies[] = {
     {Family::kAttention, 48, "attention", "kernels/attention.h", "AttentionParams", 128},
     {Family::kMergeState, 1, "merge_state", "kernels/merge_state.h", "MergeStateParams", 128},
-    {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 128},
+    {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 256},
     {Family::kLinear, 4, "linear", "kernels/linear.h", "LinearParams", 128},
-    {Family::kRmsNorm, 1, "rms_norm", "kernels/layers.h", "RmsNormParams", 256},
-    {Family::kRope, 1, "rope", "kernels/layers.h", "RopeParams", 128},
+    {Family::kRmsNorm, 2, "rms_norm", "kernels/layers.h", "RmsNormParams", 512},  // variant: long or short rows
+    {Family::kRope, 1, "rope", "kernels/layers.h", "RopeParams", 256},
     {Family::kActivation, 1, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 1, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
     {Family::kSampleReduce, 1, "sample_reduce", "kernels/layers.h", "SampleReduceParams", 1024},
@@ -91,6 +91,8 @@ int attention_variant(const AttentionParams& p) {
   return 4 * (3 * static_cast<int>(bound - kHeadDims.begin()) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
 }
 
+constexpr int kSpanElems = 8;       // that a thread of an elementwise kernel takes at once
+constexpr int kShortRow = 512;      // elements: a row for one warp
 constexpr bool is_few(const LinearParams& p) { return p.num_rows <= kFewRows && p.batch_invariant == 0; }
 
 // Bytes of shared memory that a block may have.
@@ -172,20 +174,44 @@ CudaKernel make_attention(const Choice& c, int sm) {
   return k;
 }
 
-// Few rows: 16 columns and a long step along k, to read the weights in long pieces. Many: 64 x 64 sums.
+struct LinearTiles {
+  int num_warps, rows, cols, depth, stages, shared_bytes, blocks_per_sm;
+  bool has_bulk;
+};
+
+// 64 x 64 sums.
+LinearTiles many_rows_tiles(int elem, int sm) {
+  const int stages = 4, depth = 128 / elem;
+  const int bytes = round_up(exchange_bytes(4), 1024) + stages * (kLinearManyRows + 64) * 128;
+  return {4, kLinearManyRows, 64, depth, stages, bytes, std::max(1, (shared_limit(sm) + 1024) / (bytes + 1024)), false};
+}
+
+// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as shared memory holds.
+LinearTiles few_rows_tiles(int elem, int sm) {
+  constexpr int kCols = 32, kPieceBytes = 256, kSlotBytes = kCols * kPieceBytes + 128;
+  const bool has_bulk = sm == 90;
+  const int num_warps = shared_limit(sm) > 128 << 10 ? 8 : 4;
+  const int reserved = round_up(exchange_bytes(num_warps) + (has_bulk ? 512 : 0) + num_warps * kFewRows * kCols * 4, 1024);
+  const int stages = std::min(4, (shared_limit(sm) - reserved) / (num_warps * kSlotBytes));
+  return {num_warps, kFewRows, kCols, num_warps * kPieceBytes / elem, stages, reserved + stages * num_warps * kSlotBytes, 1, has_bulk};
+}
+
 CudaKernel make_linear(const Choice& c, int sm) {
   const bool many = c.variant / 2 != 0, to_f32 = c.variant % 2 != 0;
   const int elem = static_cast<int>(dtype_bytes(c.dtype));
-  const int rows = many ? kLinearManyRows : kFewRows, cols = many ? 64 : 16, depth = (many ? 128 : 512) / elem, stages = 4;
+  const LinearTiles t = many ? many_rows_tiles(elem, sm) : few_rows_tiles(elem, sm);
   CudaKernel k;
   k.name = fmt::format("linear_{}_{}{}", many ? "many" : "few", to_string(c.dtype), to_f32 ? "_to_f32" : "");
-  k.shared_bytes = exchange_bytes(4) + stages * ceil_div(depth * elem, 128) * (rows + cols) * 128;
-  k.blocks_per_sm = std::max(1, (shared_limit(sm) + 1024) / (k.shared_bytes + 1024));
+  k.threads = 32 * t.num_warps;
+  k.shared_bytes = t.shared_bytes;
+  k.blocks_per_sm = t.blocks_per_sm;
   k.source = kernel_text(c.facts,
-                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", rows, cols, depth),
-                         fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), c.facts.threads,
+                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", t.rows, t.cols, t.depth),
+                         fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), k.threads,
                          k.blocks_per_sm);
-  k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages)};
+  k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", t.stages), fmt::format("-DQUIRE_WARPS={}", t.num_warps),
+               fmt::format("-DQUIRE_JOIN_BYTES={}", many ? 0 : t.num_warps * kFewRows * t.cols * 4),
+               fmt::format("-DQUIRE_WARPGROUPS={}", t.has_bulk ? 1 : 0)};
   k.persistent = true;
   k.params_bytes = sizeof(LinearParams);
   return k;
@@ -197,6 +223,16 @@ CudaKernel make_simple(const Choice& c, const std::string& kernel, std::size_t p
   k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads, 1);
   k.shared_bytes = exchange_bytes(4);
   k.params_bytes = params_bytes;
+  return k;
+}
+
+// One warp where a row is short, such as that of a head.
+CudaKernel make_rms_norm(const Choice& c) {
+  Choice chosen = c;
+  if (c.variant == 1) chosen.facts.threads = 32;
+  CudaKernel k = make_simple(chosen, "RmsNorm<{}>", sizeof(RmsNormParams));
+  if (c.variant == 1) k.name += "_short";
+  k.threads = chosen.facts.threads;
   return k;
 }
 
@@ -224,7 +260,8 @@ int kernel_id(KernelKey key, const void* params) {
       const int many = is_few(*static_cast<const LinearParams*>(params)) ? 0 : 2;
       return id_of(Family::kLinear, many + (key.name == KernelName::kLinearToF32 ? 1 : 0), key.dtype);
     }
-    case KernelName::kRmsNorm: return id_of(Family::kRmsNorm, 0, key.dtype);
+    case KernelName::kRmsNorm:
+      return id_of(Family::kRmsNorm, static_cast<const RmsNormParams*>(params)->dim <= kShortRow ? 1 : 0, key.dtype);
     case KernelName::kRope: return id_of(Family::kRope, 0, key.dtype);
     case KernelName::kActivation: return id_of(Family::kActivation, 0, key.dtype);
     case KernelName::kEmbedding: return id_of(Family::kEmbedding, 0, key.dtype);
@@ -245,7 +282,7 @@ CudaKernel make_kernel(int id, int sm) {
     case Family::kLinear: k = make_linear(c, sm); break;
     case Family::kMergeState: k = make_simple(c, "MergeState<{}>", sizeof(MergeStateParams)); break;
     case Family::kKvWrite: k = make_simple(c, "KvWrite<{}>", sizeof(KvWriteParams)); break;
-    case Family::kRmsNorm: k = make_simple(c, "RmsNorm<{}>", sizeof(RmsNormParams)); break;
+    case Family::kRmsNorm: k = make_rms_norm(c); break;
     case Family::kRope: k = make_simple(c, "Rope<{}>", sizeof(RopeParams)); break;
     case Family::kActivation: k = make_simple(c, "Activation<{}>", sizeof(ActivationParams)); break;
     case Family::kEmbedding: k = make_simple(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
@@ -273,10 +310,13 @@ std::vector<int> all_kernel_ids() {
 
 int num_work_items(int id, const void* params, int num_work) {
   const Choice c = choice_of(id);
+  const auto pieces = [&](int dim) { return num_work * ceil_div(dim, kSpanElems * c.facts.threads); };
+  if (c.facts.family == Family::kActivation) return pieces(static_cast<const ActivationParams*>(params)->dim);
+  if (c.facts.family == Family::kEmbedding) return pieces(static_cast<const EmbeddingParams*>(params)->dim);
   if (c.facts.family != Family::kLinear) return num_work;
   const auto& p = *static_cast<const LinearParams*>(params);
   const bool many = c.variant / 2 != 0;
-  return ceil_div(p.num_rows, many ? kLinearManyRows : kFewRows) * ceil_div(p.out_dim, many ? 64 : 16);
+  return many ? ceil_div(p.num_rows, kLinearManyRows) * ceil_div(p.out_dim, 64) : p.out_dim;  // few rows: columns are shared evenly
 }
 
 int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {

@@ -83,10 +83,5 @@ QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, c
   }
 }
 
-template <class Stage, class Load, class Accumulate>
-QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, const Load& load, const Accumulate& accumulate) {
-  run_ring(num_tiles, stage, load, accumulate);
-}
-
 }  // namespace QUIRE_TARGET
 }  // namespace quire

@@ -5,7 +5,7 @@
 // A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
 #pragma once
 
-#include "tile/target_cuda/program.h"
+#include "tile/target_cuda/spans.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
@@ -49,8 +49,8 @@ struct Accum {
   float* joining;  // shared memory, taken only by programs of 16 rows
   int rows = 0, cols = 0;
 
-  // The memory is that of the item's first tiles, which are not needed any more when sums are joined.
-  QUIRE_DEV explicit Accum(Program&) : joining(reinterpret_cast<float*>(shared_memory() + kReservedBytes)) {}
+  // Without room of its own, the memory is that of the item's first tiles, which are not needed any more when sums are joined.
+  QUIRE_DEV explicit Accum(Program&) : joining(reinterpret_cast<float*>(shared_memory() + kReservedBytes - kJoinBytes)) {}
 };
 
 template <int max_rows, int max_keys>
@@ -142,6 +142,24 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
     E* elems = reinterpret_cast<E*>(to);
     for (int i = 0; i < kChunkElems<E>; ++i) elems[i] = col + i < cols ? from[i] : E{};
   }
+}
+
+// 32 bits from p, of which `num` elements are there: a pair of 16 bits or one f32.
+template <class E>
+QUIRE_DEV unsigned chunk_bits(const E* p, int num) {
+  return num <= 0 ? 0u : p[0].bits | (num > 1 ? static_cast<unsigned>(p[1].bits) << 16 : 0u);
+}
+QUIRE_DEV unsigned chunk_bits(const float* p, int num) { return num <= 0 ? 0u : bits_of(*p); }
+
+// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+template <class E>
+QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
+  constexpr int kElems = kChunkElems<E> / 4;  // of 32 bits
+  const E* from = row + col;
+  const int num = row == nullptr ? 0 : cols - col;
+  if (num >= kChunkElems<E> && address_of(from) % 16 == 0) return load_bits(x, from);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) x[i] = chunk_bits(from + i * kElems, num - i * kElems);
 }
 
 // Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
