@@ -104,16 +104,19 @@ QUIRE_DEV void store(E* p, Span i, const Vec& v) {
 
 QUIRE_DEV Span span_at(int first, int n) { return {first, n - first < kSpan ? n - first : kSpan}; }
 
-// f(i) for all of n elements by all threads, the same thread for the same i in every call.
+// f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it overlaps with what comes
+// after it.
 template <class F>
 QUIRE_DEV void map(int n, const F& f) {
   for (int i = thread_idx() * kSpan; i < n; i += num_threads() * kSpan) f(span_at(i, n));
+  block_barrier();
 }
 // f(row, i) for n elements of each row.
 template <class F>
 QUIRE_DEV void map(int num_rows, int n, const F& f) {
   const int spans = ceil_div(n, kSpan);
   for (int i = thread_idx(); i < num_rows * spans; i += num_threads()) f(i / spans, span_at(i % spans * kSpan, n));
+  block_barrier();
 }
 // Pieces of a row for programs of their own: an element span a thread.
 QUIRE_DEV Cut cut_row(int n) { return cut_by(n, num_threads() * kSpan); }
