@@ -15,8 +15,9 @@ struct Linear {
 
   static QUIRE_DEV void run(Program& program, const LinearParams& p) {
     const Cut row_tiles = cut_by(p.num_rows, kRows), col_tiles = cut_columns<kRows>(p.out_dim, kCols);
-    const auto rows_of = [&](int item) { return row_tiles.at(item % row_tiles.num); };
-    const auto cols_of = [&](int item) { return col_tiles.at(item / row_tiles.num); };
+    const bool is_one = row_tiles.num == 1;  // spares divisions
+    const auto rows_of = [&](int item) { return row_tiles.at(is_one ? 0 : item % row_tiles.num); };
+    const auto cols_of = [&](int item) { return col_tiles.at(is_one ? item : item / row_tiles.num); };
     const WeightView<E> weight{static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
     Accum<kRows, kCols> acc(program);
     LinearStage<E, kRows, kCols, kDepth> stage(program);

@@ -182,9 +182,9 @@ class CudaDevice : public Device {
     driver_->check(call.module_get_function(&function, loaded.module, "quire_entry"), "find the entry of kernel {}", code.name);
     driver_->check(call.func_set_attribute(function, kCuFunctionMaxDynamicSharedBytes, kernel.shared_bytes),
                    "give kernel {} {} bytes of shared memory", code.name, kernel.shared_bytes);
-    // Or the driver leaves room for fewer blocks than there should be; and a kernel that wants another division of a multiprocessor's
-    // memory than the one before could not start beside it.
-    driver_->check(call.func_set_attribute(function, kCuFunctionSharedCarveout, 100), "give kernel {} all shared memory", code.name);
+    if (kernel.persistent) {  // or the driver leaves room for fewer blocks than there should be
+      driver_->check(call.func_set_attribute(function, kCuFunctionSharedCarveout, 100), "give kernel {} all shared memory", code.name);
+    }
     loaded.function = function;
   }
 

@@ -64,20 +64,21 @@ QUIRE_DEV void dot_add(Accum<max_rows, max_cols>& out, const LinearStage<E, max_
 // reads chunk l % 4 of four and gives its first half to one step and its second to the next, of x and of W alike.
 template <class E, int max_cols, int max_k>
 struct LinearStage<E, kFewRows, max_cols, max_k> {
-  static constexpr bool kHasBulk = kHasWarpgroups;  // the chips that have one have the other
   static constexpr int kStages = QUIRE_RING_STEPS;
   static constexpr int kPart = max_k / kWarps, kRowBytes = kPart * static_cast<int>(sizeof(E)), kChunks = kRowBytes / 16;
   static constexpr int kOddBytes = max_cols / 2 * kRowBytes + 64;  // from row 0 to row 1
   static constexpr int kBytes = max_cols * kRowBytes + 128;        // of a slot
-  static_assert(kRowBytes % 128 == 0 && max_cols % 8 == 0 && kWarps * kStages * 8 <= 512, "as the places of rows and barriers assume");
-  char* const base;  // of this warp: [kStages][kBytes]
+  static constexpr int kRowsAtOnce = kLaneCount / kChunks;         // that the lanes of a warp copy
+  static_assert(kRowBytes % 128 == 0 && kRowsAtOnce >= 1 && max_cols % 8 == 0, "lanes take whole rows, in different banks");
+  using PartOfX = unsigned[2][kChunks / 4][4];  // rows l / 4 and + 8, chunks 4 i + l % 4
+  char* const base;           // of this warp: [kStages][kBytes]
   RowsView<E> rows{};
   int in_dim = 0;
-  int fill_slot = 0;         // that load_block fills
-  int slot = 0, k = 0;       // that is multiplied, and its first k
-  int num_chunks = 0;        // of it
-  unsigned phases = 0;       // of the slots' barriers
-  unsigned x[2][kChunks / 4][4];  // rows l / 4 and + 8 of x, chunks 4 i + l % 4. f32 reads x when it multiplies
+  bool x_has_chunks = false;  // rows of x begin at multiples of 16 bytes
+  int fill_slot = 0;          // that load_block fills
+  int slot = 0, k = 0;        // that is multiplied, and its first k
+  int num_chunks = 0;         // of it
+  PartOfX x = {}, next_x = {};  // of the step that is multiplied and of the one after it. f32 reads x when it multiplies
 
   QUIRE_DEV explicit LinearStage(Program& program)
       : base(program.take(kWarps * kStages * kBytes) + warp_idx() * kStages * kBytes) {}
@@ -90,35 +91,41 @@ struct LinearStage<E, kFewRows, max_cols, max_k> {
   QUIRE_DEV char* place(int at_slot, int row, int chunk) const {
     return base + at_slot * kBytes + row % 2 * kOddBytes + row / 2 * kRowBytes + chunk * 16;
   }
-  QUIRE_DEV char* arrival(int at_slot) const { return shared_memory() + kExchangeBytes + (warp_idx() * kStages + at_slot) * 8; }
 
-  // Of x: row l / 4 + 8 `half`.
+  // Of x: row l / 4 + 8 `half`. Another where there is none: its sums are not looked at.
   QUIRE_DEV const E* row_of_x(int half) const {
     const int row = lane_idx() / 4 + 8 * half;
-    return row < rows.num ? rows.first + row * rows.stride : nullptr;
+    return rows.first + (row < rows.num ? row : 0) * rows.stride;
   }
+  QUIRE_DEV void prefetch_x(int step) {
+    if constexpr (sizeof(E) == 2) {
+      load_x(next_x[0], row_of_x(0), first_k(step));
+      if (rows.num > 8) load_x(next_x[1], row_of_x(1), first_k(step));
+    }
+  }
+  QUIRE_DEV void load_x(unsigned (&to)[kChunks / 4][4], const E* row, int first) const {
+    const int lane_k = first + lane_idx() % 4 * kChunkElems<E>;
+    if (first + kPart <= in_dim && x_has_chunks) {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4; ++i) load_bits(to[i], row + lane_k + 4 * i * kChunkElems<E>);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4; ++i) load_chunk(to[i], row, lane_k + 4 * i * kChunkElems<E>, in_dim);
+    }
+  }
+
+  // Until the slot has this warp's part of W.
   QUIRE_DEV void select(int at_slot, int step) {
     slot = at_slot;
     k = first_k(step);
     num_chunks = chunks_from(k);
-    if constexpr (sizeof(E) == 2) {
 #pragma unroll
-      for (int i = 0; i < kChunks / 4; ++i) {
-        load_chunk(x[0][i], row_of_x(0), k + (4 * i + lane_idx() % 4) * kChunkElems<E>, in_dim);
-        load_chunk(x[1][i], row_of_x(1), k + (4 * i + lane_idx() % 4) * kChunkElems<E>, in_dim);
-      }
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4 * 4; ++i) x[half][i / 4][i % 4] = next_x[half][i / 4][i % 4];
     }
-  }
-  // Until the selected slot has its part of W.
-  QUIRE_DEV void wait() {
-#if QUIRE_WARPGROUPS
-    if (num_chunks == 0) return;
-    arrival_wait(arrival(slot), phases >> slot & 1u);
-    phases ^= 1u << slot;
-#else
     copy_async_wait<kStages - 1>();
     warp_barrier();
-#endif
   }
 };
 
@@ -129,37 +136,43 @@ QUIRE_DEV void load_block(LinearStage<E, kFewRows, max_cols, max_k>& stage, cons
   using Stage = LinearStage<E, kFewRows, max_cols, max_k>;
   stage.rows = x;
   stage.in_dim = weight.in_dim;
-  const int k = k_begin + warp_idx() * Stage::kPart, num_chunks = stage.chunks_from(k);
-  if (num_chunks == 0) return;
+  stage.x_has_chunks = address_of(x.first) % 16 == 0 && x.stride * static_cast<int>(sizeof(E)) % 16 == 0;
+  const int k = k_begin + warp_idx() * Stage::kPart, first = lane_idx() / Stage::kChunks, chunk = lane_idx() % Stage::kChunks;
+  if (chunk >= stage.chunks_from(k)) return;
   const long stride = round_up(weight.in_dim, kChunkElems<E>);
-  const E* from = weight.first + cols.begin * stride + k;
-#if QUIRE_WARPGROUPS
-  char* arrival = stage.arrival(stage.fill_slot);
-  if (lane_idx() == 0) arrival_expect(arrival, cols.size() * num_chunks * 16);
-  for (int row = lane_idx(); row < cols.size(); row += kLaneCount) {
-    copy_bulk(stage.place(stage.fill_slot, row, 0), from + row * stride, num_chunks * 16, arrival);
+  const E* from = weight.first + (cols.begin + first) * stride + k + chunk * kChunkElems<E>;
+#pragma unroll
+  for (int row = 0; row < max_cols; row += Stage::kRowsAtOnce) {
+    if (first + row >= cols.size()) break;
+    copy_async_16(stage.place(stage.fill_slot, first + row, chunk), from + row * stride, true);
   }
-#else
-  for (int i = lane_idx(); i < cols.size() * Stage::kChunks; i += kLaneCount) {
-    const int row = i / Stage::kChunks, chunk = i % Stage::kChunks;
-    if (chunk < num_chunks) copy_async_16(stage.place(stage.fill_slot, row, chunk), from + row * stride + chunk * kChunkElems<E>, true);
-  }
-#endif
 }
 
-// sums[16 rows, columns] += the part of x . the part of W
+// sums[16 rows, columns] += the part of x . the part of W. A column that is not there repeats the last one.
 template <class E>
 struct PartProduct {
   template <class Stage, int num_blocks>
   static QUIRE_DEV void run(float (&sums)[num_blocks][4], int cols, const Stage& s) {
+    if (s.num_chunks == Stage::kChunks) {
+      multiply<true>(sums, cols, s);
+    } else {
+      multiply<false>(sums, cols, s);
+    }
+  }
+  template <bool whole, class Stage, int num_blocks>
+  static QUIRE_DEV void multiply(float (&sums)[num_blocks][4], int cols, const Stage& s) {
+    const char* col[num_blocks];
+#pragma unroll
+    for (int n = 0; n < num_blocks; ++n) {
+      const int c = n * 8 + lane_idx() / 4;
+      col[n] = s.place(s.slot, c < cols ? c : cols - 1, lane_idx() % 4);
+    }
 #pragma unroll
     for (int i = 0; i < Stage::kChunks / 4; ++i) {
-      const int chunk = 4 * i + lane_idx() % 4;
 #pragma unroll
       for (int n = 0; n < num_blocks; ++n) {
-        const int col = n * 8 + lane_idx() / 4;
         unsigned w[4] = {};
-        if (col < cols && chunk < s.num_chunks) load_bits(w, s.place(s.slot, col, chunk));
+        if (whole || 4 * i + lane_idx() % 4 < s.num_chunks) load_bits(w, col[n] + i * 64);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const unsigned a[4] = {s.x[0][i][2 * half], s.x[1][i][2 * half], s.x[0][i][2 * half + 1], s.x[1][i][2 * half + 1]};
@@ -232,10 +245,11 @@ QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Loa
     copy_async_commit();
   }
   wait_for_earlier_launches();
+  stage.prefetch_x(0);
   int item = block_idx(), step = 0, slot = 0;
   for (int i = 0; i < total; ++i) {
     stage.select(slot, step);
-    stage.wait();
+    stage.prefetch_x(step + 1 < num_steps ? step + 1 : 0);
     accumulate(stage, item, step);
     warp_barrier();  // all lanes are done with the slot
     if (i + Stage::kStages < total) fetch(slot);

@@ -7,6 +7,12 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 constexpr int kSpan = 8;
+// All rows have a multiple of eight elements and begin at multiples of 16 bytes.
+#if QUIRE_WHOLE_SPANS
+constexpr bool kWholeSpans = true;
+#else
+constexpr bool kWholeSpans = false;
+#endif
 
 // Elements [first, first + num) of a row, up to eight.
 struct Span {
@@ -89,20 +95,20 @@ QUIRE_DEV void store_whole(E* p, const Vec& v) {
 template <class E>
 QUIRE_DEV Vec load(const E* p, Span i) {
   const E* from = p + i.first;
-  if (i.num == kSpan && address_of(from) % 16 == 0) return load_whole(from);
+  if (kWholeSpans || (i.num == kSpan && address_of(from) % 16 == 0)) return load_whole(from);
   return vec_of([&](int j) { return j < i.num ? to_f32(from[j]) : 0.0f; });
 }
 template <class E>
 QUIRE_DEV void store(E* p, Span i, const Vec& v) {
   E* to = p + i.first;
-  if (i.num == kSpan && address_of(to) % 16 == 0) return store_whole(to, v);
+  if (kWholeSpans || (i.num == kSpan && address_of(to) % 16 == 0)) return store_whole(to, v);
 #pragma unroll
   for (int j = 0; j < kSpan; ++j) {
     if (j < i.num) to[j] = Rounded<E>::of(v.x[j]);
   }
 }
 
-QUIRE_DEV Span span_at(int first, int n) { return {first, n - first < kSpan ? n - first : kSpan}; }
+QUIRE_DEV Span span_at(int first, int n) { return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first}; }
 
 // f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it overlaps with what comes
 // after it.
@@ -139,22 +145,32 @@ QUIRE_DEV float reduce_block(float x, const Join& join) {
   block_barrier();
   return x;
 }
+template <class Join>
+QUIRE_DEV float reduce_vec(const Vec& v, int num, float neutral, const Join& join) {
+  float part[kSpan];
+#pragma unroll
+  for (int j = 0; j < kSpan; ++j) part[j] = j < num ? v.x[j] : neutral;
+#pragma unroll
+  for (int width = kSpan / 2; width > 0; width /= 2) {
+#pragma unroll
+    for (int j = 0; j < width; ++j) part[j] = join(part[j], part[j + width]);
+  }
+  return part[0];
+}
+// Four spans at a time, for long rows, so that their loads are under way together.
 template <class F, class Join>
 QUIRE_DEV float reduce_spans(int n, float neutral, const F& f, const Join& join) {
+  const int stride = num_threads() * kSpan;
   float all = neutral;
-#pragma unroll 4
-  for (int first = thread_idx() * kSpan; first < n; first += num_threads() * kSpan) {
+  int first = thread_idx() * kSpan;
+  for (; first + 3 * stride + kSpan <= n; first += 4 * stride) {
+    const Vec v[4] = {f(span_at(first, n)), f(span_at(first + stride, n)), f(span_at(first + 2 * stride, n)), f(span_at(first + 3 * stride, n))};
+#pragma unroll
+    for (int j = 0; j < 4; ++j) all = join(all, reduce_vec(v[j], kSpan, neutral, join));
+  }
+  for (; first < n; first += stride) {
     const Span i = span_at(first, n);
-    const Vec v = f(i);
-    float part[kSpan];
-#pragma unroll
-    for (int j = 0; j < kSpan; ++j) part[j] = j < i.num ? v.x[j] : neutral;
-#pragma unroll
-    for (int width = kSpan / 2; width > 0; width /= 2) {
-#pragma unroll
-      for (int j = 0; j < width; ++j) part[j] = join(part[j], part[j + width]);
-    }
-    all = join(all, part[0]);
+    all = join(all, reduce_vec(f(i), i.num, neutral, join));
   }
   return reduce_block(all, join);
 }
