@@ -42,7 +42,7 @@ constexpr FamilyFacts kFamilies[] = {
     {Family::kMergeState, 1, "merge_state", "kernels/merge_state.h", "MergeStateParams", 128},
     {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 256},
     {Family::kLinear, 4, "linear", "kernels/linear.h", "LinearParams", 128},
-    {Family::kRmsNorm, 4, "rms_norm", "kernels/layers.h", "RmsNormParams", 512},  // variant: short rows, ragged
+    {Family::kRmsNorm, 4, "rms_norm", "kernels/layers.h", "RmsNormParams", 256},  // variant: short rows, ragged
     {Family::kRope, 2, "rope", "kernels/layers.h", "RopeParams", 256},
     {Family::kActivation, 2, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 2, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
@@ -185,25 +185,22 @@ CudaKernel make_attention(const Choice& c, int sm) {
 
 struct LinearTiles {
   int num_warps, rows, cols, depth, stages, shared_bytes, blocks_per_sm;
-  int launches_per_sm;  // whose blocks find room side by side
 };
 
 // 64 x 64 sums.
 LinearTiles many_rows_tiles(int elem, int sm) {
   const int stages = 4, depth = 128 / elem;
   const int bytes = round_up(exchange_bytes(4), 1024) + stages * (kLinearManyRows + 64) * 128;
-  return {4, kLinearManyRows, 64, depth, stages, bytes, std::max(1, (shared_limit(sm) + 1024) / (bytes + 1024)), 1};
+  return {4, kLinearManyRows, 64, depth, stages, bytes, std::max(1, (shared_limit(sm) + 1024) / (bytes + 1024))};
 }
 
-// Up to 32 columns, of which each warp reads pieces of 128 bytes. Where launches overlap, the blocks of the next one fill their rings
-// beside those of this one.
+// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as shared memory holds.
 LinearTiles few_rows_tiles(int elem, int sm) {
-  constexpr int kCols = 32, kPieceBytes = 128, kSlotBytes = kCols * kPieceBytes + 128;
-  const int launches = sm >= 90 ? 2 : 1, room = (shared_limit(sm) + 1024) / launches - 1024;
+  constexpr int kCols = 32, kPieceBytes = 256, kSlotBytes = kCols * kPieceBytes + 128;
   const int num_warps = shared_limit(sm) > 128 << 10 ? 8 : 4;
   const int reserved = round_up(exchange_bytes(num_warps) + num_warps * kFewRows * kCols * 4, 1024);
-  const int stages = std::min(4, (room - reserved) / (num_warps * kSlotBytes));
-  return {num_warps, kFewRows, kCols, num_warps * kPieceBytes / elem, stages, reserved + stages * num_warps * kSlotBytes, 1, launches};
+  const int stages = std::min(4, (shared_limit(sm) - reserved) / (num_warps * kSlotBytes));
+  return {num_warps, kFewRows, kCols, num_warps * kPieceBytes / elem, stages, reserved + stages * num_warps * kSlotBytes, 1};
 }
 
 CudaKernel make_linear(const Choice& c, int sm) {
@@ -218,7 +215,7 @@ CudaKernel make_linear(const Choice& c, int sm) {
   k.source = kernel_text(c.facts,
                          fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", t.rows, t.cols, t.depth),
                          fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), k.threads,
-                         k.blocks_per_sm * t.launches_per_sm);
+                         k.blocks_per_sm);
   k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", t.stages), fmt::format("-DQUIRE_WARPS={}", t.num_warps),
                fmt::format("-DQUIRE_JOIN_BYTES={}", many ? 0 : t.num_warps * kFewRows * t.cols * 4)};
   k.persistent = true;
@@ -237,13 +234,12 @@ CudaKernel make_simple(const Choice& c, const std::string& kernel, std::size_t p
 
 // Rows of whole spans, or ragged ones (variant 1), which may be cut and lie anywhere.
 CudaKernel make_elementwise(const Choice& c, const std::string& kernel, std::size_t params_bytes) {
-  // So many loads hide each other's latencies; two kernels would spill.
-  const int threads_per_sm = c.facts.family == Family::kRope ? 1280 : c.facts.family == Family::kRmsNorm ? 1024 : 1536;
+  constexpr int kThreadsPerSm = 1280;  // loads hide each other's latencies; a block finds room beside one of a linear layer
   CudaKernel k = make_simple(c, kernel, params_bytes);
   const bool ragged = c.variant % 2 != 0;
   if (!ragged) {
     k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads,
-                           std::min(32, threads_per_sm / c.facts.threads));
+                           std::min(32, kThreadsPerSm / c.facts.threads));
   }
   if (ragged) k.name += "_ragged";
   k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_WHOLE_SPANS={}", ragged ? 0 : 1)};
