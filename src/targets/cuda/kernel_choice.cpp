@@ -234,12 +234,13 @@ CudaKernel make_simple(const Choice& c, const std::string& kernel, std::size_t p
 
 // Rows of whole spans, or ragged ones (variant 1), which may be cut and lie anywhere.
 CudaKernel make_elementwise(const Choice& c, const std::string& kernel, std::size_t params_bytes) {
-  constexpr int kThreadsPerSm = 1280;  // loads hide each other's latencies; a block finds room beside one of a linear layer
+  // Loads hide each other's latencies; a block finds room beside one of a linear layer. f32 would spill.
+  const int threads_per_sm = c.dtype == DType::kF32 ? 1024 : 1280;
   CudaKernel k = make_simple(c, kernel, params_bytes);
   const bool ragged = c.variant % 2 != 0;
   if (!ragged) {
     k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads,
-                           std::min(32, kThreadsPerSm / c.facts.threads));
+                           std::min(32, threads_per_sm / c.facts.threads));
   }
   if (ragged) k.name += "_ragged";
   k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_WHOLE_SPANS={}", ragged ? 0 : 1)};
