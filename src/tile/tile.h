@@ -31,7 +31,8 @@
 //   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
 //   row_scale(accum, row)                   every element times its row's value
 //   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
-//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap
+//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap;
+//                                                                                 load(stage, kLeftOperand) once, load(stage, tile)
 //   pipeline_work(program, n, num_steps, stage, load, accumulate, finish)   for_each_work of items that are such loops with nothing
 //                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
 //   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items

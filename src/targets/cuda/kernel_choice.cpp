@@ -122,7 +122,7 @@ int tiles_bytes(int head_dim, DType dtype, int num_warps, int keys, int ring_key
   const int panels = ceil_div(head_dim * static_cast<int>(dtype_bytes(dtype)), 128);
   const int probs = dtype == DType::kF32 ? kFewRows * num_warps * keys * 4 : 0;
   const int tiles = round_up(panels * kFewRows * num_warps * 128, 1024) + 2 * panels * ring_keys * 128 + probs;
-  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 512 : 0), 1024);  // beside the tiles
+  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 256 : 0), 1024);  // beside the tiles
   return reserved + std::max(tiles, num_warps * head_dim * 64);
 }
 
@@ -170,12 +170,13 @@ CudaKernel make_attention(const Choice& c, int sm) {
   };
   const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", t.many_rows(), t.keys);
   CudaKernel k;
-  k.threads = 32 * t.num_warps;
+  const bool has_producer = t.num_warps == 8;
+  k.threads = 32 * (t.num_warps + (has_producer ? 4 : 0));
   k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kinds], to_string(c.dtype), head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
   k.source = kernel_text(c.facts, config("Many", t.many_rows(), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kinds]),
                          k.threads, t.blocks_per_sm);
   k.options = {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys), "-DQUIRE_RING_STEPS=2",
-               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0)};
+               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0), fmt::format("-DQUIRE_PRODUCER={}", has_producer ? 1 : 0)};
   k.shared_bytes = t.shared_bytes;
   k.blocks_per_sm = t.blocks_per_sm;
   k.persistent = true;
@@ -365,6 +366,7 @@ int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {
   caps.min_split_tiles = 1;
   caps.key_cost_rows = 128;
   caps.item_cost_tiles = 2;
+  caps.merge_cost_tiles = 3;
   caps.has_pair_dot = true;
   caps.dot_error = 4;  // matrix units cut off what does not fit, and so add a bias; largest seen on an H200: 3.5
   caps.rounds_probs[static_cast<int>(DType::kF16)] = caps.rounds_probs[static_cast<int>(DType::kBF16)] = true;

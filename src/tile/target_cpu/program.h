@@ -38,6 +38,7 @@ QUIRE_DEV void join_sum(Row<max_rows>&) {}
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
 inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                      const Update& update, const Accumulate& accumulate) {
+  load(stage, kLeftOperand);
   for (int tile = 0; tile < num_tiles; ++tile) {
     load(stage, tile);
     score(scores, stage, tile);

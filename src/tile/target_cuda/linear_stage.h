@@ -26,7 +26,6 @@ struct LinearStage {
     set_chunks(step * max_k);
   }
   QUIRE_DEV void set_origin() {}
-  QUIRE_DEV void wait_for_bulk(int) {}
   QUIRE_DEV void set_chunks(int k_begin) { chunks = read_chunks<E>(in_dim - k_begin < max_k ? in_dim - k_begin : max_k); }
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tile/target_cuda/stages.h"
-#if QUIRE_WARPGROUPS
+#if QUIRE_PRODUCER
 #include "tile/target_cuda/warpgroup.h"
 #endif
 
@@ -20,12 +20,11 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
   }
   for (int tile = 0; tile < num_tiles; ++tile) {
     copy_async_wait<kStages - 2>();
-    stage.wait_for_bulk(tile);
     // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
     if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
     } else {
-      block_barrier();
+      team_barrier();
     }
     const int ahead = tile + kStages - 1;
     if (ahead < num_tiles) {
@@ -37,12 +36,13 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     compute(stage, tile);
   }
   copy_async_wait<0>();
-  block_barrier();  // the ring's memory is free
+  team_barrier();  // the ring's memory is free
 }
 
 // scores = q K^T: columns are the keys of the stage, from stage.first_key.
 template <class E, int max_rows, int max_k, int max_keys>
-QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q, const KvStage<E, max_rows, max_keys>& stage) {
+QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
+                   const KvStage<E, max_rows, max_keys>& stage) {
   scores.rows = q.rows;
   if constexpr (uses_warpgroups<E>(max_rows)) {
     issue_scores(scores, q, stage);
@@ -70,17 +70,18 @@ struct Compute {
 };
 
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
-QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                         const Update& update, const Accumulate& accumulate) {
-  if constexpr (uses_warpgroups<typename Stage::Elem>(Scores::kMaxRows)) {
-    run_warpgroups(num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
-  } else {
-    run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
-      score(scores, current, tile);
-      update(scores, current, tile);
-      accumulate(scores, current, tile);
-    });
-  }
+#if QUIRE_PRODUCER
+  run_roles(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+#else
+  load(stage, kLeftOperand);
+  run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
+    score(scores, current, tile);
+    update(scores, current, tile);
+    accumulate(scores, current, tile);
+  });
+#endif
 }
 
 }  // namespace QUIRE_TARGET

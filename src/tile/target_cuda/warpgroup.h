@@ -1,4 +1,4 @@
-// Products of many rows by warpgroups (sm_90a), and their pipeline. Programs of 8 warps; 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
+// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
 #pragma once
 
 #include "tile/target_cuda/stages.h"
@@ -13,7 +13,7 @@ QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E
   static_assert(max_keys == 128, "one product is 128 keys wide");
   pin_all(scores.x);
   warpgroup_fence();
-  const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, 0), keys = matrix_descriptor(stage.k, 0);
+  const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, 0), keys = matrix_descriptor(stage.key_rows(), 0);
 #pragma unroll
   for (int step = 0; step < max_k / 16; ++step) {
     const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32, key_bytes = step / 4 * max_keys * 128 + step % 4 * 32;
@@ -37,7 +37,7 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
   pin_all(probs.packed);
   pin_all(out.x);
   warpgroup_fence();
-  const unsigned long long values = matrix_descriptor(stage.v, kPanelBytes);
+  const unsigned long long values = matrix_descriptor(stage.value_rows(), kPanelBytes);
 #pragma unroll
   for (int step = 0; step < max_keys / 16; ++step) {
     multiply_columns(E{}, out.x, probs.packed[step], values + (step * 16 * 128 >> 4), true);
@@ -45,58 +45,94 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
   warpgroup_commit();
 }
 
+QUIRE_DEV void free_left() {
+  if (lane_idx() == 0) arrival_count(arrival_word(kLeftFree));
+}
+
 // Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
-// latter. No product is under way between two rounds: the compiler would move its registers, and wait for each product.
-template <class Stage, class Load, class Compute>
-QUIRE_DEV void run_warpgroups(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
+// latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
+// and wait for each product.
+template <class Stage, class Compute>
+QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
   using Elem = typename Stage::Elem;
-  constexpr int kAhead = Stage::kStages - 1;
   auto& scores = compute.scores;
-  const auto bring = [&](int tile) {
-    if (tile < num_tiles) {
-      stage.select(tile);
-      load(stage, tile);
-    }
-    copy_async_commit();
-  };
-  const auto arrive = [&](int tile) {  // what has been waited for is visible to all threads and their matrix units
-    stage.wait_for_bulk(tile);
-    shared_memory_fence();
-    block_barrier();
-  };
-  for (int tile = 0; tile < kAhead; ++tile) {
-    bring(tile);
-    if (tile == 0) stage.set_origin();
-  }
-  if (num_tiles > 0) {
-    copy_async_wait<kAhead - 1>();
-    arrive(0);
-    stage.select(0);
-    compute.score(scores, stage, 0);
-    warpgroup_wait<0>();
+  const int origin = stage.first_key;
+  const auto take_scores = [&](int tile) {
     pin_all(scores.x);
-    compute.update(scores, stage, 0);
-    pack<Elem>(scores);
-    for (int tile = 0; tile + 1 < num_tiles; ++tile) {
-      copy_async_wait<kAhead - 2>();
-      arrive(tile + 1);
-      stage.select(tile + 1);
-      compute.score(scores, stage, tile + 1);
-      stage.select(tile);
-      compute.accumulate(scores, stage, tile);
-      bring(tile + kAhead);  // while the matrix units work
-      warpgroup_wait<1>();  // the next scores; the product with V runs on until `update` scales the sums
-      pin_all(scores.x);
-      stage.select(tile + 1);
-      compute.update(scores, stage, tile + 1);
-      pack<Elem>(scores);
-    }
-    stage.select(num_tiles - 1);
-    compute.accumulate(scores, stage, num_tiles - 1);
+    stage.free_keys();
+    stage.first_key = origin + tile * stage.num_keys;
+    compute.update(scores, stage, tile);
     warpgroup_wait<0>();
+    if (tile > 0) stage.free_values();
+    pack<Elem>(scores);
+  };
+  stage.wait_for_keys();
+  compute.score(scores, stage, 0);
+  warpgroup_wait<0>();
+  take_scores(0);
+  for (int tile = 0; tile + 1 < num_tiles; ++tile) {
+    stage.wait_for_keys();
+    wait_for_turn();
+    compute.score(scores, stage, tile + 1);
+    stage.wait_for_values();
+    compute.accumulate(scores, stage, tile);
+    pass_turn();
+    warpgroup_wait<1>();  // the next scores; the product with V runs on until `update` scales the sums
+    take_scores(tile + 1);
   }
-  copy_async_wait<0>();
-  block_barrier();  // the ring's memory is free
+  free_left();
+  stage.wait_for_values();
+  compute.accumulate(scores, stage, num_tiles - 1);
+  warpgroup_wait<0>();
+  stage.free_values();
+}
+
+// Each warp has keys of its own of each tile.
+template <class Stage, class Compute>
+QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& compute) {
+  const int origin = stage.first_key;
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    stage.first_key = origin + tile * stage.num_keys;
+    stage.wait_for_keys();
+    compute.score(compute.scores, stage, tile);
+    compute.update(compute.scores, stage, tile);
+    stage.free_keys();
+    stage.wait_for_values();
+    compute.accumulate(compute.scores, stage, tile);
+    stage.free_values();
+  }
+  free_left();
+}
+
+template <class Stage, class Load, class Compute>
+QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
+  if (is_producer()) {
+    if (num_tiles > 0) load(stage, 0);  // before the team is done with the left operand of the item before
+    load(stage, kLeftOperand);
+    if (num_tiles > 1) load(stage, 1);  // its slots are free, now that the item before has no more scores
+    copy_async_wait_all();
+    shared_memory_fence();
+    warp_barrier();
+    if (lane_idx() == 0) arrival_count(arrival_word(kLeftFull));
+    for (int tile = 2; tile < num_tiles; ++tile) load(stage, tile);
+  } else {
+    load(stage, kLeftOperand);
+    arrival_wait(arrival_word(kLeftFull), program.left_phase);
+    if (num_tiles > 0) load(stage, 0);
+    if constexpr (Stage::kMaxRows == kFewRows) {
+      consume_by_warps(num_tiles, stage, compute);
+    } else if (num_tiles > 0) {
+      consume(num_tiles, stage, compute);
+    } else {
+      free_left();
+    }
+  }
+  program.left_phase ^= 1;
+  if (Stage::kMaxRows == kFewRows) {
+    program.few_phase ^= 1;
+    program.is_of_few = program.was_of_few = true;
+  }
+  program.ring = stage.keys_at;
 }
 
 }  // namespace QUIRE_TARGET
