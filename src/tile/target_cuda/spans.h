@@ -108,6 +108,26 @@ QUIRE_DEV void store(E* p, Span i, const Vec& v) {
   }
 }
 
+template <class E>
+constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
+// 32 bits from p, of which `num` elements are there: a pair of 16 bits or one f32.
+template <class E>
+QUIRE_DEV unsigned chunk_bits(const E* p, int num) {
+  return num <= 0 ? 0u : p[0].bits | (num > 1 ? static_cast<unsigned>(p[1].bits) << 16 : 0u);
+}
+QUIRE_DEV unsigned chunk_bits(const float* p, int num) { return num <= 0 ? 0u : bits_of(*p); }
+
+// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+template <class E>
+QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
+  constexpr int kElems = kChunkElems<E> / 4;  // of 32 bits
+  const E* from = row + col;
+  const int num = row == nullptr ? 0 : cols - col;
+  if (num >= kChunkElems<E> && address_of(from) % 16 == 0) return load_bits(x, from);
+#pragma unroll
+  for (int i = 0; i < 4; ++i) x[i] = chunk_bits(from + i * kElems, num - i * kElems);
+}
+
 QUIRE_DEV Span span_at(int first, int n) { return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first}; }
 
 // f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it overlaps with what comes

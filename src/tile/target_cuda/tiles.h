@@ -78,8 +78,6 @@ struct Chunks {
   }
 };
 template <class E>
-constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
-template <class E>
 constexpr int panels_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);
 }
@@ -157,24 +155,6 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
     E* elems = reinterpret_cast<E*>(to);
     for (int i = 0; i < kChunkElems<E>; ++i) elems[i] = col + i < cols ? from[i] : E{};
   }
-}
-
-// 32 bits from p, of which `num` elements are there: a pair of 16 bits or one f32.
-template <class E>
-QUIRE_DEV unsigned chunk_bits(const E* p, int num) {
-  return num <= 0 ? 0u : p[0].bits | (num > 1 ? static_cast<unsigned>(p[1].bits) << 16 : 0u);
-}
-QUIRE_DEV unsigned chunk_bits(const float* p, int num) { return num <= 0 ? 0u : bits_of(*p); }
-
-// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
-template <class E>
-QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
-  constexpr int kElems = kChunkElems<E> / 4;  // of 32 bits
-  const E* from = row + col;
-  const int num = row == nullptr ? 0 : cols - col;
-  if (num >= kChunkElems<E> && address_of(from) % 16 == 0) return load_bits(x, from);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) x[i] = chunk_bits(from + i * kElems, num - i * kElems);
 }
 
 // Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
