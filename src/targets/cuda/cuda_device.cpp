@@ -44,6 +44,7 @@ class CudaDevice : public Device {
         compiler_(options, driver_->version() / 1000),
         context_(std::make_shared<CudaContext>(driver_, options.device_idx)),
         family_(kernel_family(context_->facts().sm)),
+        may_overlap_(family_ >= 90 && driver_->call().launch_kernel_ex != nullptr),
         architecture_(architecture_of(context_->facts().sm, compiler_.nvrtc().chips())),
         staging_(context_),
         counters_(allocate_cuda(context_, 2 * sizeof(int))) {
@@ -197,11 +198,21 @@ class CudaDevice : public Device {
     const int num_blocks = std::min(num_items, most);
     int* counters = kernel.persistent ? counters_->as<int>() : nullptr;
     void* args[] = {const_cast<void*>(params), &counters};
-    const int result = context_->call().launch_kernel(loaded.function, static_cast<unsigned>(num_blocks), 1, 1,
-                                                      static_cast<unsigned>(kernel.threads), 1, 1,
-                                                      static_cast<unsigned>(kernel.shared_bytes), context_->stream(), args, nullptr);
+    const int result = start(loaded, static_cast<unsigned>(num_blocks), args);
     driver_->check(result, "launch kernel {} ({} blocks of {} threads, {} bytes of shared memory each)", kernel.name, num_blocks,
                    kernel.threads, kernel.shared_bytes);
+  }
+
+  // A launch may start before the one ahead of it has ended: every kernel waits for that itself, before it touches what others wrote.
+  int start(const LoadedKernel& loaded, unsigned num_blocks, void** args) {
+    const CudaFunctions& call = context_->call();
+    const auto threads = static_cast<unsigned>(loaded.kernel.threads), shared_bytes = static_cast<unsigned>(loaded.kernel.shared_bytes);
+    if (!may_overlap_) {
+      return call.launch_kernel(loaded.function, num_blocks, 1, 1, threads, 1, 1, shared_bytes, context_->stream(), args, nullptr);
+    }
+    const CuLaunchAttribute attribute{kCuLaunchMayOverlap, 1, {}};
+    const CuLaunchConfig config{num_blocks, 1, 1, threads, 1, 1, shared_bytes, context_->stream(), &attribute, 1};
+    return call.launch_kernel_ex(&config, loaded.function, args, nullptr);
   }
 
   // False if our own kernel is to do it.
@@ -223,6 +234,7 @@ class CudaDevice : public Device {
   KernelCompiler compiler_;
   std::shared_ptr<const CudaContext> context_;
   const int family_;
+  const bool may_overlap_;
   const std::string architecture_;
   StagingRing staging_;
   std::unique_ptr<Buffer> counters_;  // of persistent kernels: launches follow each other, so two ints serve them all

@@ -112,6 +112,11 @@ void Block::multiply_step(emulator::Element16 type, const StepOperands& operands
   });
 }
 
+void Block::check_alignment(const void* p, int bytes) {
+  if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) != 0)
+    fail("reads or writes {} bytes at {}, which is not a multiple of them", bytes, p);
+}
+
 void Block::named_barrier(int barrier, int count, bool waits) {
   const Operation operation{OpKind::kBarrier, barrier};
   if (barrier < 0 || barrier >= kNumNamedBarriers)

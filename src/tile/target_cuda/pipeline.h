@@ -84,10 +84,5 @@ QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& s
 #endif
 }
 
-template <class Stage, class Load, class Accumulate>
-QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, const Load& load, const Accumulate& accumulate) {
-  run_ring(num_tiles, stage, load, accumulate);
-}
-
 }  // namespace QUIRE_TARGET
 }  // namespace quire

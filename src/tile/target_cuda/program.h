@@ -1,4 +1,4 @@
-// Programs of the cuda target: a program is a thread block. Work distribution and elementwise work on rows.
+// Programs of the cuda target: a program is a thread block. Shared memory, work distribution, single elements of rows.
 #pragma once
 
 #include "tile/target_cuda/math.h"
@@ -45,7 +45,13 @@ constexpr int kArrivalBytes = 256;
 #else
 constexpr int kArrivalBytes = 0;
 #endif
-constexpr int kReservedBytes = kExchangeBytes + kArrivalBytes;
+// Room of its own for sums that warps join, where tiles stay in use meanwhile.
+#ifdef QUIRE_JOIN_BYTES
+constexpr int kJoinBytes = QUIRE_JOIN_BYTES;
+#else
+constexpr int kJoinBytes = 0;
+#endif
+constexpr int kReservedBytes = kExchangeBytes + kArrivalBytes + kJoinBytes;
 
 // A tile's place in a ring of slots, and whether rounds before it were odd or even in number.
 struct RingPlace {
@@ -103,6 +109,7 @@ struct Program {
   bool was_of_few = false;  // some item since the last of many rows
 
   QUIRE_DEV explicit Program(const LaunchState& state) : counters(state.counters) {
+    allow_next_launch();
 #if QUIRE_WARPGROUPS
     if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
@@ -124,7 +131,7 @@ struct Program {
 
 QUIRE_DEV float* exchange_values() { return reinterpret_cast<float*>(shared_memory()); }
 // The last of three numbers.
-QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kReservedBytes) - 1; }
+QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kReservedBytes - kJoinBytes) - 1; }
 // The producer's: where each row of the left operand is.
 template <class E>
 QUIRE_DEV const E** left_rows() {
@@ -154,39 +161,6 @@ QUIRE_DEV void store_pair(float* p, float x, float y) { store_64(p, bits_of(x), 
 template <class E>
 QUIRE_DEV void store_pair(E* p, float x, float y) {
   store_32(p, pack_pair(E{}, x, y));
-}
-QUIRE_DEV int index(int i) { return i; }
-QUIRE_DEV float zeros(int) { return 0.0f; }
-
-// f(i) for all i < n by all threads, the same thread for the same i in every call.
-template <class F>
-QUIRE_DEV void map(int n, const F& f) {
-  for (int i = thread_idx(); i < n; i += num_threads()) f(i);
-  block_barrier();
-}
-
-// One value for all threads from one of each. `join` is associative; every thread joins the warps in the same order.
-template <class Join>
-QUIRE_DEV float reduce_block(float x, const Join& join) {
-  for (int mask = kLaneCount / 2; mask > 0; mask /= 2) x = join(x, shuffle_xor(x, mask));
-  if (lane_idx() == 0) exchange_values()[warp_idx()] = x;
-  block_barrier();
-  x = exchange_values()[0];
-  for (int w = 1; w < num_warps(); ++w) x = join(x, exchange_values()[w]);
-  block_barrier();
-  return x;
-}
-template <class F>
-QUIRE_DEV float reduce_sum(int n, const F& f) {
-  float sum = 0;
-  for (int i = thread_idx(); i < n; i += num_threads()) sum += f(i);
-  return reduce_block(sum, [](float a, float b) { return a + b; });
-}
-template <class F>
-QUIRE_DEV float reduce_max(int n, const F& f) {
-  float most = kNegInf;
-  for (int i = thread_idx(); i < n; i += num_threads()) most = vec_max(f(i), most);
-  return reduce_block(most, [](float a, float b) { return vec_max(a, b); });
 }
 
 }  // namespace QUIRE_TARGET

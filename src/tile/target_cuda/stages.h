@@ -11,17 +11,19 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// One token's key or value into a page, by all threads, zeros up to a whole chunk.
+// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole chunks.
 template <class E>
-QUIRE_DEV void store_key(E* page, const PageShape& shape, int token, const E* k) {
-  for (int d = thread_idx(); d < stored_k_dim(shape); d += num_threads()) {
-    page[k_offset(shape, token, d)] = d < shape.head_dim_qk ? k[d] : E{};
-  }
-}
-template <class E>
-QUIRE_DEV void store_value(E* page, const PageShape& shape, int token, const E* v) {
-  for (int d = thread_idx(); d < stored_v_dim(shape); d += num_threads()) {
-    page[v_offset(shape, token, d)] = d < shape.head_dim_vo ? v[d] : E{};
+QUIRE_DEV void store_token(const TokenSlot<E>& to, const PageShape& shape, int num_heads, const E* k, const E* v) {
+  constexpr int kUnit = kChunkElems<E>;
+  const int k_chunks = ceil_div(shape.head_dim_qk, kUnit), chunks = k_chunks + ceil_div(shape.head_dim_vo, kUnit);
+  for (int i = thread_idx(); i < num_heads * chunks; i += num_threads()) {
+    const int head = i / chunks, chunk = i % chunks;
+    const bool is_value = chunk >= k_chunks;
+    const int dim = is_value ? shape.head_dim_vo : shape.head_dim_qk, first = (is_value ? chunk - k_chunks : chunk) * kUnit;
+    unsigned bits[4];
+    load_chunk(bits, (is_value ? v : k) + long{head} * dim, first, dim);
+    E* page = (is_value ? to.v : to.k) + head * to.head_stride;
+    store_bits(page + (is_value ? v_offset(shape, to.token, first) : k_offset(shape, to.token, first)), bits);
   }
 }
 
@@ -145,64 +147,6 @@ QUIRE_DEV void multiply_values(Accum<max_rows, max_out>& out, const Scores<max_r
   constexpr int kBlocks = Scores<max_rows, max_keys>::kBlocks;
   const int first_key = max_rows == kFewRows ? warp_idx() * kBlocks * 8 : 0;
   ValueProduct<E, kBlocks, max_out / 8>::run(out.x, probs.x, stage.values(), first_key, stage.v_chunks, stage.probs);
-}
-
-// A step of a linear layer: rows of x and rows of W, both [.., max_k].
-template <class E, int max_rows, int max_cols, int max_k>
-struct LinearStage {
-  static constexpr int kPanels = panels_of<E>(max_k);
-  static constexpr bool kIsOfWarps = false;
-  static constexpr int kStages = QUIRE_RING_STEPS;
-  char* base;  // [kStages][x panels, W panels]
-  char *x = nullptr, *w = nullptr;
-  int in_dim = 0;
-  int chunks = 0;  // that are read
-
-  QUIRE_DEV explicit LinearStage(Program& program) : base(program.take(kStages * kPanels * (max_rows + max_cols) * 128)) {}
-  QUIRE_DEV void select(int step) {
-    x = base + step % kStages * kPanels * (max_rows + max_cols) * 128;
-    w = x + kPanels * max_rows * 128;
-    set_chunks(step * max_k);
-  }
-  QUIRE_DEV void set_origin() {}
-  // A warp of few rows has a fixed part of k, so all of it is there.
-  QUIRE_DEV void set_chunks(int k_begin) {
-    const int k_len = in_dim - k_begin < max_k ? in_dim - k_begin : max_k;
-    chunks = max_rows == kFewRows ? max_k / kChunkElems<E> : read_chunks<E>(k_len);
-  }
-};
-
-// Columns from col_begin and k from k_begin, as many as the stage holds and the weight has; the rest is zero.
-template <class E, int max_rows, int max_cols, int max_k>
-QUIRE_DEV void load_block(LinearStage<E, max_rows, max_cols, max_k>& stage, const RowsView<E>& x, const WeightView<E>& weight,
-                          int col_begin, int k_begin) {
-  constexpr int kUnit = kChunkElems<E>;
-  const int k_len = weight.in_dim - k_begin < max_k ? weight.in_dim - k_begin : max_k;
-  const long w_stride = round_up(weight.in_dim, kUnit);
-  stage.in_dim = weight.in_dim;
-  stage.set_chunks(k_begin);
-  const Chunks xs{stage.x, max_rows}, ws{stage.w, max_cols};
-  for (int i = thread_idx(); i < (max_rows + max_cols) * stage.chunks; i += num_threads()) {
-    const int row = i / stage.chunks, chunk = i % stage.chunks;
-    if (row < max_rows) {
-      copy_chunk(xs.at(row, chunk), row < x.num ? x.first + row * x.stride + k_begin : nullptr, chunk * kUnit, k_len);
-    } else {
-      const int col = row - max_rows;
-      const bool is_there = col_begin + col < weight.out_dim;
-      copy_chunk(ws.at(col, chunk), is_there ? weight.first + (col_begin + col) * w_stride + k_begin : nullptr, chunk * kUnit,
-                 round_up(k_len, kUnit));
-    }
-  }
-}
-
-// out += x W^T
-template <class E, int max_rows, int max_cols, int max_k>
-QUIRE_DEV void dot_add(Accum<max_rows, max_cols>& out, const LinearStage<E, max_rows, max_cols, max_k>& s) {
-  constexpr bool kFew = max_rows == kFewRows;
-  constexpr int kPart = max_k / kChunkElems<E> / 2 / kWarps;
-  const Chunks x{s.x, max_rows}, w{s.w, max_cols};
-  const int begin = kFew ? warp_idx() * kPart : 0, end = kFew ? begin + kPart : s.chunks / 2;
-  RowProduct<E, max_cols / 8>::run(out.x, x, kFew ? 0 : warp_idx() * kFewRows, w, 0, begin, end);
 }
 
 }  // namespace QUIRE_TARGET

@@ -5,6 +5,7 @@
 // A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
 #pragma once
 
+#include "tile/target_cuda/spans.h"
 #include "tile/target_cuda/work.h"
 
 namespace quire {
@@ -49,10 +50,11 @@ struct Accum {
   float* joining;  // shared memory, taken only by programs of 16 rows
   int rows = 0, cols = 0;
 
-  // In a ring's time the memory lies between a few rows' left operand and the ring, else it is that of the item's first tiles, which
-  // are not needed any more when sums are joined.
+  // In a ring's time the memory lies between a few rows' left operand and the ring; without room of its own, else, it is that of the
+  // item's first tiles, which are not needed any more when sums are joined.
   QUIRE_DEV explicit Accum(Program& program)
-      : joining(reinterpret_cast<float*>(kHasProducer ? program.take_from(kFewRows * max_cols * 2) : shared_memory() + kReservedBytes)) {}
+      : joining(reinterpret_cast<float*>(kHasProducer ? program.take_from(kFewRows * max_cols * 2)
+                                                    : shared_memory() + kReservedBytes - kJoinBytes)) {}
 };
 
 template <int max_rows, int max_keys>
@@ -75,8 +77,6 @@ struct Chunks {
     return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
   }
 };
-template <class E>
-constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
 template <class E>
 constexpr int panels_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);

@@ -52,9 +52,11 @@ QUIRE_DEV void take_items(Program& program, int n, const F& f) {
   if (is_queue && fetches) leave_queue(program);
 }
 
-// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on.
+// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on. Results of earlier
+// launches are there from here on.
 template <class F>
 QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  wait_for_earlier_launches();
   if (is_producer()) {
     give_registers<kProducerRegisters>();
     take_items(program, n, f);
@@ -66,6 +68,7 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
 #else
 template <class F>
 QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  wait_for_earlier_launches();
   const bool is_queue = is_queue_needed(program, n);
   int item = block_idx();
   while (item < n) {
