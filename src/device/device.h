@@ -138,6 +138,7 @@ struct DeviceOptions {
   std::string nvrtc_path;   // cuda: libnvrtc, as a file or its folder; "" = the usual places
   std::string cublas_path;  // cuda: libcublasLt, likewise
   bool own_kernels_only = false;  // also where a vendor's library is present
+  int max_programs = 0;  // cuda: that run at the same time, 0: as many as the chip takes; with few even a small test gives each several items
 };
 
 }  // namespace quire

@@ -59,7 +59,7 @@ class CudaDevice : public Device {
   DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
     DeviceCaps caps = caps_;
     const int blocks_per_sm = set_attention_caps(family_, dtype, std::max(head_dim_qk, head_dim_vo), caps);
-    caps.num_programs = context_->facts().num_multiprocessors * blocks_per_sm;
+    caps.num_programs = programs_at_once(blocks_per_sm);
     return caps;
   }
 
@@ -158,6 +158,11 @@ class CudaDevice : public Device {
     QUIRE_CHECK_KIND(kInternal, !is_recording_, "cuda: cannot {} while launches are recorded", attempt);
   }
 
+  int programs_at_once(int blocks_per_sm) const {
+    const int all = context_->facts().num_multiprocessors * blocks_per_sm;
+    return options_.max_programs > 0 ? std::min(options_.max_programs, all) : all;
+  }
+
   // Compiles and loads those that are missing.
   void load(std::vector<int> ids) {
     std::sort(ids.begin(), ids.end());
@@ -194,7 +199,7 @@ class CudaDevice : public Device {
     const CudaKernel& kernel = loaded.kernel;
     const int num_items = num_work_items(id, params, num_work);
     if (num_items <= 0) return;
-    const int most = kernel.persistent ? context_->facts().num_multiprocessors * kernel.blocks_per_sm : kMaxBlocks;
+    const int most = kernel.persistent ? programs_at_once(kernel.blocks_per_sm) : kMaxBlocks;
     const int num_blocks = std::min(num_items, most);
     int* counters = kernel.persistent ? counters_->as<int>() : nullptr;
     void* args[] = {const_cast<void*>(params), &counters};
