@@ -129,7 +129,7 @@ class EmulatorFault : public testing::TestWithParam<Setting> {
     EXPECT_LT(2 * left_out.size(), sites.size()) << "can be left out:" << redundant;
     std::printf("%zu sites; redundant:%s\n", sites.size(), redundant.empty() ? " none" : redundant.c_str());
     for (const auto& [kind, number] : num_sites) EXPECT_GT(num_found[kind], 0) << to_string(kind);
-    EXPECT_GT(num_found[SiteKind::kBlockBarrier], 3);
+    EXPECT_GT(num_found[SiteKind::kBlockBarrier] + num_found[SiteKind::kNamedBarrier], 3);
   }
 
   void expect_found(FaultKind kind, const char* name, void (*work)(Device&, DType, Comparison&)) {

@@ -40,6 +40,8 @@ const char* to_string(SiteKind kind) {
   switch (kind) {
     case SiteKind::kBlockBarrier:
       return "block barrier";
+    case SiteKind::kNamedBarrier:
+      return "named barrier";
     case SiteKind::kWarpBarrier:
       return "warp barrier";
     case SiteKind::kCopyWait:
@@ -48,6 +50,8 @@ const char* to_string(SiteKind kind) {
       return "warpgroup fence";
     case SiteKind::kWarpgroupWait:
       return "warpgroup wait";
+    case SiteKind::kArrival:
+      return "arrival";
     case SiteKind::kArrivalWait:
       return "arrival wait";
     case SiteKind::kSharedMemoryFence:
@@ -75,6 +79,14 @@ using emulator::WarpgroupProduct;
 void block_barrier() {
   if (!is_skipped(SiteKind::kBlockBarrier, __builtin_return_address(0))) emulator::block_barrier();
 }
+void named_barrier_sync(int barrier, int count) {
+  if (!is_skipped(SiteKind::kNamedBarrier, __builtin_return_address(0)))
+    emulator::named_barrier_sync(barrier, count);
+}
+void named_barrier_arrive(int barrier, int count) {
+  if (!is_skipped(SiteKind::kNamedBarrier, __builtin_return_address(0)))
+    emulator::named_barrier_arrive(barrier, count);
+}
 void warp_barrier() {
   if (!is_skipped(SiteKind::kWarpBarrier, __builtin_return_address(0))) emulator::warp_barrier();
 }
@@ -83,6 +95,9 @@ void warpgroup_fence() {
 }
 void shared_memory_fence() {
   if (!is_skipped(SiteKind::kSharedMemoryFence, __builtin_return_address(0))) emulator::shared_memory_fence();
+}
+void mbarrier_arrive(void* barrier) {
+  if (!is_skipped(SiteKind::kArrival, __builtin_return_address(0))) emulator::mbarrier_arrive(barrier);
 }
 void mbarrier_wait(void* barrier, int parity) {
   if (!is_skipped(SiteKind::kArrivalWait, __builtin_return_address(0)))

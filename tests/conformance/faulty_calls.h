@@ -23,11 +23,13 @@ enum class FaultKind {
 
 enum class SiteKind {
   kBlockBarrier,
+  kNamedBarrier,  // waiting or not
   kWarpBarrier,
   kCopyWait,
   kWarpgroupFence,
   kWarpgroupWait,
   kSharedMemoryFence,
+  kArrival,
   kArrivalWait
 };
 const char* to_string(SiteKind kind);

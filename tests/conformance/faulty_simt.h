@@ -10,6 +10,8 @@ namespace faulty_calls {
 using namespace emulator;
 
 void block_barrier();
+void named_barrier_sync(int barrier, int count);
+void named_barrier_arrive(int barrier, int count);
 void warp_barrier();
 float shuffle_xor(float x, int mask);
 void copy_async_16(void* to, const void* from, bool valid);
@@ -20,6 +22,7 @@ void multiply_warpgroup(const WarpgroupProduct& product);
 void warpgroup_fence();
 void warpgroup_wait(int pending);
 void shared_memory_fence();
+void mbarrier_arrive(void* barrier);
 void mbarrier_wait(void* barrier, int parity);
 void device_fence();
 
