@@ -26,7 +26,8 @@ enum class Family : std::uint8_t {
   kRope,
   kActivation,
   kEmbedding,
-  kSampleReduce,
+  kSampleGreedy,
+  kTakeTokens,
   kCeiling,        // variant: read, fma, dot
 };
 struct FamilyFacts {
@@ -44,7 +45,8 @@ constexpr FamilyFacts kFamilies[] = {
     {Family::kRope, 1, "rope", "kernels/layers.h", "RopeParams", 128},
     {Family::kActivation, 1, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 1, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
-    {Family::kSampleReduce, 1, "sample_reduce", "kernels/layers.h", "SampleReduceParams", 1024},
+    {Family::kSampleGreedy, 1, "sample_greedy", "kernels/sampling.h", "SampleGreedyParams", 256},
+    {Family::kTakeTokens, 1, "take_tokens", "kernels/sampling.h", "TakeTokensParams", 32},
     {Family::kCeiling, 3, "ceiling", "targets/cuda/ceilings.h", "CeilingParams", 256},
 };
 
@@ -228,7 +230,8 @@ int kernel_id(KernelKey key, const void* params) {
     case KernelName::kRope: return id_of(Family::kRope, 0, key.dtype);
     case KernelName::kActivation: return id_of(Family::kActivation, 0, key.dtype);
     case KernelName::kEmbedding: return id_of(Family::kEmbedding, 0, key.dtype);
-    case KernelName::kSampleReduce: return id_of(Family::kSampleReduce, 0, DType::kF32);
+    case KernelName::kSampleGreedy: return id_of(Family::kSampleGreedy, 0, DType::kF32);
+    case KernelName::kTakeTokens: return id_of(Family::kTakeTokens, 0, DType::kF32);
     case KernelName::kCeilingRead: return id_of(Family::kCeiling, 0, DType::kF32);
     case KernelName::kCeilingFma: return id_of(Family::kCeiling, 1, DType::kF32);
     case KernelName::kCeilingDot: return id_of(Family::kCeiling, 2, DType::kF32);
@@ -249,7 +252,8 @@ CudaKernel make_kernel(int id, int sm) {
     case Family::kRope: k = make_simple(c, "Rope<{}>", sizeof(RopeParams)); break;
     case Family::kActivation: k = make_simple(c, "Activation<{}>", sizeof(ActivationParams)); break;
     case Family::kEmbedding: k = make_simple(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
-    case Family::kSampleReduce: k = make_simple(c, "SampleReduce", sizeof(SampleReduceParams)); break;
+    case Family::kSampleGreedy: k = make_simple(c, "SampleGreedy", sizeof(SampleGreedyParams)); break;
+    case Family::kTakeTokens: k = make_simple(c, "TakeTokens", sizeof(TakeTokensParams)); break;
     case Family::kCeiling: k = make_ceiling(c, sm); break;
   }
   if (k.threads == 0) k.threads = c.facts.threads;
@@ -264,7 +268,7 @@ std::vector<int> all_kernel_ids() {
   int id = 0;
   for (const FamilyFacts& f : kFamilies) {
     for (int i = 0; i < f.num_variants * kNumDTypes; ++i, ++id) {
-      const bool is_f32_alone = f.family == Family::kSampleReduce || f.family == Family::kCeiling;
+      const bool is_f32_alone = f.family == Family::kSampleGreedy || f.family == Family::kTakeTokens || f.family == Family::kCeiling;
       if (!is_f32_alone || i % kNumDTypes == static_cast<int>(DType::kF32)) ids.push_back(id);
     }
   }

@@ -144,6 +144,18 @@ std::vector<Variant> variants() {
     v.preempt_every = 7;
     v.options.prefix_cache = false;
   });
+  for (const bool ahead : {false, true}) {
+    add(ahead ? "graphs, running ahead" : "graphs", [&](Variant& v) {
+      v.options.graphs = true;
+      v.options.run_ahead = ahead;
+    });
+  }
+  add("running ahead", [](Variant& v) { v.options.run_ahead = true; });
+  add("running ahead, forced preemption", [](Variant& v) {
+    v.options.run_ahead = v.options.graphs = true;
+    v.options.max_num_batched_tokens = 64;
+    v.preempt_every = 5;
+  });
   add("one thread", [](Variant& v) { v.options.num_threads = 1; });
   return all;
 }

@@ -29,6 +29,7 @@ struct EngineSetup {
   bool has_prefix_cache = true;
   int long_prefill_token_threshold = 0;
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
+  bool is_ahead = false;
 };
 
 struct TestEngine {
@@ -36,6 +37,7 @@ struct TestEngine {
       : runner(new FakeRunner(FakeModel(kVocabSize, setup.window), setup.num_pages, setup.page_size)),
         engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
     runner->max_num_tokens = setup.budget;
+    runner->is_ahead = setup.is_ahead;
   }
 
   static EngineConfig config_of(const EngineSetup& setup, Tokens eos) {
@@ -190,6 +192,7 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
           setup.num_pages = 2 + 260 / page_size;  // a few requests fit at a time
           setup.policy = (seed / 2) % 2 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
           setup.long_prefill_token_threshold = seed % 3 ? 0 : 20;
+          setup.is_ahead = seed % 5 < 2;
           ASSERT_NO_FATAL_FAILURE(check_setup(setup, jobs, expected, seed++, num_preemptions))
               << "budget " << budget << ", page size " << page_size << ", prefix cache " << has_prefix_cache
               << ", window " << window;
@@ -200,10 +203,103 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
   EXPECT_GT(num_preemptions, 300);
 }
 
+// Requests whose tokens need no logits on the host, and now and then one whose tokens do.
+std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
+  std::mt19937 random(seed);
+  std::vector<Job> jobs;
+  for (int i = 0; i < num_jobs; ++i) {
+    Job job;
+    job.prompt = random_prompt(random, 60);
+    job.params.max_tokens = 1 + random() % 60;
+    job.params.temperature = random() % 12 ? 0.0 : 0.8;
+    job.params.seed = i;
+    if (random() % 4 == 0) job.params.stop = {"ab", "zy", "q"};
+    if (random() % 4 == 0) job.params.min_tokens = *job.params.max_tokens / 2;
+    if (random() % 5 == 0) job.params.cache_salt = "tenant";
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+// With random arrivals, preemptions and cancellations; who is not cancelled gets what it would get alone.
+void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected, unsigned seed,
+                 int& num_ahead) {
+  std::mt19937 random(seed);
+  TestEngine test(setup, {5, 6});
+  std::size_t num_submitted = 0;
+  while (num_submitted < jobs.size() || test.engine.has_work()) {
+    while (num_submitted < jobs.size() && random() % 6) {
+      Job job = jobs[num_submitted++];
+      if (setup.policy == SchedulingPolicy::kPriority) job.params.priority = random() % 3;
+      test.submit(num_submitted, job);
+    }
+    if (random() % 16 == 0) test.engine.preempt(1 + random() % jobs.size());
+    if (random() % 16 == 0) {
+      const RequestId id = 1 + random() % jobs.size();
+      const RequestOutput output = test.engine.cancel(id);
+      if (output.is_last()) test.collect(id, output);
+    }
+    if (test.engine.has_work()) test.step();
+  }
+  test.engine.scheduler().check_idle();
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    const RequestOutput& result = test.results[i + 1];
+    if (result.finish_reason != FinishReason::kAbort) {
+      ASSERT_NO_FATAL_FAILURE(expect_equal(result, expected[i])) << "job " << i;
+    } else {
+      ASSERT_LE(result.token_ids.size(), expected[i].token_ids.size()) << "job " << i;
+      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin())) << "job " << i;
+    }
+  }
+  num_ahead += test.runner->num_ahead;
+}
+
+TEST(Engine, RunningAheadChangesNothing) {
+  const std::vector<Job> jobs = random_plain_jobs(3, 48);
+  int num_ahead = 0;
+  for (const int window : {0, 24}) {
+    const std::vector<RequestOutput> expected = run_alone(jobs, window);
+    for (unsigned seed = 0; seed < 60; ++seed) {
+      const int page_sizes[] = {1, 4, 16, 48}, budgets[] = {7, 64, 512};
+      EngineSetup setup;
+      setup.is_ahead = true;
+      setup.page_size = page_sizes[seed % 4];
+      setup.budget = budgets[seed % 3];
+      setup.window = window;
+      setup.has_prefix_cache = seed % 7 != 0;
+      setup.num_pages = 2 + (seed % 2 ? 260 : 1500) / setup.page_size;  // a few requests fit at a time, or many
+      setup.policy = seed % 5 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
+      ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead))
+          << "seed " << seed << ", window " << window;
+    }
+  }
+  EXPECT_GT(num_ahead, 3000);
+}
+
+// Whatever a cancelled or ended request still computes, pages in the cache hold what their tokens say.
+TEST(Engine, PagesAreCachedOneStepLateWhenRunningAhead) {
+  EngineSetup setup;
+  setup.is_ahead = true;
+  setup.page_size = 4;
+  TestEngine test(setup);
+  Job job{Tokens(8, 3), {}};
+  job.params.temperature = 0.0;
+  job.params.max_tokens = 20;
+  test.submit(1, job);
+  test.run_dry();
+  Job longer = job;
+  for (const std::int32_t token : test.results[1].token_ids) longer.prompt.push_back(token);
+  test.submit(2, longer);
+  test.run_dry();
+  EXPECT_EQ(test.results[2].token_ids, FakeModel(kVocabSize).generate(longer.prompt, 20));
+  EXPECT_GE(test.results[2].cached_len, 24);
+}
+
 TEST(Engine, GreedyMatchesTheModelItself) {
   for (const int window : {0, 10}) {
     EngineSetup setup;
     setup.window = window;
+    setup.is_ahead = window == 0;
     TestEngine test(setup);
     std::mt19937 random(2);
     std::map<RequestId, Tokens> prompts;
@@ -237,10 +333,16 @@ TEST(Engine, HitsThePrefixCache) {
   EXPECT_EQ(test.engine.stats().num_generation_tokens, 4);
 }
 
-TEST(Engine, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
-  TestEngine test({});
+class EngineFailure : public testing::TestWithParam<bool> {};  // whether steps are started ahead
+INSTANTIATE_TEST_SUITE_P(Ahead, EngineFailure, testing::Bool());
+
+TEST_P(EngineFailure, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
+  EngineSetup setup;
+  setup.is_ahead = GetParam();
+  TestEngine test(setup);
   test.runner->nan_token = 52;
   Job bad{Tokens(40, 9), {}}, good{Tokens(40, 8), {}};
+  bad.params.temperature = GetParam() ? 0.0 : 1.0;
   bad.prompt.back() = 52;
   good.params.max_tokens = 10;
   good.params.logit_bias = {{52, -100.0}};
@@ -260,8 +362,10 @@ TEST(Engine, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
   EXPECT_EQ(test.results[3].cached_len, 0);
 }
 
-TEST(Engine, AFailedStepEndsItsRequestsAndNoOthers) {
-  TestEngine test({});
+TEST_P(EngineFailure, AFailedStepEndsItsRequestsAndNoOthers) {
+  EngineSetup setup;
+  setup.is_ahead = GetParam();
+  TestEngine test(setup);
   test.runner->throw_token = 52;
   Job bad{{1, 2, 52}, {}}, good{{1, 2, 3}, {}};
   good.params.max_tokens = 3;
@@ -346,9 +450,10 @@ TEST(Engine, CancelInEveryState) {
   setup.num_pages = 30;
   setup.page_size = 8;
   setup.budget = 24;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 80; ++round) {
+    setup.is_ahead = round % 2 == 1;
     TestEngine test(setup);
-    std::vector<Job> jobs = random_jobs(static_cast<unsigned>(round), 12);
+    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12) : random_plain_jobs(static_cast<unsigned>(round), 12);
     for (std::size_t i = 0; i < jobs.size(); ++i) test.submit(i + 1, jobs[i]);
     while (test.engine.has_work()) {
       const RequestId id = 1 + random() % jobs.size();
