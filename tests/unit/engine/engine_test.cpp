@@ -6,98 +6,10 @@
 #include <random>
 
 #include "base/error.h"
-#include "fake_decoder.h"
-#include "fake_runner.h"
+#include "test_engine.h"
 
 namespace quire {
 namespace {
-
-constexpr int kVocabSize = 53;
-using Tokens = std::vector<std::int32_t>;
-
-struct Job {
-  Tokens prompt;
-  SamplingParams params;
-};
-
-struct EngineSetup {
-  int page_size = 16;
-  int num_pages = 400;
-  int budget = 512;
-  int max_num_seqs = 64;
-  int window = 0;
-  bool has_prefix_cache = true;
-  int long_prefill_token_threshold = 0;
-  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
-  bool is_ahead = false;
-};
-
-struct TestEngine {
-  explicit TestEngine(const EngineSetup& setup, Tokens eos = {})
-      : runner(new FakeRunner(FakeModel(kVocabSize, setup.window), setup.num_pages, setup.page_size)),
-        engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
-    runner->max_num_tokens = setup.budget;
-    runner->is_ahead = setup.is_ahead;
-  }
-
-  static EngineConfig config_of(const EngineSetup& setup, Tokens eos) {
-    EngineConfig config;
-    config.vocab_size = kVocabSize;
-    config.eos_tokens = std::move(eos);
-    config.scheduler.max_num_seqs = setup.max_num_seqs;
-    config.scheduler.max_num_batched_tokens = setup.budget;
-    config.scheduler.max_model_len = 400;
-    config.scheduler.long_prefill_token_threshold = setup.long_prefill_token_threshold;
-    config.scheduler.policy = setup.policy;
-    config.kv_cache = {setup.num_pages, setup.page_size, setup.has_prefix_cache, setup.window};
-    return config;
-  }
-
-  void submit(RequestId id, const Job& job) {
-    engine.submit(id, job.prompt, engine.check(job.prompt, job.params));
-  }
-
-  void step() {
-    for (StepOutput& output : engine.step()) collect(output.id, output.output);
-    engine.scheduler().check_integrity();
-  }
-  void run_dry() {
-    for (int i = 0; engine.has_work(); ++i) {
-      ASSERT_LT(i, 100000);
-      step();
-    }
-    engine.scheduler().check_idle();
-  }
-  void collect(RequestId id, const RequestOutput& output) {
-    RequestOutput& all = results[id];
-    EXPECT_FALSE(all.is_last()) << "an output behind the last one";
-    all.token_ids.insert(all.token_ids.end(), output.token_ids.begin(), output.token_ids.end());
-    all.logprobs.insert(all.logprobs.end(), output.logprobs.begin(), output.logprobs.end());
-    all.prompt_logprobs.insert(all.prompt_logprobs.end(), output.prompt_logprobs.begin(),
-                               output.prompt_logprobs.end());
-    all.text += output.text;
-    all.finish_reason = output.finish_reason;
-    all.stop_string = output.stop_string;
-    all.stop_token = output.stop_token;
-    all.error = output.error;
-    all.cached_len = output.cached_len;
-    EXPECT_EQ(output.output_len, static_cast<int>(all.token_ids.size()));
-  }
-
-  FakeRunner* runner;
-  EngineCore engine;
-  std::map<RequestId, RequestOutput> results;
-};
-
-Tokens random_prompt(std::mt19937& random, int max_len) {
-  Tokens prompt;
-  const bool has_system_prompt = random() % 2;
-  for (int i = 0; has_system_prompt && i < 40; ++i) prompt.push_back(i % 7);
-  for (unsigned i = 1 + random() % static_cast<unsigned>(max_len); i-- > 0;) {
-    prompt.push_back(static_cast<int>(random() % kVocabSize));
-  }
-  return prompt;
-}
 
 std::vector<Job> random_jobs(unsigned seed, int num_jobs) {
   std::mt19937 random(seed);
@@ -119,38 +31,6 @@ std::vector<Job> random_jobs(unsigned seed, int num_jobs) {
     jobs.push_back(std::move(job));
   }
   return jobs;
-}
-
-std::vector<RequestOutput> run_alone(const std::vector<Job>& jobs, int window) {
-  std::vector<RequestOutput> results;
-  for (const Job& job : jobs) {
-    EngineSetup setup;
-    setup.window = window;
-    setup.has_prefix_cache = false;
-    TestEngine test(setup, {5, 6});
-    test.submit(1, job);
-    test.run_dry();
-    results.push_back(test.results[1]);
-  }
-  return results;
-}
-
-void expect_equal(const RequestOutput& result, const RequestOutput& expected) {
-  ASSERT_EQ(result.token_ids, expected.token_ids);
-  ASSERT_EQ(result.text, expected.text);
-  ASSERT_EQ(result.finish_reason, expected.finish_reason);
-  ASSERT_EQ(result.stop_string, expected.stop_string);
-  ASSERT_EQ(result.stop_token, expected.stop_token);
-  ASSERT_EQ(result.prompt_logprobs.size(), expected.prompt_logprobs.size());
-  for (std::size_t i = 0; i < result.prompt_logprobs.size(); ++i) {
-    ASSERT_EQ(result.prompt_logprobs[i].chosen.token, expected.prompt_logprobs[i].chosen.token);
-    ASSERT_EQ(result.prompt_logprobs[i].chosen.logprob, expected.prompt_logprobs[i].chosen.logprob);
-    ASSERT_EQ(result.prompt_logprobs[i].rank, expected.prompt_logprobs[i].rank);
-  }
-  ASSERT_EQ(result.logprobs.size(), expected.logprobs.size());
-  for (std::size_t i = 0; i < result.logprobs.size(); ++i) {
-    ASSERT_EQ(result.logprobs[i].chosen.logprob, expected.logprobs[i].chosen.logprob);
-  }
 }
 
 // All jobs at once, arriving over time, with preemption at random steps.
@@ -201,98 +81,6 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
     }
   }
   EXPECT_GT(num_preemptions, 300);
-}
-
-// Requests whose tokens need no logits on the host, and now and then one whose tokens do.
-std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
-  std::mt19937 random(seed);
-  std::vector<Job> jobs;
-  for (int i = 0; i < num_jobs; ++i) {
-    Job job;
-    job.prompt = random_prompt(random, 60);
-    job.params.max_tokens = 1 + random() % 60;
-    job.params.temperature = random() % 12 ? 0.0 : 0.8;
-    job.params.seed = i;
-    if (random() % 4 == 0) job.params.stop = {"ab", "zy", "q"};
-    if (random() % 4 == 0) job.params.min_tokens = *job.params.max_tokens / 2;
-    if (random() % 5 == 0) job.params.cache_salt = "tenant";
-    jobs.push_back(std::move(job));
-  }
-  return jobs;
-}
-
-// With random arrivals, preemptions and cancellations; who is not cancelled gets what it would get alone.
-void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected, unsigned seed,
-                 int& num_ahead) {
-  std::mt19937 random(seed);
-  TestEngine test(setup, {5, 6});
-  std::size_t num_submitted = 0;
-  while (num_submitted < jobs.size() || test.engine.has_work()) {
-    while (num_submitted < jobs.size() && random() % 6) {
-      Job job = jobs[num_submitted++];
-      if (setup.policy == SchedulingPolicy::kPriority) job.params.priority = random() % 3;
-      test.submit(num_submitted, job);
-    }
-    if (random() % 16 == 0) test.engine.preempt(1 + random() % jobs.size());
-    if (random() % 16 == 0) {
-      const RequestId id = 1 + random() % jobs.size();
-      const RequestOutput output = test.engine.cancel(id);
-      if (output.is_last()) test.collect(id, output);
-    }
-    if (test.engine.has_work()) test.step();
-  }
-  test.engine.scheduler().check_idle();
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    const RequestOutput& result = test.results[i + 1];
-    if (result.finish_reason != FinishReason::kAbort) {
-      ASSERT_NO_FATAL_FAILURE(expect_equal(result, expected[i])) << "job " << i;
-    } else {
-      ASSERT_LE(result.token_ids.size(), expected[i].token_ids.size()) << "job " << i;
-      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin())) << "job " << i;
-    }
-  }
-  num_ahead += test.runner->num_ahead;
-}
-
-TEST(Engine, RunningAheadChangesNothing) {
-  const std::vector<Job> jobs = random_plain_jobs(3, 48);
-  int num_ahead = 0;
-  for (const int window : {0, 24}) {
-    const std::vector<RequestOutput> expected = run_alone(jobs, window);
-    for (unsigned seed = 0; seed < 60; ++seed) {
-      const int page_sizes[] = {1, 4, 16, 48}, budgets[] = {7, 64, 512};
-      EngineSetup setup;
-      setup.is_ahead = true;
-      setup.page_size = page_sizes[seed % 4];
-      setup.budget = budgets[seed % 3];
-      setup.window = window;
-      setup.has_prefix_cache = seed % 7 != 0;
-      setup.num_pages = 2 + (seed % 2 ? 260 : 1500) / setup.page_size;  // a few requests fit at a time, or many
-      setup.policy = seed % 5 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
-      ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead))
-          << "seed " << seed << ", window " << window;
-    }
-  }
-  EXPECT_GT(num_ahead, 3000);
-}
-
-// Whatever a cancelled or ended request still computes, pages in the cache hold what their tokens say.
-TEST(Engine, PagesAreCachedOneStepLateWhenRunningAhead) {
-  EngineSetup setup;
-  setup.is_ahead = true;
-  setup.page_size = 4;
-  TestEngine test(setup);
-  Job job{Tokens(8, 3), {}};
-  job.params.temperature = 0.0;
-  job.params.max_tokens = 20;
-  test.submit(1, job);
-  test.run_dry();
-  Job longer = job;
-  for (const std::int32_t token : test.results[1].token_ids) longer.prompt.push_back(token);
-  test.submit(2, longer);
-  test.run_dry();
-  EXPECT_EQ(test.results[2].token_ids, FakeModel(kVocabSize).generate(longer.prompt, 20));
-  EXPECT_GE(test.results[2].cached_len, 24);
 }
 
 TEST(Engine, GreedyMatchesTheModelItself) {
