@@ -21,7 +21,7 @@ struct CompareFlags {
   DeviceFlags device;
   int num_prompts = 100, prompt_len = 0;
   std::int64_t max_tokens = 48;
-  bool batch_invariant = false;
+  EngineOptions options;
 };
 
 struct Answer {
@@ -30,9 +30,8 @@ struct Answer {
 };
 
 LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
-  EngineOptions options;
+  EngineOptions options = flags.options;
   set_device(device, options);
-  options.batch_invariant = flags.batch_invariant;
   options.max_num_seqs = 64;
   options.kv_cache_bytes = std::int64_t{512} << 20;
   return load_model(flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model), options);
@@ -171,7 +170,8 @@ Examples:
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command.add_option("--max-tokens", flags->max_tokens, "Longest answer")->check(CLI::PositiveNumber)->capture_default_str();
-  command.add_flag("--batch-invariant", flags->batch_invariant, "Bits that do not depend on batching or threads");
+  command.add_flag("--batch-invariant", flags->options.batch_invariant, "Bits that do not depend on batching or threads");
+  add_step_flags(command, flags->options);
   add_device_flags(command, flags->device);
   command.callback([&program, flags] { program.action = [flags] { return compare(*flags); }; });
 }

@@ -82,6 +82,13 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
   add_device_flags(command, flags.device);
 }
 
+void add_step_flags(CLI::App& command, EngineOptions& options) {
+  command.add_option("--graphs", options.graphs, "Record decode steps and start them as a whole (default: on a GPU)")
+      ->type_name("0|1");
+  command.add_option("--run-ahead", options.run_ahead, "Start a step before the tokens of the last are back (default: on a GPU)")
+      ->type_name("0|1");
+}
+
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   SamplingParams& params = flags.params;
   params.max_tokens = 512;

@@ -40,6 +40,7 @@ void add_model_bench_flags(CLI::App& command, ModelBenchFlags& flags) {
       ->capture_default_str();
   command.add_flag("--batch-invariant", flags.options.batch_invariant,
                    "Bits that do not depend on batching or threads");
+  add_step_flags(command, flags.options);
   add_bench_flags(command, flags);
 }
 

@@ -62,6 +62,7 @@ class FakeRunner : public Runner {
   std::int32_t nan_token = -1;                           // a history that ends with it gives NaN
   std::int32_t throw_token = -1;                         // a batch that holds it makes the step fail
   int max_num_tokens = std::numeric_limits<int>::max();  // the budget that must be held
+  int max_model_len = std::numeric_limits<int>::max();   // the last token of a sequence is never computed
 
   bool is_ahead = false;  // steps may be started ahead
   int num_ahead = 0;      // that were
@@ -116,6 +117,7 @@ class FakeRunner : public Runner {
       if (batch.drawn_rows[i] >= 0) token = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
       if (token == throw_token) throw std::runtime_error("the device fell over");
       EXPECT_GE(batch.slot_mapping[i], page_size_);  // never into the null page
+      EXPECT_LT(batch.positions[i], max_model_len - 1);
       slots_.at(static_cast<std::size_t>(batch.slot_mapping[i])) = {token, batch.positions[i]};
     }
     std::size_t s = 0;

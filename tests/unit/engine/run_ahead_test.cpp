@@ -78,5 +78,36 @@ TEST(RunAhead, PagesAreCachedOneStepLate) {
   EXPECT_GE(test.results[2].cached_len, 24);
 }
 
+TEST(RunAhead, NothingIsComputedBehindTheLastToken) {
+  EngineSetup setup;
+  setup.is_ahead = true;
+  TestEngine test(setup);
+  Job job{{1, 2, 3}, {}};
+  job.params.temperature = 0.0;  // the context ends it
+  test.submit(1, job);
+  test.run_dry();
+  EXPECT_EQ(test.results[1].token_ids, FakeModel(kVocabSize).generate(job.prompt, 397));
+  EXPECT_GT(test.runner->num_ahead, 390);
+}
+
+TEST(RunAhead, EndTokensAreMaskedUntilTheyMayCome) {
+  Job job{{1, 2, 3}, {}};
+  job.params.temperature = 0.0;
+  job.params.min_tokens = 10;
+  job.params.max_tokens = 30;
+  const Tokens free = FakeModel(kVocabSize).generate(job.prompt, 4);
+  for (const bool is_ahead : {false, true}) {
+    EngineSetup setup;
+    setup.is_ahead = is_ahead;
+    TestEngine test(setup, {free[3]});
+    test.submit(1, job);
+    test.run_dry();
+    const Tokens& tokens = test.results[1].token_ids;
+    ASSERT_GE(tokens.size(), 10u);
+    EXPECT_TRUE(std::equal(free.begin(), free.begin() + 3, tokens.begin()));
+    EXPECT_EQ(std::count(tokens.begin(), tokens.begin() + 10, free[3]), 0);
+  }
+}
+
 }  // namespace
 }  // namespace quire

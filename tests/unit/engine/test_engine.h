@@ -40,6 +40,7 @@ struct TestEngine {
         engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
     runner->max_num_tokens = setup.budget;
     runner->is_ahead = setup.is_ahead;
+    runner->max_model_len = 400;
   }
 
   static EngineConfig config_of(const EngineSetup& setup, Tokens eos) {
