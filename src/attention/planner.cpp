@@ -144,8 +144,13 @@ void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const Atte
     }
     append_splits(w, split_keys, schedule);
   }
-  std::stable_sort(schedule.work.begin(), schedule.work.end(),
-                   [&](const AttentionWork& a, const AttentionWork& b) { return cost_of(a, caps) > cost_of(b, caps); });
+  // Longest first. Items of equal cost that read the same pages, for different heads, run at about the same time: a page's heads lie
+  // side by side in memory.
+  std::stable_sort(schedule.work.begin(), schedule.work.end(), [&](const AttentionWork& a, const AttentionWork& b) {
+    const double cost_a = cost_of(a, caps), cost_b = cost_of(b, caps);
+    if (cost_a != cost_b) return cost_a > cost_b;
+    return a.seq_idx != b.seq_idx ? a.seq_idx < b.seq_idx : a.kv_begin < b.kv_begin;
+  });
 }
 
 }  // namespace quire

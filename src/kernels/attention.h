@@ -19,8 +19,11 @@ class AttentionItem {
       : p_(p),
         w_(w),
         rows_(w.num_tokens * w.num_heads),
+        token_factor_(65536 / w.num_heads + 1),
         transforms_(Config::kTransforms && needs_transforms(p)),
         scale_log2_(transforms_ ? kLog2E : p.sm_scale * kLog2E),
+        common_begin_(first_key_at(w.position + w.num_tokens - 1)),
+        common_end_(end_key_at(w.position)),
         q_(program),
         state_(program) {}
 
@@ -43,8 +46,10 @@ class AttentionItem {
   const AttentionParams& p_;
   const AttentionWork w_;
   const int rows_;
+  const int token_factor_;  // row / num_heads = row * token_factor_ / 2^16 for row * num_heads < 2^16
   const bool transforms_;   // scores leave the plain form scale * q k
   const float scale_log2_;  // from scores to log2 units
+  const int common_begin_, common_end_;  // keys that all rows see
   Row<kRows> slopes_;       // position bias of each row's head
   Operand<E, kRows, kHeadDim> q_;
   SoftmaxState<kRows, kHeadDim> state_;
@@ -53,17 +58,21 @@ class AttentionItem {
     return p.logits_soft_cap > 0 || p.position_bias != PositionBias::kNone || !(p.sm_scale > 0);
   }
 
-  QUIRE_DEV int head_of(int row) const { return w_.kv_head * p_.group_size + w_.group_begin + row % w_.num_heads; }
-  QUIRE_DEV int token_of(int row) const { return w_.token_begin + row / w_.num_heads; }
-  QUIRE_DEV int position_of(int row) const { return w_.position + row / w_.num_heads; }
+  static_assert(kRows <= 256, "of token_factor_");
+  QUIRE_DEV int token_in_item(int row) const { return row * token_factor_ >> 16; }
+  QUIRE_DEV int head_of(int row) const {
+    return w_.kv_head * p_.group_size + w_.group_begin + row - token_in_item(row) * w_.num_heads;
+  }
+  QUIRE_DEV int token_of(int row) const { return w_.token_begin + token_in_item(row); }
+  QUIRE_DEV int position_of(int row) const { return w_.position + token_in_item(row); }
 
-  // Keys [first_key, end_key) are visible to the row and belong to this program.
-  QUIRE_DEV int first_key(int row) const {
-    const int first = p_.window > 0 ? position_of(row) - p_.window + 1 : 0;
+  // Keys [first_key, end_key) are visible to a query at a position and belong to this program.
+  QUIRE_DEV int first_key_at(int position) const {
+    const int first = p_.window > 0 ? position - p_.window + 1 : 0;
     return first > w_.kv_begin ? first : w_.kv_begin;
   }
-  QUIRE_DEV int end_key(int row) const {
-    int end = p_.causal ? position_of(row) + 1 : p_.window > 0 ? position_of(row) + p_.window : w_.kv_end;
+  QUIRE_DEV int end_key_at(int position) const {
+    const int end = p_.causal ? position + 1 : p_.window > 0 ? position + p_.window : w_.kv_end;
     return end < w_.kv_end ? end : w_.kv_end;
   }
 
@@ -107,10 +116,10 @@ class AttentionItem {
       const float scale = p_.sm_scale, cap = p_.logits_soft_cap;
       each(scores, [&](auto, auto x) { return cap > 0 ? cap * tanh(x * scale / cap) : x * scale; });
     }
-    if (key_begin < first_key(rows_ - 1) || key_begin + num_keys > end_key(0)) {
+    if (key_begin < common_begin_ || key_begin + num_keys > common_end_) {
       Row<kRows> first, end;  // columns; clipped, so that they are exact
-      gather_row(first, rows_, [&](int r) { return to_f32(clip(first_key(r) - key_begin)); });
-      gather_row(end, rows_, [&](int r) { return to_f32(clip(end_key(r) - key_begin)); });
+      gather_row(first, rows_, [&](int r) { return to_f32(clip(first_key_at(position_of(r)) - key_begin)); });
+      gather_row(end, rows_, [&](int r) { return to_f32(clip(end_key_at(position_of(r)) - key_begin)); });
       each(scores, [](auto col, auto x, float from, float to) {
         return select((to_f32(col) >= from) & (to_f32(col) < to), x, kNegInf);
       }, first, end);

@@ -10,7 +10,7 @@
 //
 // kSwizzled (cuda). The unit is a chunk of 16 bytes; 8 chunks make a row of a panel, 128 bytes. K and V alike are
 //   [ceil(head_dim / panel columns)][page_size][8 chunks]     chunk c of token t at place c ^ (t % 8)
-// which is what a matrix unit with 128-byte swizzle reads from fast memory, for any page size. What a chunk holds beyond
+// which is what a matrix unit with 128-byte swizzle reads from fast memory, for any page size. What a row holds beyond
 // head_dim is zero. A weight [N, K] is plain rows of K, padded with zeros to whole chunks.
 #pragma once
 
@@ -40,19 +40,19 @@ constexpr bool is_swizzled(NativeLayout layout) { return layout.kind == LayoutKi
 
 // Elements that a token's key and value take when they are written: the head size and the zeros behind it.
 constexpr int stored_k_dim(const PageShape& s) {
-  return is_swizzled(s.layout) || has_panels(s.page_size) ? round_up(s.head_dim_qk, s.layout.unit) : s.head_dim_qk;
+  if (is_swizzled(s.layout)) return round_up(s.head_dim_qk, kRowChunks * s.layout.unit);
+  return has_panels(s.page_size) ? round_up(s.head_dim_qk, s.layout.unit) : s.head_dim_qk;
 }
 constexpr int stored_v_dim(const PageShape& s) {
-  return is_swizzled(s.layout) ? round_up(s.head_dim_vo, s.layout.unit) : s.head_dim_vo;
+  return is_swizzled(s.layout) ? round_up(s.head_dim_vo, kRowChunks * s.layout.unit) : s.head_dim_vo;
 }
 
 // Elements of one page of one KV head, K part and V part. V follows K.
 constexpr long k_page_elems(const PageShape& s) {
-  if (is_swizzled(s.layout)) return long{s.page_size} * round_up(s.head_dim_qk, kRowChunks * s.layout.unit);
   return long{s.page_size} * stored_k_dim(s);
 }
 constexpr long v_page_elems(const PageShape& s) {
-  if (is_swizzled(s.layout)) return long{s.page_size} * round_up(s.head_dim_vo, kRowChunks * s.layout.unit);
+  if (is_swizzled(s.layout)) return long{s.page_size} * stored_v_dim(s);
   if (!has_panels(s.page_size)) return long{s.page_size} * s.head_dim_vo;
   return long{s.page_size} * round_up(s.head_dim_vo, kPanelCols);
 }

@@ -83,6 +83,7 @@ class Block {
 
   void mbarrier_init(void* barrier, int count);
   void mbarrier_arrive(void* barrier, int expected_bytes);
+  void mbarrier_expect(void* barrier, int bytes);
   void mbarrier_wait(void* barrier, int parity);
   void copy_bulk(void* to, const void* from, int bytes, void* barrier);
 

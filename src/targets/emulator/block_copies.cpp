@@ -75,6 +75,10 @@ void Block::mbarrier_arrive(void* barrier, int expected_bytes) {
   check_phase(b);
 }
 
+void Block::mbarrier_expect(void* barrier, int bytes) {
+  mbarrier_at("announces bytes to an mbarrier in", barrier).bytes += bytes;
+}
+
 // Copies arrive at the latest moment: when somebody waits for them.
 void Block::mbarrier_wait(void* barrier, int parity) {
   Mbarrier& b = mbarrier_at("waits at an mbarrier in", barrier);

@@ -50,6 +50,7 @@ void shared_memory_fence() { block().shared().fence(block().thread_idx()); }
 void mbarrier_init(void* barrier, int count) { block().mbarrier_init(barrier, count); }
 void mbarrier_arrive(void* barrier) { block().mbarrier_arrive(barrier, 0); }
 void mbarrier_arrive_expect(void* barrier, int bytes) { block().mbarrier_arrive(barrier, bytes); }
+void mbarrier_expect(void* barrier, int bytes) { block().mbarrier_expect(barrier, bytes); }
 void mbarrier_wait(void* barrier, int parity) { block().mbarrier_wait(barrier, parity); }
 void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   block().copy_bulk(to, from, bytes, barrier);

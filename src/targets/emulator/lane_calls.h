@@ -58,11 +58,12 @@ void warpgroup_commit();
 void warpgroup_wait(int pending);
 void shared_memory_fence();
 
-// mbarrier.init, .arrive (count 1), .arrive.expect_tx, .test_wait.parity; each a number of 8 bytes in shared
+// mbarrier.init, .arrive (count 1), .arrive.expect_tx, .expect_tx, .test_wait.parity; each a number of 8 bytes in shared
 // memory.
 void mbarrier_init(void* barrier, int count);
 void mbarrier_arrive(void* barrier);
 void mbarrier_arrive_expect(void* barrier, int bytes);
+void mbarrier_expect(void* barrier, int bytes);
 // Waits for the phase of this parity (0, 1, 0 …) to complete: mbarrier.try_wait.parity in a loop.
 void mbarrier_wait(void* barrier, int parity);
 // cp.async.bulk.shared::cluster.global.mbarrier: `bytes` a multiple of 16, all addresses too. Performed when

@@ -26,6 +26,14 @@ QUIRE_DEV unsigned long long address_of(const void* p) { return reinterpret_cast
 QUIRE_DEV void block_barrier() { emulator::block_barrier(); }
 QUIRE_DEV void warp_barrier() { emulator::warp_barrier(); }
 QUIRE_DEV float shuffle_xor(float x, int mask) { return emulator::shuffle_xor(x, mask); }
+QUIRE_DEV bool any_lane(bool x) {
+  float most = x ? 1.0f : 0.0f;
+  for (int mask = 16; mask > 0; mask /= 2) {
+    const float other = shuffle_xor(most, mask);
+    most = other > most ? other : most;
+  }
+  return most > 0.0f;
+}
 
 QUIRE_DEV int atomic_add(int* counter, int x) { return emulator::atomic_add(counter, x); }
 QUIRE_DEV void atomic_store(int* counter, int x) { emulator::atomic_store(counter, x); }
@@ -36,6 +44,9 @@ QUIRE_DEV void store_32(void* p, unsigned x) { *static_cast<unsigned*>(p) = x; }
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) {
   static_cast<unsigned*>(p)[0] = x;
   static_cast<unsigned*>(p)[1] = y;
+}
+QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) {
+  for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
 }
 struct Values4 {
   float x, y, z, w;
@@ -91,8 +102,16 @@ QUIRE_DEV void warpgroup_wait() {
   emulator::warpgroup_wait(pending);
 }
 QUIRE_DEV void shared_memory_fence() { emulator::shared_memory_fence(); }
-QUIRE_DEV void arrival_init(void* barrier) { emulator::mbarrier_init(barrier, 1); }
+template <int num>
+QUIRE_DEV void take_registers() {}
+template <int num>
+QUIRE_DEV void give_registers() {}
+QUIRE_DEV void named_barrier_wait(int id, int threads) { emulator::named_barrier_sync(id, threads); }
+QUIRE_DEV void named_barrier_arrive(int id, int threads) { emulator::named_barrier_arrive(id, threads); }
+QUIRE_DEV void arrival_init(void* barrier, int count) { emulator::mbarrier_init(barrier, count); }
+QUIRE_DEV void arrival_count(void* barrier) { emulator::mbarrier_arrive(barrier); }
 QUIRE_DEV void arrival_expect(void* barrier, int bytes) { emulator::mbarrier_arrive_expect(barrier, bytes); }
+QUIRE_DEV void arrival_announce(void* barrier, int bytes) { emulator::mbarrier_expect(barrier, bytes); }
 QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
   emulator::mbarrier_wait(barrier, static_cast<int>(phase));
 }

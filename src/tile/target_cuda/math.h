@@ -11,6 +11,10 @@ constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 constexpr float kNegInf = __builtin_bit_cast(float, 0xff800000u);
 
+QUIRE_DEV void copy_async_wait_all() {
+  copy_async_commit();
+  copy_async_wait<0>();
+}
 QUIRE_DEV float select(bool mask, float a, float b) { return mask ? a : b; }
 QUIRE_DEV float to_f32(int x) { return static_cast<float>(x); }
 

@@ -12,6 +12,7 @@ namespace QUIRE_TARGET {
 template <class Stage, class Load, class Compute>
 QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
   constexpr int kStages = Stage::kStages;
+  if (is_producer()) return;
   for (int tile = 0; tile < kStages - 1; ++tile) {
     stage.select(tile);
     if (tile < num_tiles) load(stage, tile);
@@ -25,7 +26,7 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
     } else {
-      block_barrier();
+      team_barrier();
     }
     const int ahead = tile + kStages - 1;
     if (ahead < num_tiles) {
@@ -37,7 +38,7 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     compute(stage, tile);
   }
   copy_async_wait<0>();
-  block_barrier();  // the ring's memory is free
+  team_barrier();  // the ring's memory is free
 }
 
 // scores = q K^T: columns are the keys of the stage, from stage.first_key.
@@ -70,10 +71,10 @@ struct Compute {
 };
 
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
-QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                         const Update& update, const Accumulate& accumulate) {
   if constexpr (uses_warpgroups<typename Stage::Elem>(Scores::kMaxRows)) {
-    run_warpgroups(num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+    run_warpgroups(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
   } else {
     run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
       score(scores, current, tile);

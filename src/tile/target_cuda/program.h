@@ -17,29 +17,92 @@ QUIRE_DEV int lane_idx() { return thread_idx() % kLaneCount; }
 QUIRE_DEV int warp_idx() { return thread_idx() / kLaneCount; }
 QUIRE_DEV int num_warps() { return num_threads() / kLaneCount; }
 
+// The team: the warps that compute. A warpgroup beside them, the producer, may do nothing but fill rings of stages (warpgroup.h); it goes
+// through the same text, where most of what tiles do is not for it.
+#if QUIRE_PRODUCER
+constexpr bool kHasProducer = true;
+constexpr int kProducerWarps = 4;
+#else
+constexpr bool kHasProducer = false;
+constexpr int kProducerWarps = 0;
+#endif
+QUIRE_DEV bool is_producer() { return kHasProducer && warp_idx() >= kWarps; }
+QUIRE_DEV int team_size() { return kHasProducer ? kWarps * kLaneCount : num_threads(); }
+QUIRE_DEV void team_barrier() {
+#if QUIRE_PRODUCER
+  if (!is_producer()) named_barrier_wait(3, kWarps * kLaneCount);
+#else
+  block_barrier();
+#endif
+}
+
 // Two counters in global memory, zero between launches: the next item, and how many programs are done.
 struct LaunchState {
   int* counters;  // null: items go round the programs in turn
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kArrivalBytes = 512;  // barriers of bulk copies: of the block, and of each warp
+constexpr int kArrivalBytes = 512;
 #else
 constexpr int kArrivalBytes = 0;
 #endif
 constexpr int kReservedBytes = kExchangeBytes + kArrivalBytes;
 
+// A tile's place in a ring of slots, and whether rounds before it were odd or even in number.
+struct RingPlace {
+  int slot = 0;
+  unsigned phase = 0;
+  QUIRE_DEV void advance(int num_slots) {
+    if (++slot == num_slots) {
+      slot = 0;
+      phase ^= 1;
+    }
+  }
+};
+
+#if QUIRE_WARPGROUPS
+// Words in shared memory that count arrivals. Of the block's ring: two warps of the producer say that a slot is full, every warp of the team
+// that it is free.
+enum Arrival : int {
+  kKeysFull = 0,
+  kValuesFull = 4,
+  kKeysFree = 8,
+  kValuesFree = 12,
+  kItemFull = 16,  // two slots
+  kItemFree = 18,
+  kLeftFull = 20,  // the left operand
+  kLeftFree = 21,
+  kFewDone = 22,  // an item that the producer has no part in
+  kOfWarps = 24,  // four slots a warp
+};
+QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
+QUIRE_DEV int arrivals_of(int word) {
+  if (word < kKeysFree) return 2;
+  if (word < kItemFull) return kWarps;
+  if (word < kItemFree || word >= kOfWarps) return 1;
+  return word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? 4 : kWarps;
+}
+
+// The two warpgroups of a team issue their products in turn, so that one computes softmax while the other multiplies.
+QUIRE_DEV void wait_for_turn() { named_barrier_wait(1 + warp_idx() / 4, 2 * 4 * kLaneCount); }
+QUIRE_DEV void pass_turn() { named_barrier_arrive(2 - warp_idx() / 4, 2 * 4 * kLaneCount); }
+#endif
+
 // One instance of a kernel. Tiles take shared memory from it until the current item ends.
 struct Program {
   int* counters;
   int used = kReservedBytes;
-  unsigned phases = 0;  // of the arrival barriers that this thread waits for
+  unsigned phases = 0;  // of the warp's arrival barriers
+  RingPlace ring;       // where the block's ring goes on
+  unsigned left_phase = 0, few_phase = 0;
+  bool is_of_few = false;  // the item: one that the producer has no part in
 
   QUIRE_DEV explicit Program(const LaunchState& state) : counters(state.counters) {
 #if QUIRE_WARPGROUPS
-    if (thread_idx() < kArrivalBytes / 8) arrival_init(shared_memory() + kExchangeBytes + thread_idx() * 8);
+    if (thread_idx() < kArrivalBytes / 8) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
+    if (kHasProducer && warp_idx() / 4 == 1) pass_turn();  // the first warpgroup begins
 #endif
   }
 
@@ -54,47 +117,6 @@ struct Program {
 
 QUIRE_DEV float* exchange_values() { return reinterpret_cast<float*>(shared_memory()); }
 QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kExchangeBytes) - 1; }
-
-// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on.
-template <class F>
-QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
-  if (program.counters == nullptr) {
-    for (int item = block_idx(); item < n; item += num_blocks()) f(item);
-    return;
-  }
-  int item = block_idx();
-  while (item < n) {
-    int next = 0;
-    if (thread_idx() == 0) next = atomic_add(program.counters, 1) + num_blocks();
-    program.used = kReservedBytes;
-    f(item);
-#if QUIRE_WARPGROUPS
-    shared_memory_fence();  // the copy engine writes next where threads wrote
-#endif
-    block_barrier();
-    if (thread_idx() == 0) *exchange_item() = next;
-    block_barrier();
-    item = *exchange_item();
-  }
-  if (thread_idx() == 0 && atomic_add(program.counters + 1, 1) == num_blocks() - 1) {
-    atomic_store(program.counters, 0);
-    atomic_store(program.counters + 1, 0);
-  }
-}
-
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
-QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
-  device_fence();
-  block_barrier();
-  if (thread_idx() == 0) {
-    const int arrived = atomic_add(counter, 1) + 1;
-    if (arrived == n) atomic_store(counter, 0);
-    device_fence();
-    *exchange_item() = arrived;
-  }
-  block_barrier();
-  return *exchange_item() == n;
-}
 
 // Sums and maxima over the four lanes that share rows of a fragment.
 QUIRE_DEV float quad_sum(float x) {

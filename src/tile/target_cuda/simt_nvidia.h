@@ -27,6 +27,9 @@ QUIRE_DEV void warp_barrier() { __syncwarp(); }
 // The value of lane (lane ^ mask) of the warp.
 QUIRE_DEV float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
 
+// Whether it is so for some lane of the warp.
+QUIRE_DEV bool any_lane(bool x) { return __any_sync(0xffffffffu, x) != 0; }
+
 // Counters in global memory that several blocks use; the fences order everything that the thread has seen.
 QUIRE_DEV int atomic_add(int* counter, int x) { return atomicAdd(counter, x); }
 QUIRE_DEV void atomic_store(int* counter, int x) { atomicExch(counter, x); }
@@ -35,9 +38,10 @@ QUIRE_DEV void device_fence() { __threadfence(); }
 // Reads that must not come from this block's first-level cache: other blocks wrote them during this launch.
 QUIRE_DEV float load_fresh(const float* p) { return __ldcg(p); }
 
-// Aligned stores of 4 and 8 bytes to global memory.
+// Aligned stores of 4, 8 and 16 bytes.
 QUIRE_DEV void store_32(void* p, unsigned x) { *reinterpret_cast<unsigned*>(p) = x; }
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) { *reinterpret_cast<uint2*>(p) = make_uint2(x, y); }
+QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
 
 struct Values4 {
   float x, y, z, w;

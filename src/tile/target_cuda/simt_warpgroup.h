@@ -16,13 +16,35 @@ QUIRE_DEV void warpgroup_wait() {
 // What this thread wrote to shared memory, or copied there, is seen by matrix units after the next barrier.
 QUIRE_DEV void shared_memory_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+// Registers of each thread of the warpgroup from here on, a multiple of 8: more than before, when others have given up as many; fewer.
+template <int num>
+QUIRE_DEV void take_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(num));
+}
+template <int num>
+QUIRE_DEV void give_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(num));
+}
+
+// Some of the block's threads, a multiple of 32, at barrier `id`, 1 to 15: `threads` is how many wait or arrive in all.
+QUIRE_DEV void named_barrier_wait(int id, int threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+QUIRE_DEV void named_barrier_arrive(int id, int threads) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
 // Bulk copies: 16-byte aligned pieces of global memory into shared memory, by the copy engine. A barrier word in shared memory (8 bytes)
-// counts what has arrived: its phase, 0 at first, flips when the announced bytes are there. PTX ISA: mbarrier, cp.async.bulk.
-QUIRE_DEV void arrival_init(void* barrier) {
-  asm volatile("mbarrier.init.shared.b64 [%0], 1;" ::"r"(shared_address(barrier)) : "memory");
+// counts what has arrived: its phase, 0 at first, flips when `count` threads and the announced bytes are there. PTX ISA: mbarrier,
+// cp.async.bulk.
+QUIRE_DEV void arrival_init(void* barrier, int count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(count) : "memory");
+}
+QUIRE_DEV void arrival_count(void* barrier) {
+  asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 QUIRE_DEV void arrival_expect(void* barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
+}
+// The phase waits for so many bytes more; some arrival of it is still to come.
+QUIRE_DEV void arrival_announce(void* barrier, int bytes) {
+  asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
 }
 QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
   asm volatile(

@@ -44,6 +44,7 @@ struct KvStage {
         panel_bound(panels_of<E>(head_dim)),
         program(p) {
     if (kExactHeads) k_chunks = v_chunks = head_dim / kChunkElems<E>;
+    p.is_of_few = true;
   }
 
   QUIRE_DEV void select(int tile) {
@@ -54,18 +55,13 @@ struct KvStage {
   }
   QUIRE_DEV void set_origin() { origin = first_key; }  // after tile 0 has been loaded
 
-  // The block's barriers serve many rows, a warp's own barriers its keys of few.
-  QUIRE_DEV char* arrival() const {
-    return shared_memory() + kExchangeBytes + ((kIsOfWarps ? 1 + warp_idx() : 0) * 4 + slot) * 8;
-  }
-  QUIRE_DEV unsigned arrival_bit() const { return 1u << (slot + (kIsOfWarps ? 4 : 0)); }
   QUIRE_DEV void wait_for_bulk(int tile) {
 #if QUIRE_WARPGROUPS
     select(tile);
-    const unsigned bit = arrival_bit();
+    const unsigned bit = 1u << slot;
     if ((bulk_slots & bit) == 0) return;
     bulk_slots ^= bit;
-    arrival_wait(arrival(), (program.phases & bit) != 0 ? 1 : 0);
+    arrival_wait(arrival_word(kOfWarps + warp_idx() * 4 + slot), (program.phases & bit) != 0 ? 1 : 0);
     program.phases ^= bit;
 #endif
   }
@@ -91,17 +87,18 @@ struct PagedToken {
 };
 
 #if QUIRE_WARPGROUPS
-// Rows [first_row, + num_rows) of the tile by the copy engine: a piece of a page and panel for each lane. False, and nothing is done, if
-// pages do not cut the rows into whole pieces of 8.
+// The warp's own keys of the tile by the copy engine: a piece of a page and panel for each lane. False, and nothing is done, if pages
+// do not cut them into whole pieces of 8.
 template <class E, int max_rows, int max_keys>
-QUIRE_DEV bool copy_rows_bulk(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int first_row, int num_rows, bool is_copying) {
-  const int page_size = view.shape.page_size, piece = page_size < num_rows ? page_size : num_rows;
-  if (!kExactHeads || sizeof(E) != 2 || page_size % 8 != 0 || num_rows % piece != 0 || page_size % piece != 0) return false;
-  stage.bulk_slots |= stage.arrival_bit();
-  if (!is_copying) return true;
-  const int panels = stage.panel_bound, num_pieces = num_rows / piece * 2 * panels;
+QUIRE_DEV bool copy_keys_bulk(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view) {
+  constexpr int kKeys = max_keys / kWarps;
+  const int page_size = view.shape.page_size, piece = page_size < kKeys ? page_size : kKeys;
+  if (!kExactHeads || sizeof(E) != 2 || page_size % 8 != 0 || kKeys % piece != 0 || page_size % piece != 0) return false;
+  stage.bulk_slots |= 1u << stage.slot;
+  const int panels = stage.panel_bound, num_pieces = kKeys / piece * 2 * panels, first_row = warp_idx() * kKeys;
+  char* arrival = arrival_word(kOfWarps + warp_idx() * 4 + stage.slot);
   shared_memory_fence();  // what the warp copied here before by itself
-  if (lane_idx() == 0) arrival_expect(stage.arrival(), num_rows * 2 * panels * 128);
+  if (lane_idx() == 0) arrival_expect(arrival, kKeys * 2 * panels * 128);
   warp_barrier();
   const PageIndex page_of(page_size);
   for (int i = lane_idx(); i < num_pieces; i += kLaneCount) {
@@ -110,7 +107,7 @@ QUIRE_DEV bool copy_rows_bulk(KvStage<E, max_rows, max_keys>& stage, const KvVie
     const bool is_value = i / panels % 2 != 0;
     const E* from = view.pool + page_number * view.page_stride + (is_value ? view.v_base : view.k_base);
     copy_bulk((is_value ? stage.v : stage.k) + (panel * max_keys + row) * 128, from + (long{panel * page_size} + key - page * page_size) * 64,
-              piece * 128, stage.arrival());
+              piece * 128, arrival);
   }
   const int next_key = stage.first_key + max_keys + first_row + lane_idx() / (2 * panels) * piece;
   stage.ahead_key = lane_idx() < num_pieces && next_key < view.end_key ? next_key : -1;
@@ -122,7 +119,7 @@ QUIRE_DEV bool copy_rows_bulk(KvStage<E, max_rows, max_keys>& stage, const KvVie
 // Keys [begin, end) of the tile that holds `begin`: the rest of the tile is zero. Eight threads bring a row; page numbers are read
 // before the first copy, so that their latencies overlap. With 16 rows a warp brings the keys that it multiplies itself.
 template <class E, int max_rows, int max_keys>
-QUIRE_DEV void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int begin, int end) {
+QUIRE_DEV void copy_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int begin, int end) {
   constexpr bool kFew = max_rows == kFewRows;
   constexpr int kUnit = kChunkElems<E>, kRows = max_keys * kRowChunks / (kWarps * kLaneCount);
   constexpr int kStep = (kFew ? 1 : kWarps) * kLaneCount / kRowChunks;  // rows at once
@@ -133,14 +130,10 @@ QUIRE_DEV void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>
     stage.k_chunks = read_chunks<E>(s.head_dim_qk);
     stage.v_chunks = read_chunks<E>(s.head_dim_vo);
   }
-  const int k_filled = kHasWarpgroups ? stage.panel_bound * kRowChunks : stage.k_chunks;
   stage.first_key = begin / max_keys * max_keys;
 #if QUIRE_WARPGROUPS
-  const int bulk_row = kFew ? warp_idx() * (max_keys / kWarps) : 0, bulk_rows = kFew ? max_keys / kWarps : max_keys;
-  if (stage.first_key + bulk_row >= begin && stage.first_key + bulk_row + bulk_rows <= end &&
-      copy_rows_bulk(stage, view, bulk_row, bulk_rows, kFew || warp_idx() == 0)) {
-    return;
-  }
+  const int own_key = stage.first_key + warp_idx() * (max_keys / kWarps);
+  if (own_key >= begin && own_key + max_keys / kWarps <= end && copy_keys_bulk(stage, view)) return;
 #endif
   const PageIndex page_of(s.page_size);
   const int first_row = kFew ? warp_idx() * (max_keys / kWarps) + lane_idx() / kRowChunks : thread_idx() / kRowChunks;
@@ -154,22 +147,26 @@ QUIRE_DEV void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>
     const bool is_there = at.token >= 0;
     const int token = is_there ? at.token : 0;
     const auto from = [&](int c) { return (long{c / kRowChunks * s.page_size + token} * kRowChunks + ((c ^ token) % kRowChunks)) * kUnit; };
-    for (int c = first_chunk; c < k_filled; c += kRowChunks) {
+    for (int c = first_chunk; c < stage.k_chunks; c += kRowChunks) {
       copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(c), is_there && c < k_full);
     }
     for (int c = first_chunk; c < stage.v_chunks; c += kRowChunks) {
       copy_async_16(stage.values().at(row, c), at.page + view.v_base + from(c), is_there && c < v_full);
     }
   };
-  if constexpr (kHasWarpgroups && !kFew) {  // matrix units work meanwhile, and registers are short
-#pragma unroll 1
-    for (int i = 0; i < kRows; ++i) copy(first_row + i * kStep, find(first_row + i * kStep));
+  PagedToken<E> tokens[kRows];
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) tokens[i] = find(first_row + i * kStep);
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) copy(first_row + i * kStep, tokens[i]);
+}
+
+template <class E, int max_rows, int max_keys>
+QUIRE_DEV void load_pages(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& view, int begin, int end) {
+  if constexpr (uses_warpgroups<E>(max_rows)) {
+    produce(stage, view, begin, end);
   } else {
-    PagedToken<E> tokens[kRows];
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) tokens[i] = find(first_row + i * kStep);
-#pragma unroll
-    for (int i = 0; i < kRows; ++i) copy(first_row + i * kStep, tokens[i]);
+    copy_pages(stage, view, begin, end);
   }
 }
 

@@ -5,7 +5,7 @@
 // A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
 #pragma once
 
-#include "tile/target_cuda/program.h"
+#include "tile/target_cuda/work.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
@@ -82,10 +82,22 @@ constexpr int panels_of(int cols) {
 
 template <class E, int max_rows, int max_k>
 struct Operand {
+  Program& program;
   char* base;
   int rows = 0;
 
-  QUIRE_DEV explicit Operand(Program& program) : base(program.take(panels_of<E>(max_k) * max_rows * 128)) {}
+  QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(panels_of<E>(max_k) * max_rows * 128)) {}
+
+  // The team is done with what was here before.
+  QUIRE_DEV void wait_for_memory() const {
+#if QUIRE_PRODUCER
+    if (is_producer()) {
+      arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
+    } else {
+      team_barrier();
+    }
+#endif
+  }
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
 };
 
@@ -147,9 +159,12 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 // Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+  constexpr bool kIsProduced = uses_warpgroups<E>(max_rows);
   tile.rows = rows;
-  const int num_chunks = filled_chunks<E>(k_len, max_k);
-  for (int i = thread_idx(); i < max_rows * num_chunks; i += num_threads()) {
+  if (is_producer() != kIsProduced) return;
+  if (kHasProducer) tile.wait_for_memory();
+  const int num_chunks = filled_chunks<E>(k_len, max_k), first = kIsProduced ? thread_idx() - team_size() : thread_idx();
+  for (int i = first; i < max_rows * num_chunks; i += kIsProduced ? kProducerWarps * kLaneCount : team_size()) {
     const int row = i / num_chunks, chunk = i % num_chunks;
     const E* from = row < rows ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
@@ -172,7 +187,7 @@ QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
 }
 template <int max_rows, class Pointer>
 QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& pointer) {
-  if (lane_idx() % 4 != 0 || !speaks_for_rows<max_rows>()) return;
+  if (is_producer() || lane_idx() % 4 != 0 || !speaks_for_rows<max_rows>()) return;
   for (int i = 0; i < 2; ++i) {
     const int r = first_row<max_rows>() + 8 * i;
     if (r < rows) *pointer(r) = row.value[i];
@@ -204,13 +219,13 @@ QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x
 template <int max_rows, int max_cols>
 QUIRE_DEV void share_sums(const Accum<max_rows, max_cols>& tile) {
   constexpr int kBlocks = max_cols / 8;
-  block_barrier();
+  team_barrier();
 #pragma unroll
   for (int n = 0; n < kBlocks; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) tile.joining[((warp_idx() * kBlocks + n) * 4 + i) * kLaneCount + lane_idx()] = tile.x[n][i];
   }
-  block_barrier();
+  team_barrier();
 }
 template <int max_rows, int max_cols>
 QUIRE_DEV float joined(const Accum<max_rows, max_cols>& tile, int n, int i) {
@@ -248,12 +263,56 @@ QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, fl
   if (col + 1 < cols) store(row, col + 1, y);
 }
 
-// Row r goes to row_pointer(r), rounded to its element type, times factor[r].
+// Of the four lanes of a quad, each with x[0 … 3]: lane i gets what they have as x[i].
+QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
+#pragma unroll
+  for (int mask = 1; mask <= 2; mask *= 2) {
+    const bool is_upper = (lane_idx() & mask) != 0;
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const int low = mask == 1 ? 2 * k : k, high = low + mask;
+      const unsigned other = bits_of(shuffle_xor(from_bits(is_upper ? x[low] : x[high]), mask));
+      (is_upper ? x[low] : x[high]) = other;
+    }
+  }
+}
+
+// A row of 16-bit elements in pieces of 16 bytes: `pairs` are columns [col, col + 8).
+template <class E>
+QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) {
+  if (col + 8 <= cols && address_of(row + col) % 16 == 0) return store_128(row + col, pairs);
+  for (int i = 0; i < 8 && col + i < cols; ++i) row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
+}
+template <class E, int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
+                            const RowPointer& row_pointer) {
+  static_assert(max_cols % 32 == 0, "whole pieces for all lanes");
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = first_row<max_rows>() + half * 8;
+    E* to = row < rows ? row_pointer(row) : nullptr;
+#pragma unroll
+    for (int n = 0; n < max_cols / 8; n += 4) {
+      unsigned pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) pairs[i] = pack_pair(E{}, tile.x[n + i][2 * half] * factor.value[half], tile.x[n + i][2 * half + 1] * factor.value[half]);
+      transpose_quad(pairs);
+      if (to != nullptr) put_piece(to, (n + lane_idx() % 4) * 8, cols, pairs);
+    }
+  }
+}
+
+template <class T>
+struct PointeeOf;
+template <class T>
+struct PointeeOf<T*> {
+  using Type = T;
+};
+template <class Pointer>
+using Pointee = typename PointeeOf<Pointer>::Type;
+
 template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
-                          const RowPointer& row_pointer) {
-  settle(tile);
-  if constexpr (max_rows == kFewRows) share_sums(tile);
+QUIRE_DEV void store_halves(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols, const RowPointer& row_pointer) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = first_row<max_rows>() + half * 8;
@@ -266,7 +325,22 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
       put_pair(to, takes_pairs, col, cols, x * factor.value[half], y * factor.value[half]);
     });
   }
-  if constexpr (max_rows == kFewRows) block_barrier();
+}
+
+// Row r goes to row_pointer(r), rounded to its element type, times factor[r].
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
+                          const RowPointer& row_pointer) {
+  if (is_producer()) return;
+  settle(tile);
+  using Elem = Pointee<decltype(row_pointer(0))>;
+  if constexpr (max_rows != kFewRows && sizeof(Elem) == 2) {
+    return store_pieces<Elem>(tile, factor, rows, cols, row_pointer);
+  } else {
+    if constexpr (max_rows == kFewRows) share_sums(tile);
+    store_halves(tile, factor, rows, cols, row_pointer);
+    if constexpr (max_rows == kFewRows) team_barrier();
+  }
 }
 template <int max_rows, int max_cols, class RowPointer>
 QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
@@ -292,11 +366,12 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
       }
     }
   }
-  if constexpr (max_rows == kFewRows) block_barrier();
+  if constexpr (max_rows == kFewRows) team_barrier();
 }
 
 template <int max_rows, int max_cols>
 QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
+  if (!any_lane(factor.value[0] != 1.0f || factor.value[1] != 1.0f)) return;
   settle(tile);
 #pragma unroll
   for (int n = 0; n < max_cols / 8; ++n) {
@@ -328,22 +403,25 @@ QUIRE_DEV void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_row
 
 template <int max_rows, int max_keys, class F, class... Rows>
 QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+  unsigned first_col = static_cast<unsigned>(tile.first_col());
+  pin(first_col);  // else all columns are computed ahead of the loop over tiles, and spilled
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(tile.first_col() + n * 8 + i % 2, tile.x[n][i], rows.value[i / 2]...);
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(static_cast<int>(first_col) + n * 8 + i % 2, tile.x[n][i], rows.value[i / 2]...);
   }
 }
 
 // One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is enough.
 template <int max_rows, class Join>
 QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
+  if (is_producer()) return;
   if constexpr (max_rows == kFewRows) {
     float* values = exchange_values() + slot * kWarps * kFewRows;
     if (lane_idx() % 4 == 0) {
       for (int i = 0; i < 2; ++i) values[warp_idx() * kFewRows + first_row<max_rows>() + 8 * i] = x[i];
     }
-    block_barrier();
+    team_barrier();
     for (int i = 0; i < 2; ++i) {
       x[i] = values[first_row<max_rows>() + 8 * i];
       for (int w = 1; w < kWarps; ++w) x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + 8 * i]);
@@ -355,6 +433,7 @@ QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
 template <int max_rows, class F>
 QUIRE_DEV void for_each_part(int n, const F& f) {
   constexpr bool kFew = max_rows == kFewRows;
+  if (is_producer()) return;
   for (int i = kFew ? warp_idx() : 0; i < n; i += kFew ? kWarps : 1) f(i);
 }
 template <int max_rows>

@@ -1,0 +1,109 @@
+// How the programs of a launch share its work items.
+#pragma once
+
+#include "tile/target_cuda/program.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+QUIRE_DEV int fetch_item(const Program& program) { return atomic_add(program.counters, 1) + num_blocks(); }
+
+// By one thread of each block after its last item: the last of them resets the counters for the next launch.
+QUIRE_DEV void leave_queue(const Program& program) {
+  if (program.counters == nullptr || atomic_add(program.counters + 1, 1) < num_blocks() - 1) return;
+  atomic_store(program.counters, 0);
+  atomic_store(program.counters + 1, 0);
+}
+
+#if QUIRE_PRODUCER
+// Registers of a thread: at the start each warpgroup has a third of what there is.
+constexpr int kComputeRegisters = 232, kProducerRegisters = 40;
+
+// The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches items.
+template <class F>
+QUIRE_DEV void take_items(Program& program, int n, const F& f) {
+  const bool fetches = thread_idx() == kWarps * kLaneCount;
+  RingPlace at;
+  int item = block_idx();
+  while (item < n) {
+    int next = item + num_blocks();
+    if (fetches && program.counters != nullptr) next = fetch_item(program);
+    program.used = kReservedBytes;
+    program.is_of_few = false;
+    f(item);
+    if (program.is_of_few && is_producer()) {
+      arrival_wait(arrival_word(kFewDone), program.few_phase);
+      program.few_phase ^= 1;
+    } else if (program.is_of_few) {
+      shared_memory_fence();  // the copy engine writes next where threads wrote
+      team_barrier();
+      if (lane_idx() == 0) arrival_count(arrival_word(kFewDone));
+    }
+    int* place = exchange_item() - 2 + at.slot;
+    if (fetches) {
+      arrival_wait(arrival_word(kItemFree + at.slot), at.phase ^ 1);
+      *place = next;
+      arrival_count(arrival_word(kItemFull + at.slot));
+    }
+    arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
+    item = *place;
+    warp_barrier();
+    if (lane_idx() == 0) arrival_count(arrival_word(kItemFree + at.slot));
+    at.advance(2);
+  }
+  if (fetches) leave_queue(program);
+}
+
+// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on.
+template <class F>
+QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  if (is_producer()) {
+    give_registers<kProducerRegisters>();
+    take_items(program, n, f);
+  } else {
+    take_registers<kComputeRegisters>();
+    take_items(program, n, f);
+  }
+}
+#else
+template <class F>
+QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  const bool is_queue = program.counters != nullptr;
+  int item = block_idx();
+  while (item < n) {
+    int next = item + num_blocks();
+    if (is_queue && thread_idx() == 0) next = fetch_item(program);
+    program.used = kReservedBytes;
+    f(item);
+    if (is_queue) {
+#if QUIRE_WARPGROUPS
+      shared_memory_fence();  // the copy engine writes next where threads wrote
+#endif
+      block_barrier();
+      if (thread_idx() == 0) *exchange_item() = next;
+      block_barrier();
+      next = *exchange_item();
+    }
+    item = next;
+  }
+  if (thread_idx() == 0) leave_queue(program);
+}
+#endif
+
+// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
+QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
+  if (is_producer()) return false;
+  device_fence();
+  team_barrier();
+  if (thread_idx() == 0) {
+    const int arrived = atomic_add(counter, 1) + 1;
+    if (arrived == n) atomic_store(counter, 0);
+    device_fence();
+    *exchange_item() = arrived;
+  }
+  team_barrier();
+  return *exchange_item() == n;
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire
