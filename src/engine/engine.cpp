@@ -58,6 +58,7 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
 
 std::span<StepOutput> EngineCore::step() {
   outputs_.clear();
+  report_ = {};
   ++counters_.num_steps;
   if (current_.is_started && !current_.has_requests()) finish_step(current_);  // all of them were cancelled
   if (!current_.is_started) start_step(current_);
@@ -73,13 +74,14 @@ std::span<StepOutput> EngineCore::step() {
 
 void EngineCore::start_step(Step& step) {
   const StepPlan& plan = scheduler_.schedule();
-  report_step(plan, step.report);
   step.items = plan.items;
   if (plan.items.empty()) return;
+  report_step(plan, step.report);
   try {
     runner_->start(batch_builder_.build(plan));
     step.is_started = true;
   } catch (const std::exception& error) {
+    report_ = step.report;
     fail_step(step, error.what());
   }
 }
@@ -105,6 +107,7 @@ void EngineCore::expect_tokens(Step& step) {
 
 void EngineCore::finish_step(Step& step) {
   step.is_started = false;
+  if (step.has_requests()) report_ = step.report;
   StepResult result;
   try {
     result = runner_->finish();
@@ -113,7 +116,6 @@ void EngineCore::finish_step(Step& step) {
     fail_step(step, error.what());
     return;
   }
-  report_ = std::move(step.report);
   if (!std::exchange(step.is_complete, false)) scheduler_.complete(step.items);
   const auto vocab_size = static_cast<std::size_t>(config_.vocab_size);
   std::size_t row = 0, host_row = 0;
