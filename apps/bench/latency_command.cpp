@@ -46,7 +46,8 @@ BenchRow measure_step(LoadedEngine& model, CeilingMeter& meter, const std::strin
   return row;
 }
 
-// Whole answers through the engine: the time of a token of each request, from when all of them have their first.
+// Whole answers through the engine: the time of a token of each request, from when all of them have their first until one has its
+// last. 0 if there is no such time: the answers are too short for the prompts of all.
 double time_per_token_s(LoadedEngine& model, const LatencyFlags& flags, RequestId first_id) {
   SamplingParams params;
   params.temperature = 0;
@@ -57,18 +58,21 @@ double time_per_token_s(LoadedEngine& model, const LatencyFlags& flags, RequestI
     model.core->submit(first_id + static_cast<RequestId>(i), prompt, model.core->check(prompt, params));
   }
   std::set<RequestId> started;
-  double start_s = 0, num_tokens = 0;
+  double start_s = 0, end_s = 0, num_tokens = 0;
+  bool all_run = true;
   while (model.core->has_work()) {
-    const bool all_started = static_cast<int>(started.size()) == flags.num_seqs;
+    const bool all_started = static_cast<int>(started.size()) == flags.num_seqs, counts = all_started && all_run;
     for (const StepOutput& output : model.core->step()) {
       QUIRE_CHECK_KIND(kInternal, output.output.finish_reason != FinishReason::kError, "request {}: {}", output.id,
                        output.output.error);
       started.insert(output.id);
-      if (all_started) num_tokens += static_cast<double>(output.output.token_ids.size());
+      if (counts) num_tokens += static_cast<double>(output.output.token_ids.size());
+      all_run &= !output.output.is_last();
     }
     if (!all_started) start_s = now_s();
+    if (end_s == 0 && !all_run) end_s = now_s();
   }
-  return (now_s() - start_s) * flags.num_seqs / num_tokens;
+  return num_tokens > 0 ? (end_s - start_s) * flags.num_seqs / num_tokens : 0;
 }
 
 BenchRow measure_answers(LoadedEngine& model, CeilingMeter& meter, const LatencyFlags& flags, const BenchRow& decode) {
@@ -96,7 +100,8 @@ int run_latency(const LatencyFlags& flags) {
       measure_step(model, meter, fmt::format("{} decode {}q1s{}", name_of(flags), flags.num_seqs, kv_len),
                    make_step(model, flags.num_seqs, 1, kv_len), flags.num_rounds);
   report.add(decode);
-  if (flags.output_len > 1) report.add(measure_answers(model, meter, flags, decode));
+  const BenchRow answers = measure_answers(model, meter, flags, decode);
+  if (answers.time_us > 0) report.add(answers);
   print_now(fmt::format("an answer of {} tokens to a prompt of {}: first token after {}, all after {}\n",
                         flags.output_len, flags.prompt_len, human_time(prefill.time_us),
                         human_time(prefill.time_us + decode.time_us * (flags.output_len - 1))));
