@@ -64,12 +64,18 @@ the bound it has to keep. Exit code 1 if any check fails.
 Examples:
   quire selftest
   quire selftest --cpu-isa all         every instruction-set level that this machine has
-  quire selftest --quick --seed 42)");
+  quire selftest --quick --seed 42
+  quire selftest --device cuda --max-programs 3)");
   const auto flags = std::make_shared<SelftestFlags>();
   command.add_flag("--quick", flags->quick, "A tenth of the cases");
   command.add_option("--seed", flags->options.seed, "Of the random inputs")->capture_default_str();
   command.add_option("--scale", flags->options.scale, "Number of cases, relative to the usual one")
       ->check(CLI::Range(0.001, 1000.0))
+      ->capture_default_str();
+  command
+      .add_option("--max-programs", flags->device.options.max_programs,
+                  "Blocks of a GPU at the same time, 0 = all; with few each has several items")
+      ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   add_device_flags(command, flags->device);
   command.callback(

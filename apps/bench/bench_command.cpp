@@ -37,6 +37,7 @@ void add_bench_command(CLI::App& app, Program& program) {
   bench.require_subcommand(1);
   add_bench_ceilings(bench, program);
   add_bench_attention(bench, program);
+  add_bench_layers(bench, program);
   add_bench_linear(bench, program);
   add_bench_latency(bench, program);
   add_bench_throughput(bench, program);

@@ -21,6 +21,7 @@ void add_bench_flags(CLI::App& command, BenchFlags& flags);
 
 void add_bench_ceilings(CLI::App& bench, Program& program);
 void add_bench_attention(CLI::App& bench, Program& program);
+void add_bench_layers(CLI::App& bench, Program& program);
 void add_bench_linear(CLI::App& bench, Program& program);
 void add_bench_latency(CLI::App& bench, Program& program);
 void add_bench_throughput(CLI::App& bench, Program& program);

@@ -28,19 +28,32 @@ int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
   return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.attention_keys + 1 - w.kv_begin / caps.attention_keys : 1;
 }
 
-// Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying to fill 1 … 8 rounds of them.
+// When all programs are done, in tiles, if no item has more than `tiles`. Parts of a block are written and merged, which costs with their rows.
+double time_of_split(const std::vector<AttentionWork>& blocks, const DeviceCaps& caps, int tiles) {
+  long total = 0, items = 0, longest = 0, merged_rows = 0;
+  for (const AttentionWork& w : blocks) {
+    const int all = tiles_of(w, caps), parts = ceil_div(all, tiles);
+    total += all;
+    items += parts;
+    longest = std::max<long>(longest, std::min(all, tiles));
+    if (parts > 1) merged_rows += long{parts} * w.num_tokens * w.num_heads;
+  }
+  const long turns = (items + caps.num_programs - 1) / caps.num_programs;
+  const double even = double(turns) * (double(total) / double(items) + caps.item_cost_tiles);
+  const double merges = double(merged_rows) * caps.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
+  return std::max(even, double(longest + caps.item_cost_tiles)) + merges;
+}
+
+// Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying no splits and to fill 1 … 8 rounds.
 int choose_split_tiles(const std::vector<AttentionWork>& blocks, const DeviceCaps& caps) {
   long total = 0;
   for (const AttentionWork& w : blocks) total += tiles_of(w, caps);
   int best = 1 << 20;
-  double best_time = 1e300;
+  double best_time = time_of_split(blocks, caps, best);
   for (int rounds = 1; rounds <= 8; ++rounds) {
     const long programs = long{rounds} * caps.num_programs;
     const int tiles = std::max<int>(caps.min_split_tiles, static_cast<int>((total + programs - 1) / programs));
-    long items = 0;
-    for (const AttentionWork& w : blocks) items += ceil_div(tiles_of(w, caps), tiles);
-    const long turns = (items + caps.num_programs - 1) / caps.num_programs;
-    const double time = double(turns) * (double(total) / double(items) + caps.item_cost_tiles);
+    const double time = time_of_split(blocks, caps, tiles);
     if (time < best_time) {
       best_time = time;
       best = tiles;

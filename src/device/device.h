@@ -57,7 +57,8 @@ struct DeviceCaps {
   int attention_keys = 0;    // keys of one tile of scores; splits are multiples of it
   int min_split_tiles = 2;   // tiles; a shorter part is not worth its merge
   int key_cost_rows = 8;     // reading a key takes as long as computing it for so many rows
-  int item_cost_tiles = 0;   // tiles that starting and merging an item costs; 0: so little that a queue of small items is best
+  int item_cost_tiles = 0;   // tiles that starting an item costs; 0: so little that a queue of small items is best
+  int merge_cost_tiles = 0;  // tiles that one more part of attention_rows rows costs to write and to merge
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
   bool rounds_probs[3] = {};  // by dtype of K and V: probabilities are rounded to it before they meet V
@@ -169,6 +170,7 @@ struct DeviceOptions {
   std::string nvrtc_path;   // cuda: libnvrtc, as a file or its folder; "" = the usual places
   std::string cublas_path;  // cuda: libcublasLt, likewise
   bool own_kernels_only = false;  // also where a vendor's library is present
+  int max_programs = 0;  // cuda: that run at the same time, 0: as many as the chip takes; with few even a small test gives each several items
 };
 
 }  // namespace quire

@@ -28,7 +28,6 @@ class AttentionItem {
         state_(program) {}
 
   QUIRE_DEV void attend(Program& program) {
-    load_queries();
     reset(state_, rows_, p_.head_dim_vo);
     scan_keys(program);
     const float to_log2 = scale_log2_;
@@ -98,6 +97,7 @@ class AttentionItem {
     pipeline(
         program, num_tiles, stage, scores,
         [&](auto& to, int tile) {
+          if (tile == kLeftOperand) return load_queries();
           const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
           load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin, end < w_.kv_end ? end : w_.kv_end);
         },

@@ -16,12 +16,8 @@ struct KvWrite {
       if (slot < 0) return;
       E* page = static_cast<E*>(p.kv_pool) + slot / p.page_size * p.page_stride;
       const int offset = static_cast<int>(slot % p.page_size);
-      for (int head = 0; head < p.num_kv_heads; ++head) {
-        const E* k = static_cast<const E*>(p.k) + token * p.k_token_stride + long{head} * p.head_dim_qk;
-        const E* v = static_cast<const E*>(p.v) + token * p.v_token_stride + long{head} * p.head_dim_vo;
-        store_key(page + head * p.head_stride, shape, offset, k);
-        store_value(page + head * p.head_stride + p.v_offset, shape, offset, v);
-      }
+      store_token(TokenSlot<E>{page, page + p.v_offset, p.head_stride, offset}, shape, p.num_kv_heads,
+                  static_cast<const E*>(p.k) + token * p.k_token_stride, static_cast<const E*>(p.v) + token * p.v_token_stride);
     });
   }
 };

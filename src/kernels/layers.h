@@ -1,4 +1,4 @@
-// The elementwise and row-wise kernels of a decoder layer, and the embedding. One work item is one row.
+// The elementwise and row-wise kernels of a decoder layer, and the embedding. One work item is one row, or a piece of one.
 #pragma once
 
 #include "kernels/params.h"
@@ -13,19 +13,26 @@ struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {
     const E* weight = static_cast<const E*>(p.weight);
     const int group = p.group > 1 ? p.group : 1;
+    prefetch_row(weight, p.dim);
     for_each_work(program, p.num_rows, [&](int row) {
       const long first = row / group, next = long{row % group} * p.dim;
       const E* x = static_cast<const E*>(p.x) + first * p.x_stride + next;
       E* y = static_cast<E*>(p.y) + first * p.y_stride + next;
+      float square = 0;
       if (p.residual != nullptr) {
         E* residual = static_cast<E*>(p.residual) + first * p.residual_stride + next;
-        map(p.dim, [&](auto i) { store(residual, i, load(x, i) + load(residual, i)); });
+        square = reduce_sum(p.dim, [&](auto i) {
+          const auto value = round_to<E>(load(x, i) + load(residual, i));
+          store(residual, i, value);
+          return value * value;
+        });
         x = residual;
+      } else {
+        square = reduce_sum(p.dim, [&](auto i) {
+          const auto value = load(x, i);
+          return value * value;
+        });
       }
-      const float square = reduce_sum(p.dim, [&](auto i) {
-        const auto value = load(x, i);
-        return value * value;
-      });
       const float inverse = rsqrt(square / static_cast<float>(p.dim) + p.eps);
       map(p.dim, [&](auto i) { store(y, i, round_to<E>(load(x, i) * inverse) * load(weight, i)); });
     });
@@ -39,15 +46,14 @@ struct Rope {
     for_each_work(program, p.num_tokens, [&](int token) {
       const float* cosine = p.cos_sin + long{p.positions[token]} * p.head_dim;
       const float* sine = cosine + half;
-      for (int head = 0; head < p.num_heads; ++head) {
-        E* a = static_cast<E*>(p.x) + token * p.token_stride + long{head} * p.head_dim;
+      E* heads = static_cast<E*>(p.x) + token * p.token_stride;
+      map(p.num_heads, half, [&](int head, auto i) {
+        E* a = heads + long{head} * p.head_dim;
         E* b = a + half;
-        map(half, [&](auto i) {
-          const auto x = load(a, i), y = load(b, i), c = load(cosine, i), s = load(sine, i);
-          store(a, i, x * c - y * s);
-          store(b, i, y * c + x * s);
-        });
-      }
+        const auto x = load(a, i), y = load(b, i), c = load(cosine, i), s = load(sine, i);
+        store(a, i, x * c - y * s);
+        store(b, i, y * c + x * s);
+      });
     });
   }
 };
@@ -55,14 +61,17 @@ struct Rope {
 template <class E>
 struct Activation {
   static QUIRE_DEV void run(Program& program, const ActivationParams& p) {
-    for_each_work(program, p.num_rows, [&](int row) {
-      const E* gate = static_cast<const E*>(p.gate_up) + long{row} * 2 * p.dim;
+    const Cut pieces = cut_row(p.dim);
+    for_each_work(program, p.num_rows * pieces.num, [&](int item) {
+      const long row = item / pieces.num;
+      const Range piece = pieces.at(item % pieces.num);
+      const E* gate = static_cast<const E*>(p.gate_up) + row * 2 * p.dim + piece.begin;
       const E* up = gate + p.dim;
-      E* y = static_cast<E*>(p.y) + long{row} * p.dim;
+      E* y = static_cast<E*>(p.y) + row * p.dim + piece.begin;
       switch (p.kind) {
-        case ActivationKind::kSilu: return apply(p.dim, gate, up, y, [](auto x) { return silu(x); });
-        case ActivationKind::kGelu: return apply(p.dim, gate, up, y, [](auto x) { return gelu(x); });
-        case ActivationKind::kGeluTanh: return apply(p.dim, gate, up, y, [](auto x) { return gelu_tanh(x); });
+        case ActivationKind::kSilu: return apply(piece.size(), gate, up, y, [](auto x) { return silu(x); });
+        case ActivationKind::kGelu: return apply(piece.size(), gate, up, y, [](auto x) { return gelu(x); });
+        case ActivationKind::kGeluTanh: return apply(piece.size(), gate, up, y, [](auto x) { return gelu_tanh(x); });
       }
     });
   }
@@ -89,10 +98,13 @@ struct Activation {
 template <class E>
 struct Embedding {
   static QUIRE_DEV void run(Program& program, const EmbeddingParams& p) {
-    for_each_work(program, p.num_rows, [&](int row) {
-      const E* from = static_cast<const E*>(p.table) + long{p.ids[row]} * p.dim;
-      E* to = static_cast<E*>(p.y) + long{row} * p.dim;
-      map(p.dim, [&](auto i) { store(to, i, load(from, i)); });
+    const Cut pieces = cut_row(p.dim);
+    for_each_work(program, p.num_rows * pieces.num, [&](int item) {
+      const long row = item / pieces.num;
+      const Range piece = pieces.at(item % pieces.num);
+      const E* from = static_cast<const E*>(p.table) + long{p.ids[row]} * p.dim + piece.begin;
+      E* to = static_cast<E*>(p.y) + row * p.dim + piece.begin;
+      map(piece.size(), [&](auto i) { store(to, i, load(from, i)); });
     });
   }
 };

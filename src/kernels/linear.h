@@ -14,30 +14,34 @@ struct Linear {
   static constexpr int kRows = Config::kRows, kCols = Config::kCols, kDepth = Config::kDepth;
 
   static QUIRE_DEV void run(Program& program, const LinearParams& p) {
-    const int row_tiles = ceil_div(p.num_rows, kRows);
-    for_each_work(program, row_tiles * ceil_div(p.out_dim, kCols), [&](int item) {
-      tile(program, p, item % row_tiles * kRows, item / row_tiles * kCols);
-    });
-  }
-
-  static QUIRE_DEV void tile(Program& program, const LinearParams& p, int row_begin, int col_begin) {
-    const int rows = p.num_rows - row_begin < kRows ? p.num_rows - row_begin : kRows;
-    const int cols = p.out_dim - col_begin < kCols ? p.out_dim - col_begin : kCols;
-    const RowsView<E> x{static_cast<const E*>(p.x) + row_begin * p.x_stride, p.x_stride, rows};
+    const Cut row_tiles = cut_by(p.num_rows, kRows), col_tiles = cut_columns<kRows>(p.out_dim, kCols);
+    const bool is_one = row_tiles.num == 1;  // spares divisions
+    const auto rows_of = [&](int item) { return row_tiles.at(is_one ? 0 : item % row_tiles.num); };
+    const auto cols_of = [&](int item) { return col_tiles.at(is_one ? item : item / row_tiles.num); };
     const WeightView<E> weight{static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
     Accum<kRows, kCols> acc(program);
-    fill(acc, rows, cols, 0.0f);
     LinearStage<E, kRows, kCols, kDepth> stage(program);
-    pipeline(
-        program, ceil_div(p.in_dim, kDepth), stage,
-        [&](auto& to, int step) { load_block(to, x, weight, col_begin, step * kDepth); },
-        [&](const auto& block, int) { dot_add(acc, block); });
+    pipeline_work(
+        program, row_tiles.num * col_tiles.num, ceil_div(p.in_dim, kDepth), stage,
+        [&](auto& to, int item, int step) {
+          const Range rows = rows_of(item);
+          const RowsView<E> x{static_cast<const E*>(p.x) + rows.begin * p.x_stride, p.x_stride, rows.size()};
+          load_block(to, x, weight, cols_of(item), step * kDepth);
+        },
+        [&](const auto& block, int item, int step) {
+          if (step == 0) fill(acc, rows_of(item).size(), cols_of(item).size(), 0.0f);
+          dot_add(acc, block);
+        },
+        [&](int item) { finish(acc, p, rows_of(item), cols_of(item)); });
+  }
+
+  static QUIRE_DEV void finish(Accum<kRows, kCols>& acc, const LinearParams& p, Range rows, Range cols) {
     if (p.bias != nullptr) {
-      const E* bias = static_cast<const E*>(p.bias) + col_begin;
-      each_span(acc, cols, [&](auto i, auto value) { return value + load(bias, i); });
+      const E* bias = static_cast<const E*>(p.bias) + cols.begin;
+      each_span(acc, cols.size(), [&](auto i, auto value) { return value + load(bias, i); });
     }
-    Out* y = static_cast<Out*>(p.y) + row_begin * p.y_stride + col_begin;
-    store_rows(acc, rows, cols, [&](int r) { return y + r * p.y_stride; });
+    Out* y = static_cast<Out*>(p.y) + rows.begin * p.y_stride + cols.begin;
+    store_rows(acc, rows.size(), cols.size(), [&](int r) { return y + r * p.y_stride; });
   }
 };
 

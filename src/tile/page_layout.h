@@ -91,6 +91,24 @@ constexpr long weight_offset(NativeLayout layout, int in_dim, int n, int k) {
   return panel_offset(in_dim, k, n, layout.unit);
 }
 
+// Elements [begin, end) of something.
+struct Range {
+  int begin, end;
+  constexpr int size() const { return end - begin; }
+};
+
+// A range from 0 on in pieces: the first `num_larger` have size + 1 elements, the others size, the last what is left.
+struct Cut {
+  int num_elems, num, size, num_larger;
+  constexpr int begin(int i) const { return i * size + (i < num_larger ? i : num_larger); }
+  constexpr Range at(int i) const { return {begin(i), begin(i + 1) < num_elems ? begin(i + 1) : num_elems}; }
+};
+constexpr Cut cut_by(int num_elems, int size) { return {num_elems, ceil_div(num_elems, size), size, 0}; }
+constexpr Cut cut_into(int num_elems, int num) { return {num_elems, num, num_elems / num, num_elems % num}; }
+
+// The tile by which a pipeline asks for what all tiles meet, once for each work item.
+constexpr int kLeftOperand = -1;
+
 // Where the keys and values of one request and KV head are.
 template <class E>
 struct KvView {
@@ -100,6 +118,14 @@ struct KvView {
   long k_base, v_base;    // of this KV head inside a page, elements
   PageShape shape;
   int end_key;            // no key from here on is asked for; targets may look at page numbers below it ahead of time
+};
+
+// Where the keys and values of one token go: the K and the V part of the first KV head in its page.
+template <class E>
+struct TokenSlot {
+  E *k, *v;
+  long head_stride;  // elements from head to head
+  int token;         // in the page
 };
 
 // Rows of the left operand of a matrix product, and the packed weights [out_dim, in_dim] that they meet.

@@ -16,7 +16,7 @@
 //
 //   load_rows(operand, rows, cols, f)       row r from the pointer f(r); cost: one read of the rows
 //   load_pages(stage, view, begin, end)     start copying keys [begin, end); values outside are 0, keys outside are undefined
-//   load_block(stage, x, weight, col, k)    start copying a block of x and of the weight into a LinearStage
+//   load_block(stage, x, weight, cols, k)   start copying a block of x and of the weight into a LinearStage
 //   store_rows(accum, rows, cols, f)        row r to the pointer f(r), rounded to its element type
 //   store_rows(accum, factor, rows, cols, f)  the same, times factor[r]
 //   dot(scores, q, stage)                   scores = q K^T
@@ -31,16 +31,22 @@
 //   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
 //   row_scale(accum, row)                   every element times its row's value
 //   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
-//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap
-//   pipeline(program, num_tiles, stage, load, accumulate)                          the same with nothing between the two
+//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap;
+//                                                                                 load(stage, kLeftOperand) once, load(stage, tile)
+//   pipeline_work(program, n, num_steps, stage, load, accumulate, finish)   for_each_work of items that are such loops with nothing
+//                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
+//   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
 //   for_each_part<M>(n, f)                  f(0) … f(n - 1), shared among the parts
 //   join_max(row), join_sum(row)            the same in all parts
 //   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
-//   store_key(page, shape, token, p), store_value(…)      one token into a page, through the index maps
+//   store_token(slot, shape, num_heads, k, v)   one token's keys and values into its page, through the index maps
 //   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns
-//   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements
+//   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements. f may store them
+//   map(num_rows, n, f(row, i))             the same for n elements of each row
+//   cut_row(n)                              a row in pieces that are worth a program of their own
+//   prefetch_row(p, n)                      constant memory that will be read soon; may come before for_each_work
 //   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store
 //   index(i), zeros(i)                      the numbers of the elements; zeros of their shape
 //   select, exp2, log2, tanh, erf, sqrt, rsqrt, to_f32, round_to<E>

@@ -44,6 +44,7 @@ class CudaDevice : public Device {
         compiler_(options, driver_->version() / 1000),
         context_(std::make_shared<CudaContext>(driver_, options.device_idx)),
         family_(kernel_family(context_->facts().sm)),
+        may_overlap_(family_ >= 90 && driver_->call().launch_kernel_ex != nullptr),
         architecture_(architecture_of(context_->facts().sm, compiler_.nvrtc().chips())),
         staging_(context_),
         counters_(allocate_cuda(context_, 2 * sizeof(int))) {
@@ -59,7 +60,7 @@ class CudaDevice : public Device {
   DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
     DeviceCaps caps = caps_;
     const int blocks_per_sm = set_attention_caps(family_, dtype, std::max(head_dim_qk, head_dim_vo), caps);
-    caps.num_programs = context_->facts().num_multiprocessors * blocks_per_sm;
+    caps.num_programs = programs_at_once(blocks_per_sm);
     return caps;
   }
 
@@ -165,6 +166,11 @@ class CudaDevice : public Device {
     QUIRE_CHECK_KIND(kInternal, !is_recording_, "cuda: cannot {} while launches are recorded", attempt);
   }
 
+  int programs_at_once(int blocks_per_sm) const {
+    const int all = context_->facts().num_multiprocessors * blocks_per_sm;
+    return options_.max_programs > 0 ? std::min(options_.max_programs, all) : all;
+  }
+
   // Compiles and loads those that are missing.
   void load(std::vector<int> ids) {
     std::sort(ids.begin(), ids.end());
@@ -201,15 +207,25 @@ class CudaDevice : public Device {
     const CudaKernel& kernel = loaded.kernel;
     const int num_items = num_work_items(id, params, num_work);
     if (num_items <= 0) return;
-    const int most = kernel.persistent ? context_->facts().num_multiprocessors * kernel.blocks_per_sm : kMaxBlocks;
+    const int most = kernel.persistent ? programs_at_once(kernel.blocks_per_sm) : kMaxBlocks;
     const int num_blocks = std::min(num_items, most);
     int* counters = kernel.persistent ? counters_->as<int>() : nullptr;
     void* args[] = {const_cast<void*>(params), &counters};
-    const int result = context_->call().launch_kernel(loaded.function, static_cast<unsigned>(num_blocks), 1, 1,
-                                                      static_cast<unsigned>(kernel.threads), 1, 1,
-                                                      static_cast<unsigned>(kernel.shared_bytes), context_->stream(), args, nullptr);
+    const int result = start(loaded, static_cast<unsigned>(num_blocks), args);
     driver_->check(result, "launch kernel {} ({} blocks of {} threads, {} bytes of shared memory each)", kernel.name, num_blocks,
                    kernel.threads, kernel.shared_bytes);
+  }
+
+  // A launch may start before the one ahead of it has ended: every kernel waits for that itself, before it touches what others wrote.
+  int start(const LoadedKernel& loaded, unsigned num_blocks, void** args) {
+    const CudaFunctions& call = context_->call();
+    const auto threads = static_cast<unsigned>(loaded.kernel.threads), shared_bytes = static_cast<unsigned>(loaded.kernel.shared_bytes);
+    if (!may_overlap_) {
+      return call.launch_kernel(loaded.function, num_blocks, 1, 1, threads, 1, 1, shared_bytes, context_->stream(), args, nullptr);
+    }
+    const CuLaunchAttribute attribute{kCuLaunchMayOverlap, 1, {}};
+    const CuLaunchConfig config{num_blocks, 1, 1, threads, 1, 1, shared_bytes, context_->stream(), &attribute, 1};
+    return call.launch_kernel_ex(&config, loaded.function, args, nullptr);
   }
 
   // False if our own kernel is to do it.
@@ -231,6 +247,7 @@ class CudaDevice : public Device {
   KernelCompiler compiler_;
   std::shared_ptr<const CudaContext> context_;
   const int family_;
+  const bool may_overlap_;
   const std::string architecture_;
   StagingRing staging_;
   std::unique_ptr<Buffer> counters_;  // of persistent kernels: launches follow each other, so two ints serve them all

@@ -64,6 +64,7 @@ Driver::Driver(DynamicLibrary library) : library_(std::move(library)) {
   find_functions(library_, functions_);
   const int started = functions_.init(0);
   functions_.driver_get_version(&version_);
+  if (version_ >= kCuOverlapsInGraphs) library_.find("cuLaunchKernelEx", functions_.launch_kernel_ex);
   const auto refuse = [&](int result, const char* attempt) {
     QUIRE_CHECK_KIND(kUnsupported, result != kCuErrorNoDevice, "the driver for CUDA {} finds no NVIDIA GPU: {}",
                      cuda_version_text(version_), words(result));

@@ -19,6 +19,19 @@ struct CuFunctionHandle;
 struct CuGraphHandle;
 struct CuGraphExecHandle;
 
+// CUlaunchAttribute and CUlaunchConfig.
+struct CuLaunchAttribute {
+  int id;
+  alignas(8) int value;
+  char rest_of_value[60];
+};
+struct CuLaunchConfig {
+  unsigned grid_x, grid_y, grid_z, group_x, group_y, group_z, shared_bytes;
+  CuStreamHandle* stream;
+  const CuLaunchAttribute* attributes;
+  unsigned num_attributes;
+};
+
 // Pointers to the driver's functions, under their names without the prefix.
 struct CudaFunctions {
   int (*init)(unsigned flags);
@@ -62,6 +75,7 @@ struct CudaFunctions {
   int (*launch_kernel)(CuFunctionHandle* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned group_x,
                        unsigned group_y, unsigned group_z, unsigned shared_bytes, CuStreamHandle* stream, void** params,
                        void** extra);
+  int (*launch_kernel_ex)(const CuLaunchConfig* config, CuFunctionHandle* function, void** params, void** extra);  // null before CUDA 12.3
 };
 
 constexpr int kCuErrorOutOfMemory = 2;
@@ -71,6 +85,8 @@ constexpr int kCuFunctionSharedCarveout = 9;  // percent of the first-level memo
 constexpr unsigned kCuStreamNonBlocking = 1;
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr int kCuCaptureRelaxed = 2;
+constexpr int kCuLaunchMayOverlap = 6;  // attribute: programmatic stream serialization
+constexpr int kCuOverlapsInGraphs = 12030;  // version of CUDA whose graphs keep that attribute
 
 // Facts about one GPU.
 struct CudaDeviceFacts {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <initializer_list>
 
 #include "base/check.h"
 #include "kernels/params.h"
@@ -39,13 +41,13 @@ struct FamilyFacts {
 constexpr FamilyFacts kFamilies[] = {
     {Family::kAttention, 48, "attention", "kernels/attention.h", "AttentionParams", 128},
     {Family::kMergeState, 1, "merge_state", "kernels/merge_state.h", "MergeStateParams", 128},
-    {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 128},
+    {Family::kKvWrite, 1, "kv_write", "kernels/kv_write.h", "KvWriteParams", 256},
     {Family::kLinear, 4, "linear", "kernels/linear.h", "LinearParams", 128},
-    {Family::kRmsNorm, 1, "rms_norm", "kernels/layers.h", "RmsNormParams", 256},
-    {Family::kRope, 1, "rope", "kernels/layers.h", "RopeParams", 128},
-    {Family::kActivation, 1, "activation", "kernels/layers.h", "ActivationParams", 256},
-    {Family::kEmbedding, 1, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
-    {Family::kSampleGreedy, 1, "sample_greedy", "kernels/sampling.h", "SampleGreedyParams", 256},
+    {Family::kRmsNorm, 4, "rms_norm", "kernels/layers.h", "RmsNormParams", 256},  // variant: short rows, ragged
+    {Family::kRope, 2, "rope", "kernels/layers.h", "RopeParams", 256},
+    {Family::kActivation, 2, "activation", "kernels/layers.h", "ActivationParams", 256},
+    {Family::kEmbedding, 2, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
+    {Family::kSampleGreedy, 2, "sample_greedy", "kernels/sampling.h", "SampleGreedyParams", 256},
     {Family::kTakeTokens, 1, "take_tokens", "kernels/sampling.h", "TakeTokensParams", 32},
     {Family::kCeiling, 3, "ceiling", "targets/cuda/ceilings.h", "CeilingParams", 256},
 };
@@ -93,6 +95,15 @@ int attention_variant(const AttentionParams& p) {
   return 4 * (3 * static_cast<int>(bound - kHeadDims.begin()) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
 }
 
+constexpr int kSpanElems = 8;       // that a thread of an elementwise kernel takes at once
+constexpr int kShortRow = 512;      // elements: a row for one warp
+
+// Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
+bool are_whole(std::initializer_list<long> elems, std::initializer_list<const void*> rows) {
+  return std::all_of(elems.begin(), elems.end(), [](long n) { return n % kSpanElems == 0; }) &&
+         std::all_of(rows.begin(), rows.end(), [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
+}
+
 constexpr bool is_few(const LinearParams& p) { return p.num_rows <= kFewRows && p.batch_invariant == 0; }
 
 // Bytes of shared memory that a block may have.
@@ -113,7 +124,7 @@ int tiles_bytes(int head_dim, DType dtype, int num_warps, int keys, int ring_key
   const int panels = ceil_div(head_dim * static_cast<int>(dtype_bytes(dtype)), 128);
   const int probs = dtype == DType::kF32 ? kFewRows * num_warps * keys * 4 : 0;
   const int tiles = round_up(panels * kFewRows * num_warps * 128, 1024) + 2 * panels * ring_keys * 128 + probs;
-  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 512 : 0), 1024);  // beside the tiles
+  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 256 : 0), 1024);  // beside the tiles
   return reserved + std::max(tiles, num_warps * head_dim * 64);
 }
 
@@ -161,7 +172,7 @@ CudaKernel make_attention(const Choice& c, int sm) {
   };
   const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", t.many_rows(), t.keys);
   CudaKernel k;
-  const bool has_producer = t.num_warps == 8 && kinds > 0;
+  const bool has_producer = t.num_warps == 8;
   k.threads = 32 * (t.num_warps + (has_producer ? 4 : 0));
   k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kinds], to_string(c.dtype), head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
   k.source = kernel_text(c.facts, config("Many", t.many_rows(), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kinds]),
@@ -175,20 +186,41 @@ CudaKernel make_attention(const Choice& c, int sm) {
   return k;
 }
 
-// Few rows: 16 columns and a long step along k, to read the weights in long pieces. Many: 64 x 64 sums.
+struct LinearTiles {
+  int num_warps, rows, cols, depth, stages, shared_bytes, blocks_per_sm;
+};
+
+// 64 x 64 sums.
+LinearTiles many_rows_tiles(int elem, int sm) {
+  const int stages = 4, depth = 128 / elem;
+  const int bytes = round_up(exchange_bytes(4), 1024) + stages * (kLinearManyRows + 64) * 128;
+  return {4, kLinearManyRows, 64, depth, stages, bytes, std::max(1, (shared_limit(sm) + 1024) / (bytes + 1024))};
+}
+
+// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as shared memory holds.
+LinearTiles few_rows_tiles(int elem, int sm) {
+  constexpr int kCols = 32, kPieceBytes = 256, kSlotBytes = kCols * kPieceBytes + 128;
+  const int num_warps = shared_limit(sm) > 128 << 10 ? 8 : 4;
+  const int reserved = round_up(exchange_bytes(num_warps) + num_warps * kFewRows * kCols * 4, 1024);
+  const int stages = std::min(4, (shared_limit(sm) - reserved) / (num_warps * kSlotBytes));
+  return {num_warps, kFewRows, kCols, num_warps * kPieceBytes / elem, stages, reserved + stages * num_warps * kSlotBytes, 1};
+}
+
 CudaKernel make_linear(const Choice& c, int sm) {
   const bool many = c.variant / 2 != 0, to_f32 = c.variant % 2 != 0;
   const int elem = static_cast<int>(dtype_bytes(c.dtype));
-  const int rows = many ? kLinearManyRows : kFewRows, cols = many ? 64 : 16, depth = (many ? 128 : 512) / elem, stages = 4;
+  const LinearTiles t = many ? many_rows_tiles(elem, sm) : few_rows_tiles(elem, sm);
   CudaKernel k;
   k.name = fmt::format("linear_{}_{}{}", many ? "many" : "few", to_string(c.dtype), to_f32 ? "_to_f32" : "");
-  k.shared_bytes = exchange_bytes(4) + stages * ceil_div(depth * elem, 128) * (rows + cols) * 128;
-  k.blocks_per_sm = std::max(1, (shared_limit(sm) + 1024) / (k.shared_bytes + 1024));
+  k.threads = 32 * t.num_warps;
+  k.shared_bytes = t.shared_bytes;
+  k.blocks_per_sm = t.blocks_per_sm;
   k.source = kernel_text(c.facts,
-                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", rows, cols, depth),
-                         fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), c.facts.threads,
+                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", t.rows, t.cols, t.depth),
+                         fmt::format("Linear<{}, {}, Tiles>", element_of(c.dtype), to_f32 ? "float" : element_of(c.dtype)), k.threads,
                          k.blocks_per_sm);
-  k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages)};
+  k.options = {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", t.stages), fmt::format("-DQUIRE_WARPS={}", t.num_warps),
+               fmt::format("-DQUIRE_JOIN_BYTES={}", many ? 0 : t.num_warps * kFewRows * t.cols * 4)};
   k.persistent = true;
   k.params_bytes = sizeof(LinearParams);
   return k;
@@ -200,6 +232,31 @@ CudaKernel make_simple(const Choice& c, const std::string& kernel, std::size_t p
   k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads, 1);
   k.shared_bytes = exchange_bytes(4);
   k.params_bytes = params_bytes;
+  return k;
+}
+
+// Rows of whole spans, or ragged ones (variant 1), which may be cut and lie anywhere.
+CudaKernel make_elementwise(const Choice& c, const std::string& kernel, std::size_t params_bytes) {
+  // Loads hide each other's latencies; a block finds room beside one of a linear layer. f32 would spill.
+  const int threads_per_sm = c.dtype == DType::kF32 ? 1024 : 1280;
+  CudaKernel k = make_simple(c, kernel, params_bytes);
+  const bool ragged = c.variant % 2 != 0;
+  if (!ragged) {
+    k.source = kernel_text(c.facts, "", fmt::format(fmt::runtime(kernel), element_of(c.dtype)), c.facts.threads,
+                           std::min(32, threads_per_sm / c.facts.threads));
+  }
+  if (ragged) k.name += "_ragged";
+  k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_WHOLE_SPANS={}", ragged ? 0 : 1)};
+  k.threads = c.facts.threads;
+  return k;
+}
+
+// One warp where a row is short, such as that of a head.
+CudaKernel make_rms_norm(const Choice& c) {
+  Choice chosen = c;
+  if (c.variant / 2 == 1) chosen.facts.threads = 32;
+  CudaKernel k = make_elementwise(chosen, "RmsNorm<{}>", sizeof(RmsNormParams));
+  if (c.variant / 2 == 1) k.name += "_short";
   return k;
 }
 
@@ -227,11 +284,27 @@ int kernel_id(KernelKey key, const void* params) {
       const int many = is_few(*static_cast<const LinearParams*>(params)) ? 0 : 2;
       return id_of(Family::kLinear, many + (key.name == KernelName::kLinearToF32 ? 1 : 0), key.dtype);
     }
-    case KernelName::kRmsNorm: return id_of(Family::kRmsNorm, 0, key.dtype);
-    case KernelName::kRope: return id_of(Family::kRope, 0, key.dtype);
-    case KernelName::kActivation: return id_of(Family::kActivation, 0, key.dtype);
-    case KernelName::kEmbedding: return id_of(Family::kEmbedding, 0, key.dtype);
-    case KernelName::kSampleGreedy: return id_of(Family::kSampleGreedy, 0, DType::kF32);
+    case KernelName::kRmsNorm: {
+      const auto& p = *static_cast<const RmsNormParams*>(params);
+      const bool whole = are_whole({p.dim, p.x_stride, p.y_stride, p.residual_stride}, {p.x, p.y, p.residual, p.weight});
+      return id_of(Family::kRmsNorm, (p.dim <= kShortRow ? 2 : 0) + (whole ? 0 : 1), key.dtype);
+    }
+    case KernelName::kRope: {
+      const auto& p = *static_cast<const RopeParams*>(params);
+      return id_of(Family::kRope, are_whole({p.head_dim / 2, p.token_stride}, {p.x, p.cos_sin}) ? 0 : 1, key.dtype);
+    }
+    case KernelName::kActivation: {
+      const auto& p = *static_cast<const ActivationParams*>(params);
+      return id_of(Family::kActivation, are_whole({p.dim}, {p.gate_up, p.y}) ? 0 : 1, key.dtype);
+    }
+    case KernelName::kEmbedding: {
+      const auto& p = *static_cast<const EmbeddingParams*>(params);
+      return id_of(Family::kEmbedding, are_whole({p.dim}, {p.table, p.y}) ? 0 : 1, key.dtype);
+    }
+    case KernelName::kSampleGreedy: {
+      const auto& p = *static_cast<const SampleGreedyParams*>(params);
+      return id_of(Family::kSampleGreedy, are_whole({p.vocab_size, p.part_len}, {p.logits}) ? 0 : 1, DType::kF32);
+    }
     case KernelName::kTakeTokens: return id_of(Family::kTakeTokens, 0, DType::kF32);
     case KernelName::kCeilingRead: return id_of(Family::kCeiling, 0, DType::kF32);
     case KernelName::kCeilingFma: return id_of(Family::kCeiling, 1, DType::kF32);
@@ -249,11 +322,11 @@ CudaKernel make_kernel(int id, int sm) {
     case Family::kLinear: k = make_linear(c, sm); break;
     case Family::kMergeState: k = make_simple(c, "MergeState<{}>", sizeof(MergeStateParams)); break;
     case Family::kKvWrite: k = make_simple(c, "KvWrite<{}>", sizeof(KvWriteParams)); break;
-    case Family::kRmsNorm: k = make_simple(c, "RmsNorm<{}>", sizeof(RmsNormParams)); break;
-    case Family::kRope: k = make_simple(c, "Rope<{}>", sizeof(RopeParams)); break;
-    case Family::kActivation: k = make_simple(c, "Activation<{}>", sizeof(ActivationParams)); break;
-    case Family::kEmbedding: k = make_simple(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
-    case Family::kSampleGreedy: k = make_simple(c, "SampleGreedy", sizeof(SampleGreedyParams)); break;
+    case Family::kRmsNorm: k = make_rms_norm(c); break;
+    case Family::kRope: k = make_elementwise(c, "Rope<{}>", sizeof(RopeParams)); break;
+    case Family::kActivation: k = make_elementwise(c, "Activation<{}>", sizeof(ActivationParams)); break;
+    case Family::kEmbedding: k = make_elementwise(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
+    case Family::kSampleGreedy: k = make_elementwise(c, "SampleGreedy", sizeof(SampleGreedyParams)); break;
     case Family::kTakeTokens: k = make_simple(c, "TakeTokens", sizeof(TakeTokensParams)); break;
     case Family::kCeiling: k = make_ceiling(c, sm); break;
   }
@@ -278,10 +351,13 @@ std::vector<int> all_kernel_ids() {
 
 int num_work_items(int id, const void* params, int num_work) {
   const Choice c = choice_of(id);
+  const auto pieces = [&](int dim) { return num_work * ceil_div(dim, kSpanElems * c.facts.threads); };
+  if (c.facts.family == Family::kActivation) return pieces(static_cast<const ActivationParams*>(params)->dim);
+  if (c.facts.family == Family::kEmbedding) return pieces(static_cast<const EmbeddingParams*>(params)->dim);
   if (c.facts.family != Family::kLinear) return num_work;
   const auto& p = *static_cast<const LinearParams*>(params);
   const bool many = c.variant / 2 != 0;
-  return ceil_div(p.num_rows, many ? kLinearManyRows : kFewRows) * ceil_div(p.out_dim, many ? 64 : 16);
+  return many ? ceil_div(p.num_rows, kLinearManyRows) * ceil_div(p.out_dim, 64) : p.out_dim;  // few rows: columns are shared evenly
 }
 
 int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {
@@ -294,6 +370,7 @@ int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {
   caps.min_split_tiles = 1;
   caps.key_cost_rows = 128;
   caps.item_cost_tiles = 2;
+  caps.merge_cost_tiles = 3;
   caps.has_pair_dot = true;
   caps.dot_error = 4;  // matrix units cut off what does not fit, and so add a bias; largest seen on an H200: 3.5
   caps.rounds_probs[static_cast<int>(DType::kF16)] = caps.rounds_probs[static_cast<int>(DType::kBF16)] = true;

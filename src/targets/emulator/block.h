@@ -65,6 +65,7 @@ class Block {
   int atomic_add(int* counter, int x);
   void atomic_store(int* counter, int x);
   float load_fresh(const float* p);
+  void check_alignment(const void* p, int bytes);
 
   void named_barrier(int barrier, int count, bool waits);
   void warp_barrier();

@@ -112,13 +112,18 @@ void Block::multiply_step(emulator::Element16 type, const StepOperands& operands
   });
 }
 
+void Block::check_alignment(const void* p, int bytes) {
+  if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(bytes) != 0)
+    fail("reads or writes {} bytes at {}, which is not a multiple of them", bytes, p);
+}
+
 void Block::named_barrier(int barrier, int count, bool waits) {
   const Operation operation{OpKind::kBarrier, barrier};
   if (barrier < 0 || barrier >= kNumNamedBarriers)
     fail("is at {}: there are {}", operation.text(), kNumNamedBarriers);
   if (count <= 0 || count > shape_.num_threads || count % kWarpLanes != 0)
     fail("is at {} for {} threads", operation.text(), count);
-  if (warp().num_arrived > 0) check_together(operation);
+  if (waits && warp().num_arrived > 0) check_together(operation);
   NamedBarrier& b = barriers_[static_cast<std::size_t>(barrier)];
   if (!b.arrived.empty() && b.count != count) {
     fail("is at {} for {} threads, and others for {}", operation.text(), count, b.count);

@@ -28,6 +28,7 @@ float shuffle_xor(float x, int mask) { return block().shuffle_xor(x, mask); }
 int atomic_add(int* counter, int x) { return block().atomic_add(counter, x); }
 void atomic_store(int* counter, int x) { block().atomic_store(counter, x); }
 float load_fresh(const float* p) { return block().load_fresh(p); }
+void check_alignment(const void* p, int bytes) { block().check_alignment(p, bytes); }
 void device_fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 void copy_async_16(void* to, const void* from, bool valid) { block().copy_async_16(to, from, valid); }

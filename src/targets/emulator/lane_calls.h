@@ -24,6 +24,9 @@ void named_barrier_sync(int barrier, int count);
 void named_barrier_arrive(int barrier, int count);
 float shuffle_xor(float x, int mask);
 
+// An access of several numbers at once needs an address that is a multiple of `bytes`.
+void check_alignment(const void* p, int bytes);
+
 // Atomics and reads of what other blocks wrote: ld.global.cg.
 int atomic_add(int* counter, int x);
 void atomic_store(int* counter, int x);

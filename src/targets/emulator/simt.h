@@ -39,6 +39,10 @@ QUIRE_DEV int atomic_add(int* counter, int x) { return emulator::atomic_add(coun
 QUIRE_DEV void atomic_store(int* counter, int x) { emulator::atomic_store(counter, x); }
 QUIRE_DEV void device_fence() { emulator::device_fence(); }
 
+// Launches follow each other.
+QUIRE_DEV void allow_next_launch() {}
+QUIRE_DEV void wait_for_earlier_launches() {}
+
 QUIRE_DEV float load_fresh(const float* p) { return emulator::load_fresh(p); }
 QUIRE_DEV void store_32(void* p, unsigned x) { *static_cast<unsigned*>(p) = x; }
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) {
@@ -52,6 +56,15 @@ struct Values4 {
   float x, y, z, w;
 };
 QUIRE_DEV Values4 load_128(const float* p) { return {p[0], p[1], p[2], p[3]}; }
+QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
+  emulator::check_alignment(p, 16);
+  for (int i = 0; i < 4; ++i) x[i] = static_cast<const unsigned*>(p)[i];
+}
+QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) {
+  emulator::check_alignment(p, 16);
+  for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
+}
+QUIRE_DEV void prefetch(const void*) {}
 
 QUIRE_DEV void copy_async_16(void* to, const void* from, bool valid) {
   emulator::copy_async_16(to, from, valid);

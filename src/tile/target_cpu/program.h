@@ -38,6 +38,7 @@ QUIRE_DEV void join_sum(Row<max_rows>&) {}
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
 inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                      const Update& update, const Accumulate& accumulate) {
+  load(stage, kLeftOperand);
   for (int tile = 0; tile < num_tiles; ++tile) {
     load(stage, tile);
     score(scores, stage, tile);
@@ -46,13 +47,23 @@ inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, cons
   }
 }
 
-// The same where nothing lies between loading and accumulating.
-template <class Stage, class Load, class Accumulate>
-inline void pipeline(Program&, int num_tiles, Stage& stage, const Load& load, const Accumulate& accumulate) {
-  for (int tile = 0; tile < num_tiles; ++tile) {
-    load(stage, tile);
-    accumulate(stage, tile);
-  }
+// Items of a launch, each of them num_steps steps with nothing between loading and accumulating.
+template <class Stage, class Load, class Accumulate, class Finish>
+inline void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate,
+                          const Finish& finish) {
+  for_each_work(program, num_items, [&](int item) {
+    for (int step = 0; step < num_steps; ++step) {
+      load(stage, item, step);
+      accumulate(stage, item, step);
+    }
+    finish(item);
+  });
+}
+
+// Pieces of at most `most` columns, a multiple of 16.
+template <int max_rows>
+QUIRE_DEV Cut cut_columns(int n, int most) {
+  return cut_by(n, most);
 }
 
 // Elements [first, first + num) of a row.
@@ -83,6 +94,19 @@ QUIRE_DEV void map(int n, const F& f) {
   for (; i + kLanes <= n; i += kLanes) f(Lanes{i, kLanes});
   if (i < n) f(Lanes{i, n - i});
 }
+
+// f(row, i) for n elements of each row.
+template <class F>
+QUIRE_DEV void map(int num_rows, int n, const F& f) {
+  for (int row = 0; row < num_rows; ++row) {
+    map(n, [&](Lanes i) { f(row, i); });
+  }
+}
+// Pieces of a row that are worth a program of their own: the whole row.
+QUIRE_DEV Cut cut_row(int n) { return cut_by(n, n); }
+// Constant memory that will be read soon: the hardware sees that by itself.
+template <class E>
+QUIRE_DEV void prefetch_row(const E*, int) {}
 
 // x := f(i, x) on every row, with i a span of columns: for operands that lie along the columns, such as a bias.
 template <int max_rows, int max_cols, class F>

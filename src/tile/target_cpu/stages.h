@@ -59,15 +59,18 @@ inline void copy_panel(KvStage<E, max_rows, max_keys>& stage, const KvView<E>& v
   stage.v_stride[panel] = long{kPanelCols} * kPanelCols;
 }
 
-// One token's key and value into a page, through the index maps. The zero that pads an odd head_dim is written too.
+// Keys and values of one token's heads into its page, through the index maps. The zero that pads an odd head_dim is written too.
 template <class E>
-inline void store_key(E* page, const PageShape& shape, int token, const E* k) {
-  for (int d = 0; d < shape.head_dim_qk; ++d) page[k_offset(shape, token, d)] = k[d];
-  for (int d = shape.head_dim_qk; d < stored_k_dim(shape); ++d) page[k_offset(shape, token, d)] = E{};
-}
-template <class E>
-inline void store_value(E* page, const PageShape& shape, int token, const E* v) {
-  for (int d = 0; d < shape.head_dim_vo; ++d) page[v_offset(shape, token, d)] = v[d];
+inline void store_token(const TokenSlot<E>& to, const PageShape& shape, int num_heads, const E* k, const E* v) {
+  for (int head = 0; head < num_heads; ++head) {
+    E* k_page = to.k + head * to.head_stride;
+    E* v_page = to.v + head * to.head_stride;
+    for (int d = 0; d < shape.head_dim_qk; ++d) k_page[k_offset(shape, to.token, d)] = k[d];
+    for (int d = shape.head_dim_qk; d < stored_k_dim(shape); ++d) k_page[k_offset(shape, to.token, d)] = E{};
+    for (int d = 0; d < shape.head_dim_vo; ++d) v_page[v_offset(shape, to.token, d)] = v[d];
+    k += shape.head_dim_qk;
+    v += shape.head_dim_vo;
+  }
 }
 
 // Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the first and last
@@ -163,17 +166,16 @@ struct LinearStage {
   explicit LinearStage(Program& program) : x(program) {}
 };
 
-// Columns from col_begin (a multiple of 16) and k from k_begin (even), as many as the stage holds and the weight has.
+// Columns `cols`, from a multiple of 16 on, and k from k_begin (even), as many as the stage holds and the weight has.
 template <class E, int max_rows, int max_cols, int max_k>
 inline void load_block(LinearStage<E, max_rows, max_cols, max_k>& stage, const RowsView<E>& x, const WeightView<E>& w,
-                       int col_begin, int k_begin) {
+                       Range cols, int k_begin) {
   constexpr int kPair = DotTraits<E>::kPair;
   const int k_len = w.in_dim - k_begin < max_k ? w.in_dim - k_begin : max_k;
-  const int cols = w.out_dim - col_begin < max_cols ? w.out_dim - col_begin : max_cols;
   load_rows(stage.x, x.num, k_len, [&](int r) { return x.first + r * x.stride + k_begin; });
   stage.panel_stride = long{round_up(w.in_dim, kPair)} * kPanelCols;
-  stage.weight = w.first + col_begin / kPanelCols * stage.panel_stride + long{k_begin} * kPanelCols;
-  stage.num_panels = ceil_div(cols, kPanelCols);
+  stage.weight = w.first + cols.begin / kPanelCols * stage.panel_stride + long{k_begin} * kPanelCols;
+  stage.num_panels = ceil_div(cols.size(), kPanelCols);
   stage.k_steps = ceil_div(k_len, kPair);
 }
 

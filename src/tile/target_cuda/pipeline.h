@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tile/target_cuda/stages.h"
-#if QUIRE_WARPGROUPS
+#if QUIRE_PRODUCER
 #include "tile/target_cuda/warpgroup.h"
 #endif
 
@@ -12,7 +12,6 @@ namespace QUIRE_TARGET {
 template <class Stage, class Load, class Compute>
 QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
   constexpr int kStages = Stage::kStages;
-  if (is_producer()) return;
   for (int tile = 0; tile < kStages - 1; ++tile) {
     stage.select(tile);
     if (tile < num_tiles) load(stage, tile);
@@ -21,7 +20,6 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
   }
   for (int tile = 0; tile < num_tiles; ++tile) {
     copy_async_wait<kStages - 2>();
-    stage.wait_for_bulk(tile);
     // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
     if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
@@ -43,7 +41,8 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
 
 // scores = q K^T: columns are the keys of the stage, from stage.first_key.
 template <class E, int max_rows, int max_k, int max_keys>
-QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q, const KvStage<E, max_rows, max_keys>& stage) {
+QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
+                   const KvStage<E, max_rows, max_keys>& stage) {
   scores.rows = q.rows;
   if constexpr (uses_warpgroups<E>(max_rows)) {
     issue_scores(scores, q, stage);
@@ -73,20 +72,16 @@ struct Compute {
 template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
 QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
                         const Update& update, const Accumulate& accumulate) {
-  if constexpr (uses_warpgroups<typename Stage::Elem>(Scores::kMaxRows)) {
-    run_warpgroups(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
-  } else {
-    run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
-      score(scores, current, tile);
-      update(scores, current, tile);
-      accumulate(scores, current, tile);
-    });
-  }
-}
-
-template <class Stage, class Load, class Accumulate>
-QUIRE_DEV void pipeline(Program&, int num_tiles, Stage& stage, const Load& load, const Accumulate& accumulate) {
-  run_ring(num_tiles, stage, load, accumulate);
+#if QUIRE_PRODUCER
+  run_roles(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+#else
+  load(stage, kLeftOperand);
+  run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
+    score(scores, current, tile);
+    update(scores, current, tile);
+    accumulate(scores, current, tile);
+  });
+#endif
 }
 
 }  // namespace QUIRE_TARGET

@@ -1,4 +1,4 @@
-// Programs of the cuda target: a program is a thread block. Work distribution and elementwise work on rows.
+// Programs of the cuda target: a program is a thread block. Shared memory, work distribution, single elements of rows.
 #pragma once
 
 #include "tile/target_cuda/math.h"
@@ -27,7 +27,6 @@ constexpr bool kHasProducer = false;
 constexpr int kProducerWarps = 0;
 #endif
 QUIRE_DEV bool is_producer() { return kHasProducer && warp_idx() >= kWarps; }
-QUIRE_DEV int team_size() { return kHasProducer ? kWarps * kLaneCount : num_threads(); }
 QUIRE_DEV void team_barrier() {
 #if QUIRE_PRODUCER
   if (!is_producer()) named_barrier_wait(3, kWarps * kLaneCount);
@@ -42,11 +41,17 @@ struct LaunchState {
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kArrivalBytes = 512;
+constexpr int kArrivalBytes = 256;
 #else
 constexpr int kArrivalBytes = 0;
 #endif
-constexpr int kReservedBytes = kExchangeBytes + kArrivalBytes;
+// Room of its own for sums that warps join, where tiles stay in use meanwhile.
+#ifdef QUIRE_JOIN_BYTES
+constexpr int kJoinBytes = QUIRE_JOIN_BYTES;
+#else
+constexpr int kJoinBytes = 0;
+#endif
+constexpr int kReservedBytes = kExchangeBytes + kArrivalBytes + kJoinBytes;
 
 // A tile's place in a ring of slots, and whether rounds before it were odd or even in number.
 struct RingPlace {
@@ -72,15 +77,21 @@ enum Arrival : int {
   kItemFree = 18,
   kLeftFull = 20,  // the left operand
   kLeftFree = 21,
-  kFewDone = 22,  // an item that the producer has no part in
-  kOfWarps = 24,  // four slots a warp
+  kFewDone = 22,  // an item of few rows: its sums are joined where many rows' left operand lies
+  kNumArrivals = 23,
 };
 QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
 QUIRE_DEV int arrivals_of(int word) {
   if (word < kKeysFree) return 2;
   if (word < kItemFull) return kWarps;
-  if (word < kItemFree || word >= kOfWarps) return 1;
-  return word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? 4 : kWarps;
+  if (word < kItemFree) return 1;
+  return word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps;
+}
+
+// By all lanes of a warp: it is done with what it read.
+QUIRE_DEV void count_warp(int word) {
+  warp_barrier();
+  if (lane_idx() == 0) arrival_count(arrival_word(word));
 }
 
 // The two warpgroups of a team issue their products in turn, so that one computes softmax while the other multiplies.
@@ -92,14 +103,15 @@ QUIRE_DEV void pass_turn() { named_barrier_arrive(2 - warp_idx() / 4, 2 * 4 * kL
 struct Program {
   int* counters;
   int used = kReservedBytes;
-  unsigned phases = 0;  // of the warp's arrival barriers
-  RingPlace ring;       // where the block's ring goes on
+  RingPlace ring;  // where the block's ring goes on
   unsigned left_phase = 0, few_phase = 0;
-  bool is_of_few = false;  // the item: one that the producer has no part in
+  bool is_of_few = false;  // the item
+  bool was_of_few = false;  // some item since the last of many rows
 
   QUIRE_DEV explicit Program(const LaunchState& state) : counters(state.counters) {
+    allow_next_launch();
 #if QUIRE_WARPGROUPS
-    if (thread_idx() < kArrivalBytes / 8) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
+    if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
     if (kHasProducer && warp_idx() / 4 == 1) pass_turn();  // the first warpgroup begins
@@ -113,10 +125,18 @@ struct Program {
     used += bytes;
     return p;
   }
+  // What lies `offset` bytes behind the first tile.
+  QUIRE_DEV char* take_from(int offset) const { return shared_memory() + round_up(kReservedBytes, 1024) + offset; }
 };
 
 QUIRE_DEV float* exchange_values() { return reinterpret_cast<float*>(shared_memory()); }
-QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kExchangeBytes) - 1; }
+// The last of three numbers.
+QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kReservedBytes - kJoinBytes) - 1; }
+// The producer's: where each row of the left operand is.
+template <class E>
+QUIRE_DEV const E** left_rows() {
+  return reinterpret_cast<const E**>(shared_memory() + kExchangeBytes / 2);
+}
 
 // Sums and maxima over the four lanes that share rows of a fragment.
 QUIRE_DEV float quad_sum(float x) {
@@ -141,39 +161,6 @@ QUIRE_DEV void store_pair(float* p, float x, float y) { store_64(p, bits_of(x), 
 template <class E>
 QUIRE_DEV void store_pair(E* p, float x, float y) {
   store_32(p, pack_pair(E{}, x, y));
-}
-QUIRE_DEV int index(int i) { return i; }
-QUIRE_DEV float zeros(int) { return 0.0f; }
-
-// f(i) for all i < n by all threads, the same thread for the same i in every call.
-template <class F>
-QUIRE_DEV void map(int n, const F& f) {
-  for (int i = thread_idx(); i < n; i += num_threads()) f(i);
-  block_barrier();
-}
-
-// One value for all threads from one of each. `join` is associative; every thread joins the warps in the same order.
-template <class Join>
-QUIRE_DEV float reduce_block(float x, const Join& join) {
-  for (int mask = kLaneCount / 2; mask > 0; mask /= 2) x = join(x, shuffle_xor(x, mask));
-  if (lane_idx() == 0) exchange_values()[warp_idx()] = x;
-  block_barrier();
-  x = exchange_values()[0];
-  for (int w = 1; w < num_warps(); ++w) x = join(x, exchange_values()[w]);
-  block_barrier();
-  return x;
-}
-template <class F>
-QUIRE_DEV float reduce_sum(int n, const F& f) {
-  float sum = 0;
-  for (int i = thread_idx(); i < n; i += num_threads()) sum += f(i);
-  return reduce_block(sum, [](float a, float b) { return a + b; });
-}
-template <class F>
-QUIRE_DEV float reduce_max(int n, const F& f) {
-  float most = kNegInf;
-  for (int i = thread_idx(); i < n; i += num_threads()) most = vec_max(f(i), most);
-  return reduce_block(most, [](float a, float b) { return vec_max(a, b); });
 }
 
 }  // namespace QUIRE_TARGET

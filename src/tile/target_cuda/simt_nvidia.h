@@ -35,6 +35,19 @@ QUIRE_DEV int atomic_add(int* counter, int x) { return atomicAdd(counter, x); }
 QUIRE_DEV void atomic_store(int* counter, int x) { atomicExch(counter, x); }
 QUIRE_DEV void device_fence() { __threadfence(); }
 
+// Launches of a queue may overlap: one starts when every block of the one before has allowed it or has ended. What earlier
+// launches wrote may be touched, and anything written, after the wait alone. PTX ISA: griddepcontrol.
+QUIRE_DEV void allow_next_launch() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+QUIRE_DEV void wait_for_earlier_launches() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 // Reads that must not come from this block's first-level cache: other blocks wrote them during this launch.
 QUIRE_DEV float load_fresh(const float* p) { return __ldcg(p); }
 
@@ -50,6 +63,16 @@ QUIRE_DEV Values4 load_128(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
   return {v.x, v.y, v.z, v.w};
 }
+
+// 16 bytes from and to aligned memory of any kind.
+QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
+  const uint4 v = *reinterpret_cast<const uint4*>(p);
+  x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
+}
+QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
+
+// Global memory at p will be read soon.
+QUIRE_DEV void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 QUIRE_DEV unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }
 

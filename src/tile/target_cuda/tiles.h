@@ -5,6 +5,7 @@
 // A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
 #pragma once
 
+#include "tile/target_cuda/spans.h"
 #include "tile/target_cuda/work.h"
 
 namespace quire {
@@ -44,13 +45,16 @@ struct Row {
 // Sums. With 16 rows: the value is the sum over the warps.
 template <int max_rows, int max_cols>
 struct Accum {
-  static constexpr int kBlocks = max_cols / 8;
+  static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? kBlocks / 4 : kBlocks;
   float x[kBlocks][4];
   float* joining;  // shared memory, taken only by programs of 16 rows
   int rows = 0, cols = 0;
 
-  // The memory is that of the item's first tiles, which are not needed any more when sums are joined.
-  QUIRE_DEV explicit Accum(Program&) : joining(reinterpret_cast<float*>(shared_memory() + kReservedBytes)) {}
+  // In a ring's time the memory lies between a few rows' left operand and the ring; without room of its own, else, it is that of the
+  // item's first tiles, which are not needed any more when sums are joined.
+  QUIRE_DEV explicit Accum(Program& program)
+      : joining(reinterpret_cast<float*>(kHasProducer ? program.take_from(kFewRows * max_cols * 2)
+                                                    : shared_memory() + kReservedBytes - kJoinBytes)) {}
 };
 
 template <int max_rows, int max_keys>
@@ -74,8 +78,6 @@ struct Chunks {
   }
 };
 template <class E>
-constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
-template <class E>
 constexpr int panels_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);
 }
@@ -88,16 +90,15 @@ struct Operand {
 
   QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(panels_of<E>(max_k) * max_rows * 128)) {}
 
+#if QUIRE_PRODUCER
   // The team is done with what was here before.
   QUIRE_DEV void wait_for_memory() const {
-#if QUIRE_PRODUCER
-    if (is_producer()) {
-      arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
-    } else {
-      team_barrier();
-    }
-#endif
+    arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
+    if (max_rows == kFewRows || !program.was_of_few) return;
+    arrival_wait(arrival_word(kFewDone), program.few_phase ^ 1);
+    program.was_of_few = false;
   }
+#endif
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
 };
 
@@ -159,16 +160,29 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 // Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  constexpr bool kIsProduced = uses_warpgroups<E>(max_rows);
   tile.rows = rows;
-  if (is_producer() != kIsProduced) return;
-  if (kHasProducer) tile.wait_for_memory();
-  const int num_chunks = filled_chunks<E>(k_len, max_k), first = kIsProduced ? thread_idx() - team_size() : thread_idx();
-  for (int i = first; i < max_rows * num_chunks; i += kIsProduced ? kProducerWarps * kLaneCount : team_size()) {
+#if QUIRE_PRODUCER
+  // Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
+  static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
+  if (!is_producer()) return;
+  tile.wait_for_memory();
+  const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
+  if (lane_idx() < kOwnRows) left_rows<E>()[own] = own < rows ? row_pointer(own) : nullptr;
+  warp_barrier();
+#pragma unroll 4
+  for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
+    const int row = first + i / kChunks, chunk = i % kChunks;
+    copy_chunk(tile.chunks().at(row, chunk), left_rows<E>()[row], chunk * kChunkElems<E>, k_len);
+  }
+#else
+  const int num_chunks = filled_chunks<E>(k_len, max_k);
+  for (int i = thread_idx(); i < max_rows * num_chunks; i += num_threads()) {
     const int row = i / num_chunks, chunk = i % num_chunks;
     const E* from = row < rows ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
+#endif
 }
 
 template <int max_rows>
@@ -214,43 +228,51 @@ QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x
   }
 }
 
-// For 16 rows. `share_sums` puts every warp's part into shared memory, in the order of its registers; `joined` is then the sum of
-// register i of block n over the warps. Between the two no other tile may use that memory.
+// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kJoinedAtOnce) into shared memory, in the order of its
+// registers; `joined` is then the sum of register i of block n over the warps. Between the two no other tile may use that memory.
 template <int max_rows, int max_cols>
-QUIRE_DEV void share_sums(const Accum<max_rows, max_cols>& tile) {
-  constexpr int kBlocks = max_cols / 8;
+QUIRE_DEV void share_sums(const Accum<max_rows, max_cols>& tile, int first) {
+  constexpr int kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
   team_barrier();
 #pragma unroll
-  for (int n = 0; n < kBlocks; ++n) {
+  for (int n = 0; n < kAtOnce; ++n) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) tile.joining[((warp_idx() * kBlocks + n) * 4 + i) * kLaneCount + lane_idx()] = tile.x[n][i];
+    for (int i = 0; i < 4; ++i) {
+      if (i < 2 || tile.rows > 8) tile.joining[((warp_idx() * kAtOnce + n) * 4 + i) * kLaneCount + lane_idx()] = tile.x[first + n][i];
+    }
   }
   team_barrier();
 }
 template <int max_rows, int max_cols>
 QUIRE_DEV float joined(const Accum<max_rows, max_cols>& tile, int n, int i) {
-  const float* part = tile.joining + (n * 4 + i) * kLaneCount + lane_idx();
+  constexpr int kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
+  const float* part = tile.joining + (n % kAtOnce * 4 + i) * kLaneCount + lane_idx();
   float sum = part[0];
-  for (int w = 1; w < kWarps; ++w) sum += part[w * (max_cols / 8) * 4 * kLaneCount];
+  for (int w = 1; w < kWarps; ++w) sum += part[w * kAtOnce * 4 * kLaneCount];
   return sum;
 }
 
-// f(n, col) for the pairs of columns of a row, below `cols`, that this lane holds: col and + 1 of block n. With 16 rows each pair is
-// visited by one warp.
+// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
+// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp.
 template <int max_rows, int max_cols, class F>
-QUIRE_DEV void visit_row(int cols, const F& f) {
-  constexpr int kBlocks = max_cols / 8;
+QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
+  constexpr int kBlocks = max_cols / 8, kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
   if constexpr (max_rows == kFewRows) {
+#pragma unroll
+    for (int first = 0; first < kBlocks; first += kAtOnce) {
+      share_sums(tile, first);
 #pragma unroll 2
-    for (int n = warp_idx(); n < kBlocks; n += kWarps) {
-      const int col = n * 8 + lane_idx() % 4 * 2;
-      if (col < cols) f(n, col);
+      for (int i = warp_idx(); i < 2 * kAtOnce; i += kWarps) {
+        const int n = first + i % kAtOnce, half = i / kAtOnce;
+        if (half == 0 || tile.rows > 8) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
+      }
     }
+    team_barrier();
   } else {
 #pragma unroll
     for (int n = 0; n < kBlocks; ++n) {
-      const int col = n * 8 + lane_idx() % 4 * 2;
-      if (col < cols) f(n, col);
+#pragma unroll
+      for (int half = 0; half < 2; ++half) f(n, half, tile.x[n][2 * half], tile.x[n][2 * half + 1]);
     }
   }
 }
@@ -311,22 +333,6 @@ struct PointeeOf<T*> {
 template <class Pointer>
 using Pointee = typename PointeeOf<Pointer>::Type;
 
-template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_halves(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols, const RowPointer& row_pointer) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = first_row<max_rows>() + half * 8;
-    if (row >= rows) continue;
-    auto* to = row_pointer(row);
-    const bool takes_pairs = address_of(to) % (2 * sizeof(*to)) == 0;
-    visit_row<max_rows, max_cols>(cols, [&](int n, int col) {
-      const float x = max_rows == kFewRows ? joined(tile, n, 2 * half) : tile.x[n][2 * half];
-      const float y = max_rows == kFewRows ? joined(tile, n, 2 * half + 1) : tile.x[n][2 * half + 1];
-      put_pair(to, takes_pairs, col, cols, x * factor.value[half], y * factor.value[half]);
-    });
-  }
-}
-
 // Row r goes to row_pointer(r), rounded to its element type, times factor[r].
 template <int max_rows, int max_cols, class RowPointer>
 QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
@@ -337,9 +343,12 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
   if constexpr (max_rows != kFewRows && sizeof(Elem) == 2) {
     return store_pieces<Elem>(tile, factor, rows, cols, row_pointer);
   } else {
-    if constexpr (max_rows == kFewRows) share_sums(tile);
-    store_halves(tile, factor, rows, cols, row_pointer);
-    if constexpr (max_rows == kFewRows) team_barrier();
+    visit_pairs(tile, [&](int n, int half, float x, float y) {
+      const int row = first_row<max_rows>() + half * 8, col = n * 8 + lane_idx() % 4 * 2;
+      if (row >= rows || col >= cols) return;
+      Elem* to = row_pointer(row);
+      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half], y * factor.value[half]);
+    });
   }
 }
 template <int max_rows, int max_cols, class RowPointer>
@@ -352,7 +361,7 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, c
 // x := f(i, x) with i a column: for operands that lie along the columns, such as a bias.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
-  if constexpr (max_rows == kFewRows) share_sums(tile);
+  if constexpr (max_rows == kFewRows) share_sums(tile, 0);
 #pragma unroll
   for (int n = 0; n < max_cols / 8; ++n) {
 #pragma unroll
@@ -401,14 +410,21 @@ QUIRE_DEV void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_row
   }
 }
 
+// A column of a tile: conversions of integers are slow, so that a lane has only one.
+struct Column {
+  float first;
+  int offset;
+};
+QUIRE_DEV float to_f32(Column col) { return col.first + static_cast<float>(col.offset); }
+
 template <int max_rows, int max_keys, class F, class... Rows>
 QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
-  unsigned first_col = static_cast<unsigned>(tile.first_col());
-  pin(first_col);  // else all columns are computed ahead of the loop over tiles, and spilled
+  float first = to_f32(tile.first_col());
+  pin(first);  // else all columns are computed ahead of the loop over tiles, and spilled
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(static_cast<int>(first_col) + n * 8 + i % 2, tile.x[n][i], rows.value[i / 2]...);
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(Column{first, n * 8 + i % 2}, tile.x[n][i], rows.value[i / 2]...);
   }
 }
 

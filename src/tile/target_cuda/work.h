@@ -6,11 +6,13 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
+// Else each program has one item, or they go round the programs in turn.
+QUIRE_DEV bool is_queue_needed(const Program& program, int n) { return program.counters != nullptr && n > num_blocks(); }
 QUIRE_DEV int fetch_item(const Program& program) { return atomic_add(program.counters, 1) + num_blocks(); }
 
 // By one thread of each block after its last item: the last of them resets the counters for the next launch.
 QUIRE_DEV void leave_queue(const Program& program) {
-  if (program.counters == nullptr || atomic_add(program.counters + 1, 1) < num_blocks() - 1) return;
+  if (atomic_add(program.counters + 1, 1) < num_blocks() - 1) return;
   atomic_store(program.counters, 0);
   atomic_store(program.counters + 1, 0);
 }
@@ -22,22 +24,19 @@ constexpr int kComputeRegisters = 232, kProducerRegisters = 40;
 // The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches items.
 template <class F>
 QUIRE_DEV void take_items(Program& program, int n, const F& f) {
-  const bool fetches = thread_idx() == kWarps * kLaneCount;
+  const bool is_queue = is_queue_needed(program, n), fetches = thread_idx() == kWarps * kLaneCount;
   RingPlace at;
   int item = block_idx();
   while (item < n) {
     int next = item + num_blocks();
-    if (fetches && program.counters != nullptr) next = fetch_item(program);
+    if (is_queue && fetches) next = fetch_item(program);
     program.used = kReservedBytes;
     program.is_of_few = false;
     f(item);
-    if (program.is_of_few && is_producer()) {
-      arrival_wait(arrival_word(kFewDone), program.few_phase);
-      program.few_phase ^= 1;
-    } else if (program.is_of_few) {
-      shared_memory_fence();  // the copy engine writes next where threads wrote
-      team_barrier();
-      if (lane_idx() == 0) arrival_count(arrival_word(kFewDone));
+    if (program.is_of_few && !is_producer()) count_warp(kFewDone);
+    if (!is_queue) {
+      item = next;
+      continue;
     }
     int* place = exchange_item() - 2 + at.slot;
     if (fetches) {
@@ -47,16 +46,17 @@ QUIRE_DEV void take_items(Program& program, int n, const F& f) {
     }
     arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
     item = *place;
-    warp_barrier();
-    if (lane_idx() == 0) arrival_count(arrival_word(kItemFree + at.slot));
+    count_warp(kItemFree + at.slot);
     at.advance(2);
   }
-  if (fetches) leave_queue(program);
+  if (is_queue && fetches) leave_queue(program);
 }
 
-// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on.
+// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on. Results of earlier
+// launches are there from here on.
 template <class F>
 QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  wait_for_earlier_launches();
   if (is_producer()) {
     give_registers<kProducerRegisters>();
     take_items(program, n, f);
@@ -68,7 +68,8 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
 #else
 template <class F>
 QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
-  const bool is_queue = program.counters != nullptr;
+  wait_for_earlier_launches();
+  const bool is_queue = is_queue_needed(program, n);
   int item = block_idx();
   while (item < n) {
     int next = item + num_blocks();
@@ -76,9 +77,6 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
     program.used = kReservedBytes;
     f(item);
     if (is_queue) {
-#if QUIRE_WARPGROUPS
-      shared_memory_fence();  // the copy engine writes next where threads wrote
-#endif
       block_barrier();
       if (thread_idx() == 0) *exchange_item() = next;
       block_barrier();
@@ -86,16 +84,16 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
     }
     item = next;
   }
-  if (thread_idx() == 0) leave_queue(program);
+  if (is_queue && thread_idx() == 0) leave_queue(program);
 }
 #endif
 
 // True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (is_producer()) return false;
-  device_fence();
   team_barrier();
   if (thread_idx() == 0) {
+    device_fence();  // of all that the barrier has ordered before this
     const int arrived = atomic_add(counter, 1) + 1;
     if (arrived == n) atomic_store(counter, 0);
     device_fence();

@@ -192,6 +192,19 @@ TEST_F(CudaDeviceTest, APersistentKernelHasAFixedGridAndCounters) {
   for (int i = 0; i < 2; ++i) EXPECT_EQ(static_cast<const int*>(launch.counters)[i], 0);
 }
 
+TEST_F(CudaDeviceTest, LaunchesOverlapWhereTheChipCan) {
+  launch(7);
+  device_->synchronize();
+  EXPECT_EQ(imitated::driver().num_overlapping, 1);
+  device_.reset();
+  imitated::driver().sm = 80;
+  device_ = targets_.open("cuda", options_);
+  launch(8);
+  device_->synchronize();
+  EXPECT_EQ(imitated::driver().num_overlapping, 1);
+  EXPECT_EQ(marks(), (std::vector<long>{7, 8}));
+}
+
 TEST_F(CudaDeviceTest, AGraphRepeatsItsLaunches) {
   launch(1);
   const auto graph = device_->capture([&] {

@@ -247,6 +247,9 @@ int cuModuleGetFunction(void** function, void* module, const char* name) {
   return std::strcmp(name, "quire_entry") == 0 ? 0 : kInvalidValue;
 }
 int cuFuncSetAttribute(void*, int, int) { return 0; }
+struct LaunchAttribute {
+  int id, unused, value[16];
+};
 int cuLaunchKernel(void*, unsigned grid, unsigned, unsigned, unsigned threads, unsigned, unsigned,
                    unsigned shared_bytes, Stream* stream, void** params, void**) {
   Launch launch{
@@ -254,6 +257,18 @@ int cuLaunchKernel(void*, unsigned grid, unsigned, unsigned, unsigned threads, u
   std::memcpy(launch.params_head.data(), params[0], launch.params_head.size());
   stream->push([launch] { driver().launches.push_back(launch); });
   return result_of("cuLaunchKernel");
+}
+struct LaunchConfig {
+  unsigned grid[3], threads[3], shared_bytes;
+  Stream* stream;
+  const LaunchAttribute* attributes;
+  unsigned num_attributes;
+};
+int cuLaunchKernelEx(const LaunchConfig* config, void* function, void** params, void** extra) {
+  if (config->num_attributes != 1 || config->attributes->id != 6 || config->attributes->value[0] != 1) return kInvalidValue;
+  ++driver().num_overlapping;
+  return cuLaunchKernel(function, config->grid[0], config->grid[1], config->grid[2], config->threads[0], config->threads[1],
+                        config->threads[2], config->shared_bytes, config->stream, params, extra);
 }
 
 }  // extern "C"

@@ -22,6 +22,7 @@ struct Driver {
   std::size_t memory_bytes = 64u << 20;
   int num_buffers = 0, num_modules = 0, num_streams = 0, num_events = 0, num_graphs = 0, num_contexts = 0;
   int num_stream_waits = 0;  // for everything
+  int num_overlapping = 0;   // launches that may start before the one ahead has ended
   int sm = 90;
   int version = 13000;
   std::string failing_function;  // returns CUDA_ERROR_ILLEGAL_ADDRESS
