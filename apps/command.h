@@ -27,6 +27,7 @@ void add_chat_command(CLI::App& app, Program& program);
 void add_serve_command(CLI::App& app, Program& program);
 void add_bench_command(CLI::App& app, Program& program);
 void add_selftest_command(CLI::App& app, Program& program);
+void add_compare_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 void add_cache_command(CLI::App& app, Program& program);
 

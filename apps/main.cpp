@@ -1,4 +1,4 @@
-// quire: run, chat, serve, bench, selftest, info, cache.
+// quire: run, chat, serve, bench, selftest, compare, info, cache.
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,6 +119,7 @@ int run_program(int argc, char** argv) {
   add_serve_command(app, program);
   add_bench_command(app, program);
   add_selftest_command(app, program);
+  add_compare_command(app, program);
   add_info_command(app, program);
   add_cache_command(app, program);
   return parse_and_act(app, program, argc, argv);

@@ -29,6 +29,7 @@ void log_model(const fs::path& folder, const LoadedEngine& loaded, double load_s
       folder.string(), config.architecture, config.num_layers, config.hidden_dim, config.num_qo_heads,
       config.num_kv_heads, to_string(config.dtype), load_s);
   log("device: {}; attention: {}", describe(device.caps()), loaded.runner->decoder().backend());
+  if (loaded.kernels_s >= 0.1) log("kernels: ready in {:.1f} s", loaded.kernels_s);
   log("kv cache: {} pages of {} tokens, {}", cache.num_pages - 1, cache.page_size, human_bytes(cache_bytes));
 }
 
@@ -81,6 +82,13 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
   add_device_flags(command, flags.device);
 }
 
+void add_step_flags(CLI::App& command, EngineOptions& options) {
+  command.add_option("--graphs", options.graphs, "Record decode steps and start them as a whole (default: on a GPU)")
+      ->type_name("0|1");
+  command.add_option("--run-ahead", options.run_ahead, "Start a step before the tokens of the last are back (default: on a GPU)")
+      ->type_name("0|1");
+}
+
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   SamplingParams& params = flags.params;
   params.max_tokens = 512;
@@ -125,8 +133,8 @@ LoadedEngine load_model(const fs::path& folder, const EngineOptions& options,
   const double start_s = now_s();
   LoadedEngine loaded = [&] {
     Progress progress("loading " + folder.filename().string());
-    return load_engine(folder, options, [&](double fraction) {
-      progress.update(fraction);
+    return load_engine(folder, options, [&](double fraction, const char* note) {
+      progress.update(fraction, note);
       if (on_progress) on_progress();
     });
   }();

@@ -32,6 +32,9 @@ struct ModelFlags {
 
 void add_model_argument(CLI::App& command, ModelFlags& flags);
 void add_engine_flags(CLI::App& command, ModelFlags& flags);
+// How steps are launched: for measurements and comparisons.
+void add_step_flags(CLI::App& command, EngineOptions& options);
+
 void add_sampling_flags(CLI::App& command, ModelFlags& flags);
 
 // A model that is ready to answer.

@@ -40,6 +40,7 @@ void add_model_bench_flags(CLI::App& command, ModelBenchFlags& flags) {
       ->capture_default_str();
   command.add_flag("--batch-invariant", flags.options.batch_invariant,
                    "Bits that do not depend on batching or threads");
+  add_step_flags(command, flags.options);
   add_bench_flags(command, flags);
 }
 
@@ -57,7 +58,7 @@ LoadedEngine load_model_under_test(const ModelBenchFlags& flags, int num_request
   const double start_s = now_s();
   LoadedEngine loaded = [&] {
     Progress progress("loading " + name_of(flags));
-    const auto update = [&](double fraction) { progress.update(fraction); };
+    const auto update = [&](double fraction, const char* note) { progress.update(fraction, note); };
     if (flags.shape.empty())
       return load_engine(flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model),
                          options, update);
@@ -66,8 +67,8 @@ LoadedEngine load_model_under_test(const ModelBenchFlags& flags, int num_request
     return make_engine(config, options, *random_source(1), update);
   }();
   Device& device = loaded.runner->device();
-  log("{}: weights {}, ready in {:.1f} s; device: {}; attention: {}", name_of(flags),
-      human_bytes(weight_bytes(loaded.config)), now_s() - start_s, describe(device.caps()),
+  log("{}: weights {}, ready in {:.1f} s (kernels {:.1f} s); device: {}; attention: {}", name_of(flags),
+      human_bytes(weight_bytes(loaded.config)), now_s() - start_s, loaded.kernels_s, describe(device.caps()),
       loaded.runner->decoder().backend());
   return loaded;
 }
@@ -119,6 +120,8 @@ StepBatch make_step(const LoadedEngine& model, int num_seqs, int query_len, int 
     batch.kv_len.push_back(kv_len);
     batch.logit_rows.push_back((s + 1) * query_len - 1);
   }
+  batch.drawn_rows.assign(batch.token_ids.size(), -1);
+  batch.wants_logits.assign(batch.logit_rows.size(), 0);
   return batch;
 }
 

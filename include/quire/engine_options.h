@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace quire {
@@ -25,6 +26,8 @@ struct EngineOptions {
   int long_prefill_token_threshold = 0;  // at most so many prompt tokens of one request a step; 0: no limit
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
+  std::optional<bool> graphs;     // record steps of one token a request and start them as a whole; absent: where the device gains by it
+  std::optional<bool> run_ahead;  // start a step before the tokens of the one before it have come back; absent: likewise
   bool batch_invariant = false;  // a request's bits do not depend on what else is in the batch
   std::uint64_t seed = 0;        // for requests that bring none
   int max_num_requests = 4096;   // running and waiting; one more is refused with Error{kExhausted}

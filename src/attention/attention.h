@@ -52,6 +52,7 @@ struct AttentionTensors {
   const float* alibi_slopes = nullptr;  // [num_qo_heads] if the desc has a position bias
   const float* sinks = nullptr;         // [num_qo_heads] if the desc has sinks
   long q_token_stride = 0, o_token_stride = 0;  // 0 = contiguous
+  bool is_recorded = false;  // into a graph that serves other plans too: the launch says no cost
 };
 
 // Where things lie in a pool of pages: [num_pages, num_kv_heads, K part then V part].
@@ -94,6 +95,15 @@ class AttentionOp {
 
   // Launches what was planned; never allocates, waits, or looks at lengths.
   virtual void run(const AttentionTensors& tensors) = 0;
+
+  // Makes room for plans of `num_seqs` requests with one new token each. From then on run() starts as many programs as run at a
+  // time, however little is planned, so that one that was recorded serves later plans as well.
+  virtual void reserve(int num_seqs) = 0;
+
+  // A recorded run() serves every plan that is made under the number that it was recorded under. 0: run() cannot be recorded.
+  virtual std::uint64_t recording_id() const = 0;
+
+  virtual LaunchCost cost() const = 0;  // of one run of what was planned
 };
 
 // Everything a desc can ask for, as one list: backends answer each with yes or no, and the support matrix is made from it.

@@ -55,6 +55,10 @@ class ReferenceOp : public AttentionOp {
     kv_len_.assign(lengths.kv_len.begin(), lengths.kv_len.end());
   }
 
+  void reserve(int) override {}
+  std::uint64_t recording_id() const override { return 0; }
+  LaunchCost cost() const override { return {}; }
+
   void run(const AttentionTensors& t) override {
     QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr,
                 "ALiBi needs alibi_slopes");

@@ -21,19 +21,31 @@ class UnifiedOp : public AttentionOp {
 
   void plan(const AttentionLengths& lengths) override {
     make_schedule(desc_, caps_, lengths, schedule_);
-    const auto rows = static_cast<std::size_t>(schedule_.num_partial_rows);
-    reserve(work_, schedule_.work.size() * sizeof(AttentionWork));
-    reserve(partial_o_, rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
-    reserve(partial_md_, rows * 2 * sizeof(float));
-    if (reserve(counters_, static_cast<std::size_t>(schedule_.num_counters) * sizeof(int))) {
-      const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
-      device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
-    }
-    device_.copy_to_device(work_->data(), schedule_.work.data(), schedule_.work.size() * sizeof(AttentionWork));
+    make_room(schedule_.work.size(), schedule_.num_partial_rows, schedule_.num_counters);
+    const auto num_work = static_cast<int>(schedule_.work.size());
+    staging_.resize(kHeaderBytes + schedule_.work.size() * sizeof(AttentionWork));
+    std::memcpy(staging_.data(), &num_work, sizeof num_work);
+    if (num_work > 0) std::memcpy(staging_.data() + kHeaderBytes, schedule_.work.data(), staging_.size() - kHeaderBytes);
+    device_.copy_to_device(work_->data(), staging_.data(), staging_.size());
     const auto is_few = [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= caps_.few_rows; };
-    num_few_ = static_cast<int>(std::count_if(schedule_.work.begin(), schedule_.work.end(), is_few));
+    const auto num_few = std::count_if(schedule_.work.begin(), schedule_.work.end(), is_few);
+    has_few_ = num_few > 0;
+    has_many_ = num_few < num_work;
     cost_ = attention_cost(desc_, lengths);
   }
+
+  // What the planner makes of decodes: each block cut where a share of the work ends, and a few rounds of programs more.
+  void reserve(int num_seqs) override {
+    const int group_size = desc_.num_qo_heads / desc_.num_kv_heads;
+    const int num_rows = std::min(group_size, desc_.batch_invariant ? caps_.invariant_rows : caps_.attention_rows);
+    const std::size_t num_blocks = std::size_t(num_seqs) * std::size_t(desc_.num_kv_heads * ceil_div(group_size, num_rows));
+    const std::size_t num_items = 2 * num_blocks + 8 * std::size_t(caps_.num_programs);
+    make_room(num_items, static_cast<int>(num_items) * num_rows, static_cast<int>(num_items));
+    least_programs_ = caps_.num_programs;
+  }
+
+  std::uint64_t recording_id() const override { return num_reallocations_ * 4 + (has_few_ ? 2 : 0) + (has_many_ ? 1 : 0); }
+  LaunchCost cost() const override { return cost_; }
 
   void run(const AttentionTensors& t) override {
     AttentionParams p{};
@@ -43,10 +55,10 @@ class UnifiedOp : public AttentionOp {
     p.kv_pool = t.kv_pool;
     p.page_table = t.page_table;
     p.max_pages = t.max_pages;
-    p.work = work_->as<AttentionWork>();
-    p.num_work = static_cast<int>(schedule_.work.size());
-    p.has_few = num_few_ > 0 ? 1 : 0;
-    p.has_many = num_few_ < p.num_work ? 1 : 0;
+    p.num_work = work_->as<int>();
+    p.work = reinterpret_cast<const AttentionWork*>(work_->data() + kHeaderBytes);
+    p.has_few = has_few_ ? 1 : 0;
+    p.has_many = has_many_ ? 1 : 0;
     p.alibi_slopes = t.alibi_slopes;
     p.sinks = desc_.has_sinks ? t.sinks : nullptr;
     p.partial_o = partial_o_->as<float>();
@@ -69,12 +81,28 @@ class UnifiedOp : public AttentionOp {
     p.logits_soft_cap = desc_.logits_soft_cap;
     QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
-    device_.run(KernelName::kAttention, desc_.dtype, p, p.num_work, cost_);
+    const int num_work = static_cast<int>(schedule_.work.size());
+    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(num_work, least_programs_), t.is_recorded ? LaunchCost{} : cost_);
   }
 
  private:
+  static constexpr std::size_t kHeaderBytes = 64;  // of work_: the number of items, then the items
+
+  void make_room(std::size_t num_items, int num_partial_rows, int num_counters) {
+    const auto rows = static_cast<std::size_t>(num_partial_rows);
+    bool is_new = grow(work_, kHeaderBytes + num_items * sizeof(AttentionWork));
+    is_new |= grow(partial_o_, rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
+    is_new |= grow(partial_md_, rows * 2 * sizeof(float));
+    if (grow(counters_, static_cast<std::size_t>(num_counters) * sizeof(int))) {
+      const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
+      device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
+      is_new = true;
+    }
+    num_reallocations_ += is_new ? 1 : 0;
+  }
+
   // Makes the buffer hold at least `bytes`; true if it is new.
-  bool reserve(std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
+  bool grow(std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
     if (buffer != nullptr && buffer->bytes() >= bytes) return false;
     const std::size_t grown = buffer == nullptr ? bytes : std::max(bytes, 2 * buffer->bytes());
     buffer = device_.allocate(std::max<std::size_t>(grown, 64));
@@ -86,7 +114,10 @@ class UnifiedOp : public AttentionOp {
   const DeviceCaps caps_;
   const KvLayout layout_;
   AttentionSchedule schedule_;
-  int num_few_ = 0;  // items
+  std::vector<std::byte> staging_;
+  bool has_few_ = false, has_many_ = false;  // items of few and of many rows
+  int least_programs_ = 0;
+  std::uint64_t num_reallocations_ = 0;
   LaunchCost cost_;
   std::unique_ptr<Buffer> work_, partial_o_, partial_md_, counters_;
 };

@@ -1,6 +1,10 @@
 #include "device/device.h"
 
+#include <algorithm>
 #include <chrono>
+#include <fstream>
+
+#include "base/check.h"
 
 namespace quire {
 namespace {
@@ -14,7 +18,38 @@ class FunctionGraph : public Graph {
   std::function<void()> launches_;
 };
 
+class InstantCopy : public HostCopy {
+ public:
+  InstantCopy(Device& device, std::size_t max_bytes) : device_(device), bytes_(max_bytes) {}
+  void start(const std::byte* from, std::size_t bytes) override {
+    QUIRE_CHECK_KIND(kInternal, bytes <= bytes_.size(), "a copy of {} bytes into {}", bytes, bytes_.size());
+    device_.copy_to_host(bytes_.data(), from, bytes);
+  }
+  const std::byte* wait() override { return bytes_.data(); }
+
+ private:
+  Device& device_;
+  std::vector<std::byte> bytes_;
+};
+
 }  // namespace
+
+std::unique_ptr<HostCopy> Device::make_host_copy(std::size_t max_bytes) { return std::make_unique<InstantCopy>(*this, max_bytes); }
+
+// Free is what the kernel says can be had without swapping; 1 GiB where it does not say.
+DeviceMemory Device::memory() const {
+  DeviceMemory memory;
+  memory.is_host = true;
+  std::ifstream file("/proc/meminfo");
+  std::string rest;
+  for (std::string key; file >> key && std::getline(file, rest);) {
+    if (key == "MemTotal:") memory.total_bytes = std::stoull(rest) * 1024;
+    if (key == "MemAvailable:") memory.free_bytes = std::stoull(rest) * 1024;
+  }
+  if (memory.free_bytes == 0) memory.free_bytes = std::size_t{1} << 30;
+  memory.total_bytes = std::max(memory.total_bytes, memory.free_bytes);
+  return memory;
+}
 
 std::unique_ptr<Graph> Device::capture(const std::function<void()>& launches) {
   return std::make_unique<FunctionGraph>(launches);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/dtype.h"
@@ -23,7 +24,8 @@ enum class KernelName : std::uint8_t {
   kRope,
   kActivation,
   kEmbedding,
-  kSampleReduce,  // f32 only
+  kSampleGreedy,  // f32 only
+  kTakeTokens,    // likewise
   kCeilingRead,   // the three that measure what the device can do; see CeilingParams
   kCeilingFma,
   kCeilingDot,
@@ -60,6 +62,7 @@ struct DeviceCaps {
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
   bool rounds_probs[3] = {};  // by dtype of K and V: probabilities are rounded to it before they meet V
+  bool runs_async = false;    // launches return before they have run, and cost less when recorded
   bool is_emulated = false;   // correct and very slow: tests take few and small problems
 };
 
@@ -74,6 +77,20 @@ class Buffer {
   T* as() const {
     return reinterpret_cast<T*>(data());
   }
+};
+
+// Device memory in bytes, at this moment.
+struct DeviceMemory {
+  std::size_t free_bytes = 0, total_bytes = 0;
+  bool is_host = false;  // the host's own, which other programs need too
+};
+
+// A copy to the host that runs beside later work of the device. One at a time.
+class HostCopy {
+ public:
+  virtual ~HostCopy() = default;
+  virtual void start(const std::byte* from, std::size_t bytes) = 0;  // after all launches before it; no more bytes than it was made for
+  virtual const std::byte* wait() = 0;                                // for this copy alone; valid until the next start
 };
 
 // Launches that were recorded once and start again as a whole.
@@ -99,6 +116,12 @@ class Device {
   virtual void copy_to_device(std::byte* to, const void* from, std::size_t bytes) = 0;
   virtual void copy_to_host(void* to, const std::byte* from, std::size_t bytes) = 0;
 
+  // The device outlives what it returns. The default copies at once.
+  virtual std::unique_ptr<HostCopy> make_host_copy(std::size_t max_bytes);
+
+  // The default: the host's.
+  virtual DeviceMemory memory() const;
+
   // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in order.
   // `num_work` is the number of work items, a bound for how many programs are worth starting.
   virtual void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) = 0;
@@ -118,7 +141,13 @@ class Device {
   virtual void prepare(const std::function<void()>& launches);
 
   // Total cost of all launches since the last call.
-  virtual LaunchCost take_cost() = 0;
+  LaunchCost take_cost() { return std::exchange(cost_, {}); }
+
+  // Counts what launches cost beside what was said of them: where a graph's work depends on memory.
+  void add_cost(LaunchCost cost) {
+    cost_.bytes += cost.bytes;
+    cost_.flops += cost.flops;
+  }
 
   // How pages of keys and values, and packed weights, lie in this device's memory.
   virtual NativeLayout native_layout(DType dtype) const = 0;
@@ -127,6 +156,9 @@ class Device {
   void run(KernelName name, DType dtype, const Params& params, int num_work, LaunchCost cost = {}) {
     launch({name, dtype}, &params, num_work, cost);
   }
+
+ private:
+  LaunchCost cost_;
 };
 
 struct DeviceOptions {

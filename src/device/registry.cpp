@@ -15,7 +15,8 @@ const char* to_string(KernelName name) {
     case KernelName::kRope: return "rope";
     case KernelName::kActivation: return "activation";
     case KernelName::kEmbedding: return "embedding";
-    case KernelName::kSampleReduce: return "sample_reduce";
+    case KernelName::kSampleGreedy: return "sample_greedy";
+    case KernelName::kTakeTokens: return "take_tokens";
     case KernelName::kCeilingRead: return "ceiling_read";
     case KernelName::kCeilingFma: return "ceiling_fma";
     case KernelName::kCeilingDot: return "ceiling_dot";

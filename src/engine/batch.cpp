@@ -22,6 +22,7 @@ const StepBatch& BatchBuilder::build(const StepPlan& plan) {
     batch_.max_query_len = std::max(batch_.max_query_len, item.query_len);
     batch_.max_kv_len = std::max(batch_.max_kv_len, batch_.kv_len[s]);
     for (std::int32_t row = begin - item.num_logit_rows; row < begin; ++row) {
+      batch_.wants_logits[num_logit_rows] = item.draws_likeliest ? 0 : 1;
       batch_.logit_rows[num_logit_rows++] = row;
     }
   }
@@ -38,6 +39,8 @@ void BatchBuilder::resize(const StepPlan& plan) {
   batch_.query_indptr.resize(num_seqs + 1);
   batch_.kv_len.resize(num_seqs);
   batch_.logit_rows.resize(static_cast<std::size_t>(plan.num_logit_rows));
+  batch_.wants_logits.resize(batch_.logit_rows.size());
+  batch_.drawn_rows.assign(num_tokens, -1);
   // The row length moves in powers of two, and down only far below, because every change copies all rows
   // anew.
   if (plan.max_num_pages > batch_.max_pages || plan.max_num_pages < batch_.max_pages / 4) {
@@ -53,6 +56,7 @@ void BatchBuilder::fill_tokens(const ScheduledRequest& item, std::int32_t begin)
   if (item.query_len == 1 && item.samples) {  // decode
     const auto at = static_cast<std::size_t>(begin);
     batch_.token_ids[at] = item.request->last_token;
+    batch_.drawn_rows[at] = item.request->pending_row;
     batch_.positions[at] = item.computed_len;
     batch_.slot_mapping[at] =
         std::int64_t{item.request->pages.last_page} * page_size_ + item.computed_len % page_size_;

@@ -28,7 +28,11 @@ struct StepBatch {
   // Entries left of a sliding window are kNullPage; entries past ceil(kv_len / page_size) are arbitrary page
   // numbers, not to be read.
   std::vector<std::int32_t> page_table;
-  std::vector<std::int32_t> logit_rows;  // indices of the tokens whose logits are wanted, ascending
+  std::vector<std::int32_t> logit_rows;  // indices of the tokens whose logits are computed, ascending
+  std::vector<std::uint8_t> wants_logits;  // [logit_rows.size()] 0: only the likeliest token of the row is asked for
+  // [num_tokens]: >= 0: the token is not known on the host; it is the likeliest one of this logit row of the step that was started
+  // before. Else -1.
+  std::vector<std::int32_t> drawn_rows;
 };
 
 // Fills one StepBatch over and over. Page tables only grow, so a row that held the same request in the step

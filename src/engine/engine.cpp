@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
 #include "engine/philox.h"
+#include "engine/softmax.h"
 
 namespace quire {
 
@@ -49,71 +51,146 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
   }
   std::sort(request.end_tokens.begin(), request.end_tokens.end());
   request.params = std::move(params);
+  request.likeliest_from = likeliest_from(request);
   scheduler_.check_prompt_len(request.tokens.size());
   scheduler_.add(live_.emplace(id, std::move(live)).first->second.request);
 }
 
 std::span<StepOutput> EngineCore::step() {
   outputs_.clear();
+  report_ = {};
   ++counters_.num_steps;
-  const StepPlan& plan = scheduler_.schedule();
-  report_step(plan);
-  const StepBatch& batch = batch_builder_.build(plan);
-  const std::size_t vocab_size = static_cast<std::size_t>(config_.vocab_size);
-  std::span<const float> logits;
-  try {
-    logits = runner_->run(batch);
-    QUIRE_CHECK_KIND(kInternal, logits.size() == batch.logit_rows.size() * vocab_size,
-                     "the runner returned {} logits for {} rows of {}", logits.size(),
-                     batch.logit_rows.size(), vocab_size);
-  } catch (const std::exception& error) {
-    fail_step(plan, error.what());
-    return outputs_;
+  if (current_.is_started && !current_.has_requests()) finish_step(current_);  // all of them were cancelled
+  if (!current_.is_started) start_step(current_);
+  if (can_run_ahead()) {
+    expect_tokens(current_);
+    start_step(next_);
   }
-  scheduler_.complete(plan);
-  std::size_t row = 0;
-  for (const ScheduledRequest& item : plan.items) {
-    if (item.num_logit_rows == 0) continue;
-    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows);
-    post_process(live_.at(item.request->id), item, logits.subspan(vocab_size * row, vocab_size * num_rows));
-    row += num_rows;
-  }
+  if (current_.is_started) finish_step(current_);
+  std::swap(current_, next_);
+  if (current_.is_started && live_.empty()) finish_step(current_);
   return outputs_;
 }
 
-void EngineCore::report_step(const StepPlan& plan) {
-  report_ = {};
+void EngineCore::start_step(Step& step) {
+  const StepPlan& plan = scheduler_.schedule();
+  step.items = plan.items;
+  if (plan.items.empty()) return;
+  report_step(plan, step.report);
+  try {
+    runner_->start(batch_builder_.build(plan));
+    step.is_started = true;
+  } catch (const std::exception& error) {
+    report_ = step.report;
+    fail_step(step, error.what());
+  }
+}
+
+// The step under way wants no logits, and who runs on has room to.
+bool EngineCore::can_run_ahead() const {
+  if (!runner_->runs_ahead() || !current_.is_started) return false;
+  return std::all_of(current_.items.begin(), current_.items.end(), [](const ScheduledRequest& item) {
+    return item.num_logit_rows == 0 || item.draws_likeliest;
+  }) && scheduler_.has_page_for_each();
+}
+
+// From here on everything is as after the step, but for the values of the tokens that it draws.
+void EngineCore::expect_tokens(Step& step) {
+  scheduler_.complete(step.items);
+  step.is_complete = true;
+  std::int32_t row = 0;
+  for (const ScheduledRequest& item : step.items) {
+    if (item.request && item.samples) item.request->append_pending(row);
+    row += item.num_logit_rows;
+  }
+}
+
+void EngineCore::finish_step(Step& step) {
+  step.is_started = false;
+  if (step.has_requests()) report_ = step.report;
+  StepResult result;
+  try {
+    result = runner_->finish();
+    check_result(step, result);
+  } catch (const std::exception& error) {
+    fail_step(step, error.what());
+    return;
+  }
+  if (!std::exchange(step.is_complete, false)) scheduler_.complete(step.items);
+  const auto vocab_size = static_cast<std::size_t>(config_.vocab_size);
+  std::size_t row = 0, host_row = 0;
+  for (std::size_t i = 0; i < step.items.size(); ++i) {
+    const ScheduledRequest item = step.items[i];
+    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows), num_host_rows = item.draws_likeliest ? 0 : num_rows;
+    if (item.request && num_rows > 0) {
+      item.request->drop_pending();
+      post_process(live_.at(item.request->id), item, result.tokens[row + num_rows - 1],
+                   result.logits.subspan(vocab_size * host_row, vocab_size * num_host_rows));
+    }
+    row += num_rows;
+    host_row += num_host_rows;
+  }
+  step.items.clear();
+}
+
+void EngineCore::check_result(const Step& step, const StepResult& result) const {
+  std::size_t num_rows = 0, num_host_rows = 0;
+  for (const ScheduledRequest& item : step.items) {
+    num_rows += static_cast<std::size_t>(item.num_logit_rows);
+    num_host_rows += static_cast<std::size_t>(item.draws_likeliest ? 0 : item.num_logit_rows);
+  }
+  QUIRE_CHECK_KIND(kInternal,
+                   result.tokens.size() == num_rows &&
+                       result.logits.size() == num_host_rows * static_cast<std::size_t>(config_.vocab_size),
+                   "the runner returned {} tokens for {} rows and {} logits for {} rows of {}", result.tokens.size(), num_rows,
+                   result.logits.size(), num_host_rows, config_.vocab_size);
+}
+
+void EngineCore::report_step(const StepPlan& plan, StepReport& report) {
+  report = {};
   for (const ScheduledRequest& item : plan.items) {
-    auto& kind = item.computed_len == 0 ? report_.num_prefill_tokens
-                 : item.query_len == 1  ? report_.num_decode_tokens
-                                        : report_.num_extend_tokens;
+    auto& kind = item.computed_len == 0 ? report.num_prefill_tokens
+                 : item.query_len == 1  ? report.num_decode_tokens
+                                        : report.num_extend_tokens;
     kind += item.query_len;
     if (item.request->has_started) continue;
     item.request->has_started = true;
-    report_.started.push_back(item.request->id);
+    report.started.push_back(item.request->id);
   }
-  counters_.num_prefill_tokens += report_.num_prefill_tokens;
-  counters_.num_decode_tokens += report_.num_decode_tokens;
-  counters_.num_extend_tokens += report_.num_extend_tokens;
+  counters_.num_prefill_tokens += report.num_prefill_tokens;
+  counters_.num_decode_tokens += report.num_decode_tokens;
+  counters_.num_extend_tokens += report.num_extend_tokens;
   const auto bound = std::lower_bound(kStepTokenBounds.begin(), kStepTokenBounds.end(), plan.num_tokens);
   ++counters_.steps_by_tokens[static_cast<std::size_t>(bound - kStepTokenBounds.begin())];
 }
 
-// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows.
-void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item,
+// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows, or none where `likeliest` is the
+// token that it draws.
+void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t likeliest,
                               std::span<const float> logits) {
   bool is_sampled = false;
   try {
     if (live.request.params.prompt_logprobs) add_prompt_logprobs(live, item, logits);
     if (!item.samples) return;
     SampledToken sampled =
-        sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
+        item.draws_likeliest ? checked_token(likeliest)
+                             : sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
     is_sampled = true;
     add_token(live, std::move(sampled));
   } catch (const std::exception& error) {
     counters_.num_corrupted += !is_sampled;
     fail(live, error.what());
   }
+}
+
+SampledToken EngineCore::checked_token(std::int32_t token) const {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  if (token == kTokenIsNan || token == kTokenIsInfinite || token == kTokenIsMissing) {
+    throw_not_finite(token == kTokenIsNan, token == kTokenIsInfinite ? kInfinity : -kInfinity);
+  }
+  QUIRE_CHECK_KIND(kInternal, token >= 0 && token < config_.vocab_size, "the runner drew token {} of {}", token,
+                   config_.vocab_size);
+  return {token, {}};
 }
 
 // The row of one token says how likely the next one was. What was made before a preemption is not made again.
@@ -173,8 +250,14 @@ std::string EngineCore::text_of_last_token(LiveRequest& live, FinishReason& reas
   return shown;
 }
 
-void EngineCore::fail_step(const StepPlan& plan, const char* why) {
-  for (const ScheduledRequest& item : plan.items) fail(live_.at(item.request->id), why);
+void EngineCore::fail_step(Step& step, const char* why) {
+  step.is_complete = false;
+  for (std::size_t i = 0; i < step.items.size(); ++i) {
+    Request* request = step.items[i].request;  // null once it has failed
+    if (!request) continue;
+    request->drop_pending();
+    fail(live_.at(request->id), why);
+  }
 }
 
 void EngineCore::fail(LiveRequest& live, const char* why) {
@@ -191,8 +274,18 @@ void EngineCore::end(LiveRequest& live, RequestOutput& output, FinishReason reas
   counters_.num_aborted += reason == FinishReason::kAbort;
   counters_.num_failed += reason == FinishReason::kError;
   const RequestId id = live.request.id;
+  drop_items(live.request);
   scheduler_.finish(live.request, is_trusted);
   live_.erase(id);
+}
+
+// What steps under way compute of the request is not waited for any more.
+void EngineCore::drop_items(const Request& request) {
+  for (Step* step : {&current_, &next_}) {
+    for (ScheduledRequest& item : step->items) {
+      if (item.request == &request) item.request = nullptr;
+    }
+  }
 }
 
 StepOutput& EngineCore::add_output(const LiveRequest& live) {
@@ -226,6 +319,7 @@ void EngineCore::idle() {
 bool EngineCore::preempt(RequestId id) {
   const auto found = live_.find(id);
   if (found == live_.end() || found->second.request.state != RequestState::kRunning) return false;
+  drop_items(found->second.request);
   scheduler_.force_preempt(found->second.request);
   return true;
 }

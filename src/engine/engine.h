@@ -1,6 +1,7 @@
 // The engine proper: schedule, run, sample, post-process. One thread, no clock, no device.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -56,14 +57,32 @@ class EngineCore : public StepEngine {
     std::vector<TokenLogprobs> prompt_logprobs;
   };
 
-  void report_step(const StepPlan& plan);
+  // One step from its plan to its results.
+  struct Step {
+    std::vector<ScheduledRequest> items;  // a request that ended or was preempted since is null
+    StepReport report;
+    bool is_started = false;
+    bool is_complete = false;  // the scheduler counts its tokens as computed already
+    bool has_requests() const {
+      return std::any_of(items.begin(), items.end(), [](const ScheduledRequest& item) { return item.request; });
+    }
+  };
+
+  void start_step(Step& step);
+  bool can_run_ahead() const;
+  void expect_tokens(Step& step);
+  void finish_step(Step& step);
+  void check_result(const Step& step, const StepResult& result) const;
+  void report_step(const StepPlan& plan, StepReport& report);
   void add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
-  void post_process(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
+  void post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t likeliest, std::span<const float> logits);
+  SampledToken checked_token(std::int32_t token) const;
   void add_token(LiveRequest& live, SampledToken sampled);
   std::string text_of_last_token(LiveRequest& live, FinishReason& reason);
-  void fail_step(const StepPlan& plan, const char* why);
+  void fail_step(Step& step, const char* why);
   void fail(LiveRequest& live, const char* why);
   void end(LiveRequest& live, RequestOutput& output, FinishReason reason, bool is_trusted = true);
+  void drop_items(const Request& request);
   StepOutput& add_output(const LiveRequest& live);
 
   EngineConfig config_;
@@ -74,6 +93,7 @@ class EngineCore : public StepEngine {
   BatchBuilder batch_builder_;
   Sampler sampler_;
   std::unordered_map<RequestId, LiveRequest> live_;
+  Step current_, next_;  // while `next_` is started, `current_` is too and comes first
   std::vector<StepOutput> outputs_;
   EngineStats counters_;
   StepReport report_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ struct Request {
   std::vector<std::int32_t> tokens;  // prompt, then output
   std::int32_t last_token = 0;      // copy of tokens.back(), so that a decode step need not touch that memory
   std::int32_t computed_len = 0;    // tokens whose keys and values are in the cache
+  std::int32_t likeliest_from = std::numeric_limits<std::int32_t>::max();  // tokens; see draws_likeliest
+  std::int32_t pending_row = -1;    // >= 0: the last token is not known yet, this logit row of the step under way draws it
   std::int32_t reserved_pages = 0;  // pages promised to the rest of the prompt and not taken yet
   SequencePages pages;
   RequestState state = RequestState::kWaiting;
@@ -41,6 +44,20 @@ struct Request {
     tokens.push_back(token);
     last_token = token;
   }
+  // A token that the step under way draws; a value stands for it until that step ends.
+  void append_pending(std::int32_t row) {
+    append(0);
+    pending_row = row;
+  }
+  void drop_pending() {
+    if (pending_row < 0) return;
+    pending_row = -1;
+    tokens.pop_back();
+    last_token = tokens.back();
+  }
+  // The next token is simply the likeliest one, and nothing is reported of the others: their logits are not wanted.
+  bool draws_likeliest() const { return num_tokens() >= likeliest_from; }
+  std::int32_t known_len() const { return num_tokens() - (pending_row >= 0 ? 1 : 0); }
   std::int32_t num_tokens() const { return static_cast<std::int32_t>(tokens.size()); }
   std::int32_t output_len() const { return num_tokens() - prompt_len; }
   std::string_view cache_salt() const {

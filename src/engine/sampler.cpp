@@ -25,6 +25,16 @@ bool needs_penalties(const SamplingParams& params) {
 
 }  // namespace
 
+std::int32_t likeliest_from(const Request& request) {
+  const SamplingParams& params = request.params;
+  constexpr std::int64_t kNever = std::numeric_limits<std::int32_t>::max();
+  if (!is_greedy(params) || params.logprobs || params.prompt_logprobs || !params.logit_bias.empty() || needs_penalties(params)) {
+    return static_cast<std::int32_t>(kNever);
+  }
+  if (request.end_tokens.empty()) return 0;
+  return static_cast<std::int32_t>(std::min(request.prompt_len + params.min_tokens, kNever));
+}
+
 Sampler::Sampler(int vocab_size) : vocab_size_(static_cast<std::size_t>(vocab_size)) {
   QUIRE_CHECK(vocab_size >= 1, "vocab_size is {}, must be at least 1", vocab_size);
   output_counts_.resize(vocab_size_);

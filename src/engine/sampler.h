@@ -17,6 +17,9 @@ struct SampledToken {
   std::optional<TokenLogprobs> logprobs;  // when the request asks for them
 };
 
+// Of how many tokens on a checked request draws the likeliest token and reports nothing of the others; the greatest number if never.
+std::int32_t likeliest_from(const Request& request);
+
 class Sampler {
  public:
   explicit Sampler(int vocab_size);

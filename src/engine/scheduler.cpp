@@ -93,6 +93,7 @@ void Scheduler::schedule_running() {
     serving_idx_ = i;
     if (i + 8 < running_.size()) prefetch_request(running_[i + 8]);
     --num_unserved_;
+    if (request.num_tokens() >= request.max_len) continue;  // it ends with the token that the step under way draws
     // Since no more requests run than the budget has tokens, at least one token is left for this one.
     const int query_len = chunk_len(request, request.computed_len, budget_ - num_unserved_);
     if (make_room(request, request.computed_len + query_len)) add_item(request, query_len);
@@ -162,12 +163,13 @@ void Scheduler::reserve(Request& request, int num_pages) {
 void Scheduler::add_item(Request& request, int query_len) {
   const bool samples = request.computed_len + query_len == request.num_tokens();
   const std::int32_t num_logit_rows = wants_prompt_logits(request) ? query_len : samples;
-  plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows});
+  const bool draws_likeliest = samples && request.draws_likeliest();
+  plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows, draws_likeliest});
   plan_.num_tokens += query_len;
   plan_.num_logit_rows += num_logit_rows;
   plan_.max_num_pages = std::max(plan_.max_num_pages, request.pages.num_pages());
   budget_ -= query_len;
-  if (kv_.can_commit(request.pages, request.computed_len + query_len)) full_pages_.push_back(&request);
+  if (kv_.can_commit(request.pages, std::min(request.computed_len + query_len, request.known_len()))) full_pages_.push_back(&request);
   if (request.reserved_pages > 0) {
     reserve(request,
             kv_.num_missing_pages(request.pages, {}, request.num_tokens(), config_.max_num_batched_tokens));
@@ -220,14 +222,16 @@ bool Scheduler::try_admit(Request& request) {
 void Scheduler::commit_full_pages() {
   for (Request* request : full_pages_) {
     if (request->state != RequestState::kRunning) continue;  // preempted after its turn
-    kv_.commit(request->pages, request->tokens, request->cache_salt(), request->pages.slots_len);
+    // A page whose last token is not known yet is entered one step later.
+    kv_.commit(request->pages, request->tokens, request->cache_salt(), std::min(request->pages.slots_len, request->known_len()));
   }
   full_pages_.clear();
 }
 
-void Scheduler::complete(const StepPlan& plan) {
-  for (const ScheduledRequest& item : plan.items)
-    item.request->computed_len = item.computed_len + item.query_len;
+void Scheduler::complete(std::span<const ScheduledRequest> items) {
+  for (const ScheduledRequest& item : items) {
+    if (item.request) item.request->computed_len = item.computed_len + item.query_len;
+  }
 }
 
 void Scheduler::finish(Request& request, bool is_trusted) {

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "engine/kv_cache.h"
@@ -32,6 +33,7 @@ struct ScheduledRequest {
   std::int32_t computed_len;  // before this step
   bool samples;               // the last token of the request is among them, so its logits are wanted
   std::int32_t num_logit_rows;  // of its last tokens here: 1 if it samples, all while prompt_logprobs are due
+  bool draws_likeliest;         // of its row only the likeliest token is wanted
 };
 
 struct StepPlan {
@@ -66,8 +68,12 @@ class Scheduler {
   // queued.
   const StepPlan& schedule();
 
-  // To be called when the planned tokens have been computed. Appending sampled tokens is the caller's part.
-  void complete(const StepPlan& plan);
+  // To be called when the planned tokens have been computed, or are certain to be before those of the next plan. Appending sampled
+  // tokens is the caller's part. Items without a request are passed over.
+  void complete(std::span<const ScheduledRequest> items);
+
+  // Every running request finds a page for one more token, so that the next plan preempts nobody.
+  bool has_page_for_each() const { return kv_.num_free_pages() - num_reserved_pages_ >= num_running_; }
 
   // Takes a request out, whatever its state, and frees its pages. `is_trusted` = false keeps them out of the
   // prefix cache.

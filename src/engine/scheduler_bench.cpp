@@ -55,7 +55,7 @@ SchedulerStepCost measure_steps(const SchedulerBenchConfig& config, int num_requ
   const auto step = [&] {
     const StepPlan& plan = scheduler.schedule();
     builder.build(plan);
-    scheduler.complete(plan);
+    scheduler.complete(plan.items);
     for (const ScheduledRequest& item : plan.items) {
       if (item.samples) item.request->append(item.request->computed_len % 32000);
     }
@@ -129,7 +129,7 @@ KvWaste simulate_kv_waste(const KvWasteConfig& config) {
       ++num_submitted;
     }
     const StepPlan& plan = scheduler.schedule();
-    scheduler.complete(plan);
+    scheduler.complete(plan.items);
     const KvCache& kv = scheduler.kv_cache();
     const double held_slots = static_cast<double>(kv.num_held_pages()) * config.page_size;
     if (held_slots > 0.0 && num_submitted < config.num_requests) {

@@ -42,6 +42,11 @@ std::size_t num_blocks_of(std::span<const float> logits) {
 
 float exp_nonpositive(float x) { return exp_inline(x); }
 
+void throw_not_finite(bool has_nan, float max) {
+  throw_error(ErrorKind::kInternal, "logits are not finite: {}",
+              has_nan ? "there is a NaN among them" : fmt::format("their maximum is {}", max));
+}
+
 float scan_logits(std::span<const float> logits, std::vector<float>& block_max) {
   block_max.resize(num_blocks_of(logits));
   std::array<std::uint32_t, kLanes> nan_lanes{};
@@ -68,8 +73,7 @@ float scan_logits(std::span<const float> logits, std::vector<float>& block_max) 
     row_max = std::max(row_max, max);
   }
   for (const std::uint32_t lane : nan_lanes) has_nan |= lane != 0;
-  QUIRE_CHECK_KIND(kInternal, !has_nan && std::isfinite(row_max), "logits are not finite: {}",
-                   has_nan ? "there is a NaN among them" : fmt::format("their maximum is {}", row_max));
+  if (has_nan || !std::isfinite(row_max)) throw_not_finite(has_nan, row_max);
   return row_max;
 }
 

@@ -15,6 +15,9 @@ constexpr std::size_t kLogitBlock = 64;
 // token). Throws Error{kInternal} when a logit is NaN or the maximum is not finite.
 float scan_logits(std::span<const float> logits, std::vector<float>& block_max);
 
+// Says which of the two it is, as scan_logits does.
+[[noreturn]] void throw_not_finite(bool has_nan, float max);
+
 // Lowest index that holds the row's maximum, given the result of `scan_logits`.
 std::int32_t first_index_of(float max, std::span<const float> logits, std::span<const float> block_max);
 

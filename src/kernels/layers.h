@@ -109,22 +109,5 @@ struct Embedding {
   }
 };
 
-struct SampleReduce {
-  static QUIRE_DEV void run(Program& program, const SampleReduceParams& p) {
-    for_each_work(program, p.num_rows, [&](int row) {
-      const float* logits = p.logits + long{row} * p.vocab_size;
-      const float most = reduce_max(p.vocab_size, [&](auto i) { return load(logits, i); });
-      const float sum = reduce_sum(p.vocab_size, [&](auto i) { return exp2((load(logits, i) - most) * kLog2E); });
-      // The lowest index of the maximum is the greatest of the negated indices where the maximum stands.
-      const float first = reduce_max(p.vocab_size, [&](auto i) {
-        return select(load(logits, i) == most, -to_f32(index(i)), kNegInf);
-      });
-      p.max[row] = most;
-      p.log_sum_exp[row] = most + log2(sum) * kLn2;
-      p.argmax[row] = sum == sum && first > kNegInf ? static_cast<int>(-first) : -1;
-    });
-  }
-};
-
 }  // namespace QUIRE_TARGET
 }  // namespace quire

@@ -28,7 +28,8 @@ struct AttentionParams {
   float* lse;             // [num_tokens, num_qo_heads] natural logarithm, -inf for an empty row; or null
   const void* kv_pool;    // [num_pages, num_kv_heads, K part then V part] in the native page layout
   const int* page_table;  // [num_seqs, max_pages]
-  const AttentionWork* work;   // [num_work]
+  const AttentionWork* work;   // [*num_work]
+  const int* num_work;         // in memory, so that a recorded launch serves other plans
   const float* alibi_slopes;   // [num_qo_heads] or null
   const float* sinks;          // [num_qo_heads] or null
   float* partial_o;   // [num_partial_rows, head_dim_vo]
@@ -36,7 +37,6 @@ struct AttentionParams {
   int* counters;      // [num_counters], zero between launches
   long q_token_stride, o_token_stride;
   long page_stride, head_stride, v_offset;  // of kv_pool
-  int num_work;
   int has_few, has_many;  // 1: some items have up to (more than) DeviceCaps::few_rows rows
   int num_qo_heads, group_size, head_dim_qk, head_dim_vo, page_size, max_pages;
   int causal;   // 0 or 1
@@ -116,13 +116,25 @@ struct EmbeddingParams {
   int num_rows, dim;
 };
 
-// What sampling needs of each row of logits.
-struct SampleReduceParams {
+// What stands for a token where a row of logits has none: a logit is NaN, else one is infinite, else none is above -inf.
+constexpr int kTokenOfNan = -1, kTokenOfInfinity = -2, kTokenOfNone = -3;
+
+// The likeliest token of each row. A row is searched in num_parts = ceil(vocab_size / part_len) parts at the same time.
+struct SampleGreedyParams {
   const float* logits;  // [num_rows, vocab_size]
-  int* argmax;          // [num_rows] lowest index of the maximum; -1 if a logit is NaN or none is above -inf
-  float* max;           // [num_rows]
-  float* log_sum_exp;   // [num_rows] natural
-  int num_rows, vocab_size;
+  int* tokens;          // [num_rows] lowest index of the maximum, or one of the above
+  float* part_max;      // [num_rows, num_parts] scratch
+  int* part_token;      // [num_rows, num_parts] scratch
+  int* counters;        // [num_rows], zero between launches
+  int num_rows, vocab_size, num_parts, part_len;
+};
+
+// ids[i] = drawn[rows[i]] where rows[i] >= 0; 0 where no token could be drawn.
+struct TakeTokensParams {
+  const int* drawn;  // of the step before
+  const int* rows;   // [num_tokens]
+  int* ids;          // [num_tokens]
+  int num_tokens;
 };
 
 // Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems multiply-adds. Each

@@ -41,14 +41,48 @@ std::unique_ptr<Buffer> make_cos_sin(Device& device, const ModelConfig& config, 
   return buffer;
 }
 
-void reserve(Device& device, std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
-  if (buffer == nullptr || buffer->bytes() < bytes) buffer = device.allocate(std::max<std::size_t>(bytes, 64));
+// True if the buffer is new.
+bool reserve(Device& device, std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
+  if (buffer != nullptr && buffer->bytes() >= bytes) return false;
+  buffer = device.allocate(std::max<std::size_t>(bytes, 64));
+  return true;
 }
 
-template <class T>
-void upload_array(Device& device, std::unique_ptr<Buffer>& buffer, const std::vector<T>& values) {
-  reserve(device, buffer, values.size() * sizeof(T));
-  device.copy_to_device(buffer->data(), values.data(), values.size() * sizeof(T));
+// Tokens of a recorded step: few sizes, so that few graphs serve all.
+int padded_tokens(int num_tokens) {
+  for (const int few : {1, 2, 4}) {
+    if (num_tokens <= few) return few;
+  }
+  return round_up(num_tokens, 8);
+}
+
+// Elements of the activations of one token.
+std::size_t activation_elems(const ModelConfig& config) {
+  const int heads = 2 * config.num_qo_heads + 2 * config.num_kv_heads;
+  return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim + 3 * config.intermediate_dim);
+}
+
+// A step whose tokens mean nothing, to find out what it launches.
+StepBatch blank_step(const std::vector<std::int32_t>& query_len, int page_size) {
+  StepBatch batch;
+  batch.num_seqs = static_cast<std::int32_t>(query_len.size());
+  batch.query_indptr = {0};
+  for (const std::int32_t len : query_len) {
+    batch.num_tokens += len;
+    batch.max_query_len = batch.max_kv_len = std::max(batch.max_query_len, len);
+    batch.query_indptr.push_back(batch.num_tokens);
+    batch.kv_len.push_back(len);
+    batch.logit_rows.push_back(batch.num_tokens - 1);
+  }
+  const auto num_tokens = static_cast<std::size_t>(batch.num_tokens);
+  batch.max_pages = ceil_div(batch.max_kv_len, page_size);
+  batch.token_ids.assign(num_tokens, 0);
+  batch.positions.assign(num_tokens, 0);
+  batch.slot_mapping.assign(num_tokens, -1);
+  batch.drawn_rows.assign(num_tokens, 0);
+  batch.page_table.assign(query_len.size() * static_cast<std::size_t>(batch.max_pages), 0);
+  batch.wants_logits.assign(query_len.size(), 0);
+  return batch;
 }
 
 }  // namespace
@@ -60,8 +94,21 @@ std::size_t page_bytes(const Device& device, const ModelConfig& config, int page
   return static_cast<std::size_t>(layout.page_stride) * dtype_bytes(config.dtype) * static_cast<std::size_t>(config.num_layers);
 }
 
+std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_batched_tokens) {
+  const auto num_tokens = static_cast<std::size_t>(std::max(max_num_batched_tokens, max_num_seqs)) + 8;
+  const auto num_rows = static_cast<std::size_t>(max_num_seqs) + 8;
+  return num_tokens * activation_elems(config) * dtype_bytes(config.dtype) +
+         num_rows * static_cast<std::size_t>(config.vocab_size) * sizeof(float);
+}
+
 DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options)
-    : device_(device), config_(config), weights_(std::move(weights)) {
+    : device_(device),
+      config_(config),
+      weights_(std::move(weights)),
+      page_size_(options.page_size),
+      max_model_len_(options.max_model_len),
+      inputs_(device),
+      sampler_(device, config.vocab_size) {
   QUIRE_CHECK(options.num_pages >= 1, "the cache needs at least 1 page, got {}", options.num_pages);
   QUIRE_CHECK(options.max_model_len >= 1 && options.max_model_len <= config.max_position,
               "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position, options.max_model_len);
@@ -83,26 +130,87 @@ DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeigh
                                         static_cast<std::size_t>(options.num_pages)));
   }
   cos_sin_ = make_cos_sin(device, config, options.max_model_len);
+  if (options.max_num_seqs > 0) reserve_steps(options);
 }
 
-const float* DecoderModel::forward(const StepBatch& batch) {
-  upload(batch);
+void DecoderModel::reserve_steps(const DecoderOptions& options) {
+  const int num_seqs = padded_tokens(options.max_num_seqs), num_tokens = std::max(options.max_num_batched_tokens, num_seqs);
+  reserve_activations(num_tokens, num_seqs);
+  sampler_.reserve(num_seqs);
+  inputs_.reserve(num_tokens, num_seqs, num_seqs, std::min(256, ceil_div(options.max_model_len, options.page_size)));
+  if (!options.has_graphs) return;
+  for (const auto& op : ops_) op->reserve(num_seqs);
+  if (std::any_of(ops_.begin(), ops_.end(), [](const auto& op) { return op->recording_id() == 0; })) return;
+  max_graph_tokens_ = num_seqs;
+  // Padding is no work of attention: what stands in its rows is read, and should be numbers.
+  const std::vector<std::byte> zeros(activations_.attention->bytes());
+  device_.copy_to_device(activations_.attention->data(), zeros.data(), zeros.size());
+}
+
+void DecoderModel::forward(const StepBatch& batch) {
+  const bool is_decode = batch.max_query_len == 1 && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens;
+  const int num_tokens = padded_tokens(batch.num_tokens);
+  is_decode && num_tokens <= max_graph_tokens_ ? run_graph(batch, num_tokens) : run_eagerly(batch);
+}
+
+void DecoderModel::run_eagerly(const StepBatch& batch) {
+  const Step step{inputs_.upload(batch), false};
   plan_attention(batch);
-  reserve_activations(batch);
-  embed(batch);
-  for (int layer = 0; layer < config_.num_layers; ++layer) {
-    attention_block(batch, layer);
-    mlp_block(batch, layer);
-  }
-  return head(batch);
+  reserve_activations(step.arrays.num_tokens, step.arrays.num_rows);
+  // Before memory of the tokens may be taken anew.
+  const bool takes = std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
+  if (takes) sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
+  run_layers(step);
+  const bool samples = std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
+  if (!samples) return;
+  sampler_.reserve(step.arrays.num_rows);
+  sampler_.sample(logits(), step.arrays.num_rows);
 }
 
-void DecoderModel::upload(const StepBatch& batch) {
-  upload_array(device_, inputs_.token_ids, batch.token_ids);
-  upload_array(device_, inputs_.positions, batch.positions);
-  upload_array(device_, inputs_.slot_mapping, batch.slot_mapping);
-  upload_array(device_, inputs_.page_table, batch.page_table);
-  upload_array(device_, inputs_.logit_rows, batch.logit_rows);
+// Everything that differs between two steps of the same padded size is read from memory.
+void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
+  const Step step{inputs_.upload_padded(batch, num_tokens), true};
+  plan_attention(batch);
+  if (recording_ids() != graphs_ids_) {
+    if (!graphs_.empty()) device_.synchronize();  // one of them may still run
+    graphs_.clear();
+    graphs_ids_ = recording_ids();
+  }
+  std::unique_ptr<Graph>& graph = graphs_[{num_tokens, batch.max_pages}];
+  if (graph == nullptr) {
+    graph = device_.capture([this, step] {
+      sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
+      run_layers(step);
+      sampler_.sample(logits(), step.arrays.num_rows);
+    });
+  }
+  graph->launch();
+  for (const std::size_t op : op_of_layer_) device_.add_cost(ops_[op]->cost());
+}
+
+std::vector<std::uint64_t> DecoderModel::recording_ids() const {
+  std::vector<std::uint64_t> ids = {inputs_.num_reallocations(), sampler_.num_reallocations(), num_reallocations_};
+  for (const auto& op : ops_) ids.push_back(op->recording_id());
+  return ids;
+}
+
+void DecoderModel::prepare() {
+  const std::vector<std::vector<std::int32_t>> steps = {{1}, {4}, {64}, {1, 64}, std::vector<std::int32_t>(32, 1)};
+  device_.prepare([&] {
+    for (std::vector<std::int32_t> query_len : steps) {
+      for (std::int32_t& len : query_len) len = std::min(len, max_model_len_);
+      run_eagerly(blank_step(query_len, page_size_));
+    }
+  });
+}
+
+void DecoderModel::run_layers(const Step& step) {
+  embed(step);
+  for (int layer = 0; layer < config_.num_layers; ++layer) {
+    attention_block(step, layer);
+    mlp_block(step, layer);
+  }
+  head(step);
 }
 
 void DecoderModel::plan_attention(const StepBatch& batch) {
@@ -112,10 +220,10 @@ void DecoderModel::plan_attention(const StepBatch& batch) {
   for (const auto& op : ops_) op->plan(lengths);
 }
 
-void DecoderModel::reserve_activations(const StepBatch& batch) {
-  const auto rows = static_cast<std::size_t>(batch.num_tokens);
+void DecoderModel::reserve_activations(int num_tokens, int num_rows) {
+  bool is_new = false;
   const auto need = [&](std::unique_ptr<Buffer>& buffer, int dim) {
-    reserve(device_, buffer, rows * static_cast<std::size_t>(dim) * elem());
+    is_new |= reserve(device_, buffer, static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(dim) * elem());
   };
   need(activations_.hidden, config_.hidden_dim);
   need(activations_.residual, config_.hidden_dim);
@@ -124,16 +232,17 @@ void DecoderModel::reserve_activations(const StepBatch& batch) {
   need(activations_.attention, config_.num_qo_heads * config_.head_dim);
   need(activations_.gate_up, 2 * config_.intermediate_dim);
   need(activations_.mlp, config_.intermediate_dim);
-  reserve(device_, activations_.logits,
-          batch.logit_rows.size() * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
+  is_new |= reserve(device_, activations_.logits,
+                    static_cast<std::size_t>(num_rows) * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
+  num_reallocations_ += is_new ? 1 : 0;
 }
 
-void DecoderModel::embed(const StepBatch& batch) {
+void DecoderModel::embed(const Step& step) {
   EmbeddingParams p{};
   p.table = weights_.embedding->data();
-  p.ids = inputs_.token_ids->as<int>();
+  p.ids = step.arrays.token_ids;
   p.y = activations_.residual->data();
-  p.num_rows = batch.num_tokens;
+  p.num_rows = step.arrays.num_tokens;
   p.dim = config_.hidden_dim;
   device_.run(KernelName::kEmbedding, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
 }
@@ -183,11 +292,11 @@ void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buf
               {(in * out + rows * (in + out)) * double(elem()), 2 * in * out * rows});
 }
 
-void DecoderModel::attention_block(const StepBatch& batch, int layer) {
+void DecoderModel::attention_block(const Step& step, int layer) {
   const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
   const Buffer& pool = *kv_pools_[static_cast<std::size_t>(layer)];
   const Buffer& qkv = *activations_.qkv;
-  const int tokens = batch.num_tokens, q_dim = config_.num_qo_heads * config_.head_dim;
+  const int tokens = step.arrays.num_tokens, q_dim = config_.num_qo_heads * config_.head_dim;
   const int kv_dim = config_.num_kv_heads * config_.head_dim;
   norm(*w.input_norm, layer > 0 ? activations_.delta.get() : nullptr, tokens);
   linear(w.qkv, *activations_.hidden, qkv, tokens);
@@ -196,7 +305,7 @@ void DecoderModel::attention_block(const StepBatch& batch, int layer) {
 
   RopeParams rope{};
   rope.x = qkv.data();
-  rope.positions = inputs_.positions->as<int>();
+  rope.positions = step.arrays.positions;
   rope.cos_sin = cos_sin_->as<float>();
   rope.token_stride = qkv_dim();
   rope.num_tokens = tokens;
@@ -208,7 +317,7 @@ void DecoderModel::attention_block(const StepBatch& batch, int layer) {
   kv.k = qkv.data() + static_cast<std::size_t>(q_dim) * elem();
   kv.v = qkv.data() + static_cast<std::size_t>(q_dim + kv_dim) * elem();
   kv.kv_pool = pool.data();
-  kv.slot_mapping = inputs_.slot_mapping->as<std::int64_t>();
+  kv.slot_mapping = step.arrays.slot_mapping;
   kv.k_token_stride = kv.v_token_stride = qkv_dim();
   kv.num_tokens = tokens;
   write_kv(device_, desc(layer), kv);
@@ -217,42 +326,42 @@ void DecoderModel::attention_block(const StepBatch& batch, int layer) {
   attention.q = qkv.data();
   attention.o = activations_.attention->data();
   attention.kv_pool = pool.data();
-  attention.page_table = inputs_.page_table->as<std::int32_t>();
-  attention.max_pages = batch.max_pages;
+  attention.page_table = step.arrays.page_table;
+  attention.max_pages = step.arrays.max_pages;
   attention.q_token_stride = qkv_dim();
+  attention.is_recorded = step.is_recorded;
   ops_[op_of_layer_[static_cast<std::size_t>(layer)]]->run(attention);
   linear(w.o, *activations_.attention, *activations_.delta, tokens);
 }
 
-void DecoderModel::mlp_block(const StepBatch& batch, int layer) {
+void DecoderModel::mlp_block(const Step& step, int layer) {
   const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
-  norm(*w.post_attention_norm, activations_.delta.get(), batch.num_tokens);
-  linear(w.gate_up, *activations_.hidden, *activations_.gate_up, batch.num_tokens);
+  norm(*w.post_attention_norm, activations_.delta.get(), step.arrays.num_tokens);
+  linear(w.gate_up, *activations_.hidden, *activations_.gate_up, step.arrays.num_tokens);
   ActivationParams p{};
   p.gate_up = activations_.gate_up->data();
   p.y = activations_.mlp->data();
-  p.num_rows = batch.num_tokens;
+  p.num_rows = step.arrays.num_tokens;
   p.dim = config_.intermediate_dim;
   p.kind = config_.activation == Activation::kSilu   ? ActivationKind::kSilu
            : config_.activation == Activation::kGelu ? ActivationKind::kGelu
                                                      : ActivationKind::kGeluTanh;
   device_.run(KernelName::kActivation, config_.dtype, p, p.num_rows, {3.0 * p.num_rows * p.dim * double(elem()), 0});
-  linear(w.down, *activations_.mlp, *activations_.delta, batch.num_tokens);
+  linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
 }
 
 // The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of all.
-const float* DecoderModel::head(const StepBatch& batch) {
-  const int rows = static_cast<int>(batch.logit_rows.size());
-  norm(*weights_.final_norm, activations_.delta.get(), batch.num_tokens);
+void DecoderModel::head(const Step& step) {
+  const int rows = step.arrays.num_rows;
+  norm(*weights_.final_norm, activations_.delta.get(), step.arrays.num_tokens);
   EmbeddingParams p{};
   p.table = activations_.hidden->data();
-  p.ids = inputs_.logit_rows->as<int>();
+  p.ids = step.arrays.logit_rows;
   p.y = activations_.delta->data();
   p.num_rows = rows;
   p.dim = config_.hidden_dim;
   device_.run(KernelName::kEmbedding, config_.dtype, p, rows, {2.0 * rows * p.dim * double(elem()), 0});
   linear(weights_.lm_head, *activations_.delta, *activations_.logits, rows, true);
-  return activations_.logits->as<float>();
 }
 
 }  // namespace quire

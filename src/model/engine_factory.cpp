@@ -1,7 +1,7 @@
 #include "model/engine_factory.h"
 
 #include <algorithm>
-#include <fstream>
+#include <chrono>
 
 #include "base/check.h"
 #include "engine/engine_impl.h"
@@ -25,15 +25,6 @@ class StreamDecoder : public TextDecoder {
   Detokenizer detokenizer_;
 };
 
-// Memory that the kernel says can be had without swapping; 1 GiB where it does not say.
-std::int64_t available_bytes() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string key, rest; file >> key && std::getline(file, rest);) {
-    if (key == "MemAvailable:") return std::stoll(rest) * 1024;
-  }
-  return std::int64_t{1} << 30;
-}
-
 DeviceOptions device_options(const EngineOptions& options) {
   DeviceOptions device;
   device.num_threads = options.num_threads;
@@ -52,13 +43,23 @@ int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   return options.max_model_len > 0 ? options.max_model_len : config.max_position;
 }
 
-// Pages of the cache: what was asked for, or enough for every request at full length within a third of the free memory.
+// Bytes that the cache may take of what is free now. The host's memory is for others too; of a device's own, what steps need and a
+// twentieth for kernels, graphs and libraries are left.
+std::int64_t cache_budget(const Device& device, const ModelConfig& config, const EngineOptions& options) {
+  if (options.kv_cache_bytes > 0) return options.kv_cache_bytes;
+  const DeviceMemory memory = device.memory();
+  if (memory.is_host) return static_cast<std::int64_t>(memory.free_bytes / 3);
+  const std::size_t left = step_bytes(config, options.max_num_seqs, options.max_num_batched_tokens) + memory.total_bytes / 20;
+  QUIRE_CHECK_KIND(kExhausted, memory.free_bytes > left, "{} bytes of {} are free beside the weights; steps need {}",
+                   memory.free_bytes, memory.total_bytes, left);
+  return static_cast<std::int64_t>(memory.free_bytes - left);
+}
+
+// Pages of the cache: what was asked for, or enough for every request at full length within the budget.
 int choose_num_pages(const Device& device, const ModelConfig& config, const EngineOptions& options, int max_model_len) {
   const auto bytes = static_cast<std::int64_t>(page_bytes(device, config, options.page_size));
   const std::int64_t wanted = std::int64_t{options.max_num_seqs} * ceil_div(max_model_len, options.page_size);
-  const std::int64_t budget = options.kv_cache_bytes > 0 ? options.kv_cache_bytes : available_bytes() / 3;
-  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}", options.kv_cache_bytes);
-  const std::int64_t affordable = budget / bytes;
+  const std::int64_t budget = cache_budget(device, config, options), affordable = budget / bytes;
   QUIRE_CHECK_KIND(kExhausted, affordable >= 2, "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
                    affordable, bytes);
   // One page more than requests can hold: the null page.
@@ -74,20 +75,33 @@ int common_window(const ModelConfig& config) {
 struct Parts {
   EngineConfig engine;
   std::unique_ptr<ModelRunner> runner;
+  double kernels_s = 0;
 };
 
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                  const LoadProgress& progress) {
+  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
+              options.page_size);
+  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}", options.kv_cache_bytes);
   auto device = linked_targets().open(options.device, device_options(options));
   DecoderOptions decoder_options;
   decoder_options.page_size = options.page_size;
   decoder_options.max_model_len = check_model_len(config, options);
   decoder_options.batch_invariant = options.batch_invariant;
-  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
-              options.page_size);
-  decoder_options.num_pages = choose_num_pages(*device, config, options, decoder_options.max_model_len);
+  decoder_options.max_num_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
+  decoder_options.max_num_batched_tokens = options.max_num_batched_tokens;
+  decoder_options.has_graphs = options.graphs.value_or(device->caps().runs_async);
+  const int max_model_len = decoder_options.max_model_len;
+  // A cache in the host's memory is sized before the weights take theirs, one in a device's own by what they leave.
+  const bool is_host = device->memory().is_host;
+  if (is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
   ModelWeights weights = load_model_weights(*device, config, source, progress);
+  if (!is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
   auto decoder = std::make_unique<DecoderModel>(*device, config, std::move(weights), decoder_options);
+  if (progress) progress(1, "kernels");
+  const auto start = std::chrono::steady_clock::now();
+  decoder->prepare();
+  const double kernels_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   EngineConfig engine;
   engine.vocab_size = config.vocab_size;
@@ -98,7 +112,8 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   engine.scheduler.max_num_seqs = options.max_num_seqs;
   engine.scheduler.max_num_batched_tokens = options.max_num_batched_tokens;
   engine.scheduler.long_prefill_token_threshold = options.long_prefill_token_threshold;
-  return {engine, std::make_unique<ModelRunner>(std::move(device), std::move(decoder))};
+  const bool runs_ahead = options.run_ahead.value_or(device->caps().runs_async);
+  return {engine, std::make_unique<ModelRunner>(std::move(device), std::move(decoder), runs_ahead), kernels_s};
 }
 
 LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults defaults,
@@ -110,6 +125,7 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
   loaded.defaults = std::move(defaults);
   loaded.tokenizer = std::move(tokenizer);
   loaded.runner = parts.runner.get();
+  loaded.kernels_s = parts.kernels_s;
   TextDecoderFactory make_decoder;
   if (loaded.tokenizer != nullptr) {
     make_decoder = [tokenizer = loaded.tokenizer](std::span<const std::int32_t>) {

@@ -22,6 +22,7 @@ struct LoadedEngine {
   GenerationDefaults defaults;           // empty for random weights
   std::shared_ptr<const Tokenizer> tokenizer;  // null for random weights
   ModelRunner* runner = nullptr;         // owned by `core`
+  double kernels_s = 0;                  // that getting the kernels ready took
   std::unique_ptr<EngineCore> core;
 };
 

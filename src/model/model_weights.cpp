@@ -54,7 +54,7 @@ class Loader {
 
   void advance(std::int64_t elems) {
     done_elems_ += elems;
-    if (progress_) progress_(std::min(1.0, double(done_elems_) / double(total_elems_)));
+    if (progress_) progress_(std::min(1.0, double(done_elems_) / double(total_elems_)), "weights");
   }
 
   // Null where the model has no such tensor.

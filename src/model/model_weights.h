@@ -34,7 +34,8 @@ struct ModelWeights {
   std::vector<LayerWeights> layers;
 };
 
-using LoadProgress = std::function<void(double fraction)>;
+// `note` says what is done at the moment.
+using LoadProgress = std::function<void(double fraction, const char* note)>;
 
 // Reads every tensor of the configuration's table, as config.dtype. Throws what the source throws, and Error{kExhausted}.
 ModelWeights load_model_weights(Device& device, const ModelConfig& config, TensorSource& source,

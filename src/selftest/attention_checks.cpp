@@ -27,10 +27,10 @@ class ManyProgramsDevice : public Device {
     device_.copy_to_host(to, from, bytes);
   }
   void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
+    add_cost(cost);
     device_.launch(key, params, num_work, cost);
   }
   void synchronize() override { device_.synchronize(); }
-  LaunchCost take_cost() override { return device_.take_cost(); }
   NativeLayout native_layout(DType dtype) const override { return device_.native_layout(dtype); }
 
  private:

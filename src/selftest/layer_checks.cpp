@@ -271,52 +271,77 @@ std::vector<float> random_logits(Random& random, int vocab_size) {
   return logits;
 }
 
-void check_sample_reduce(CheckCase& check, Comparison& found) {
+// What is to stand for the row's likeliest token.
+std::int32_t likeliest(const float* row, int vocab_size) {
+  if (std::any_of(row, row + vocab_size, [](float x) { return std::isnan(x); })) return kTokenOfNan;
+  const float* first = std::max_element(row, row + vocab_size);
+  if (std::isinf(*first)) return *first > 0 ? kTokenOfInfinity : kTokenOfNone;
+  return static_cast<std::int32_t>(first - row);
+}
+
+void check_sample_greedy(CheckCase& check, Comparison& found) {
   Random& random = check.random;
   const int num_rows = random.between(1, 6);
-  const int vocab_size =
-      random.chance(0.3) ? random.pick({1, 2, 15, 16, 17, 128256}) : random.between(1, 5000);
+  const int vocab_size = random.chance(0.3) ? random.pick({1, 2, 15, 16, 17, 128256}) : random.between(1, 5000);
   std::vector<float> logits;
   for (int r = 0; r < num_rows; ++r) {
-    const std::vector<float> row = random_logits(random, vocab_size);
+    std::vector<float> row = random_logits(random, vocab_size);
+    if (random.chance(0.1)) row.assign(row.size(), -INFINITY);
+    if (random.chance(0.1)) row[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = INFINITY;
     logits.insert(logits.end(), row.begin(), row.end());
   }
   const auto rows = static_cast<std::size_t>(num_rows);
-  const GuardedBuffer in(check.device, logits), argmax(check.device, rows * 4), most(check.device, rows * 4),
-      lse(check.device, rows * 4);
-  SampleReduceParams p{};
-  p.logits = in.as<float>();
-  p.argmax = argmax.as<int>();
-  p.max = most.as<float>();
-  p.log_sum_exp = lse.as<float>();
+  SampleGreedyParams p{};
   p.num_rows = num_rows;
   p.vocab_size = vocab_size;
-  check.device.run(KernelName::kSampleReduce, DType::kF32, p, num_rows);
+  p.part_len = random.between(std::max(1, vocab_size / 40), vocab_size);
+  p.num_parts = ceil_div(vocab_size, p.part_len);
+  const std::size_t parts = rows * static_cast<std::size_t>(p.num_parts);
+  const GuardedBuffer in(check.device, logits), tokens(check.device, rows * 4), part_max(check.device, parts * 4),
+      part_token(check.device, parts * 4), counters(check.device, std::vector<std::int32_t>(rows, 0));
+  p.logits = in.as<float>();
+  p.tokens = tokens.as<int>();
+  p.part_max = part_max.as<float>();
+  p.part_token = part_token.as<int>();
+  p.counters = counters.as<int>();
+  for (int run = 0; run < 2; ++run) check.device.run(KernelName::kSampleGreedy, DType::kF32, p, num_rows * p.num_parts);
   check.device.synchronize();
-  std::vector<std::int32_t> got_argmax(rows);
-  argmax.download(got_argmax.data());
-  const HostArray got_max = most.download(DType::kF32), got_lse = lse.download(DType::kF32);
+  std::vector<std::int32_t> got(rows), counted(rows);
+  tokens.download(got.data());
+  counters.download(counted.data());
   for (std::size_t r = 0; r < rows; ++r) {
-    const float* row = &logits[r * static_cast<std::size_t>(vocab_size)];
-    const auto where = [&] { return fmt::format("row {} of {} logits", r, vocab_size); };
-    if (std::any_of(row, row + vocab_size, [](float x) { return std::isnan(x); })) {
-      found.expect(got_argmax[r] == -1, [&] { return where() + " with a NaN: argmax is not -1"; });
-      continue;
-    }
-    const float* first = std::max_element(row, row + vocab_size);
-    double sum = 0;
-    for (int i = 0; i < vocab_size; ++i) sum += std::exp(static_cast<double>(row[i]) - *first);
-    const double want = *first + std::log(sum);
-    found.expect(got_argmax[r] == first - row,
-                 [&] { return fmt::format("{}: argmax {}, want {}", where(), got_argmax[r], first - row); });
-    found.expect_near(got_max[r], *first, 0, where);
-    // Rounding of the result and of the exponents near the maximum, 3 ulp of exp2 and log2, and sums in two
-    // levels: chains of at most 64 in each lane, and then the chain of those.
-    const double chain = 0x1p-25 * (64 + vocab_size / 256.0);
-    found.expect_near(got_lse[r], want, 0x1p-23 * (std::fabs(want) + 8) + chain, where);
+    const std::int32_t want = likeliest(&logits[r * static_cast<std::size_t>(vocab_size)], vocab_size);
+    found.expect(got[r] == want, [&] {
+      return fmt::format("row {} of {} logits in parts of {}: token {}, want {}", r, vocab_size, p.part_len, got[r], want);
+    });
+    found.expect(counted[r] == 0, [&] { return fmt::format("row {}: its counter is left at {}", r, counted[r]); });
   }
-  found.expect(argmax.guards_intact() && most.guards_intact() && lse.guards_intact(),
+  found.expect(tokens.guards_intact() && part_max.guards_intact() && part_token.guards_intact() && counters.guards_intact(),
                [] { return "memory around the output was written"; });
+}
+
+void check_take_tokens(CheckCase& check, Comparison& found) {
+  Random& random = check.random;
+  const auto num_tokens = static_cast<std::size_t>(random.between(1, 300)), num_drawn = static_cast<std::size_t>(random.between(1, 40));
+  std::vector<std::int32_t> drawn(num_drawn), rows(num_tokens), ids(num_tokens);
+  for (std::int32_t& token : drawn) token = random.between(-3, 100000);
+  for (std::int32_t& row : rows) row = random.between(-1, static_cast<int>(num_drawn) - 1);
+  for (std::int32_t& id : ids) id = random.between(0, 100000);
+  const GuardedBuffer from(check.device, drawn), which(check.device, rows), to(check.device, ids);
+  TakeTokensParams p{};
+  p.drawn = from.as<int>();
+  p.rows = which.as<int>();
+  p.ids = to.as<int>();
+  p.num_tokens = static_cast<int>(num_tokens);
+  check.device.run(KernelName::kTakeTokens, DType::kF32, p, p.num_tokens);
+  check.device.synchronize();
+  std::vector<std::int32_t> got(num_tokens);
+  to.download(got.data());
+  for (std::size_t i = 0; i < num_tokens; ++i) {
+    const std::int32_t want = rows[i] < 0 ? ids[i] : std::max(0, drawn[static_cast<std::size_t>(rows[i])]);
+    found.expect(got[i] == want, [&] { return fmt::format("token {} of {}: {}, want {}", i, num_tokens, got[i], want); });
+  }
+  found.expect(to.guards_intact(), [] { return "memory around the output was written"; });
 }
 
 }  // namespace
@@ -337,7 +362,8 @@ std::vector<Check> layer_checks() {
                       [which = kind](CheckCase& c, Comparison& found) { check_activation(which, c, found); }});
   }
   checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
-  checks.push_back({"sample_reduce", "ties, masks, NaN", 150, {DType::kF32}, check_sample_reduce});
+  checks.push_back({"sample_greedy", "ties, masks, parts, NaN, infinities", 150, {DType::kF32}, check_sample_greedy});
+  checks.push_back({"take_tokens", "known and drawn", 50, {DType::kF32}, check_take_tokens});
   return checks;
 }
 

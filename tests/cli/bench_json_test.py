@@ -65,13 +65,15 @@ class BenchJsonTest(ProgramTest):
         self.check_fraction(file, row)
 
     def test_latency(self):
-        file = self.bench(2, {"read", "dot"}, "latency", "--shape", "tiny", "--prompt-len", 9, "--output-len", 4, "--batch", 2, "--repeat", 1)
-        prefill, decode = file["rows"]
+        file = self.bench(3, {"read", "dot"}, "latency", "--shape", "tiny", "--prompt-len", 9, "--output-len", 4, "--batch", 2, "--repeat", 1)
+        prefill, decode, answers = file["rows"]
         self.assertEqual(prefill["name"], "tiny prefill 2q9")
         self.assertEqual(decode["name"], "tiny decode 2q1s11")
         self.assertEqual(decode["bytes"], decode["weight_bytes"] + decode["kv_bytes"])
         self.assertEqual(decode["kv_bytes"], 4 * 2 * 2 * 11 * 2 * 32 * 2)  # layers, K and V, requests, keys, KV heads, head size, bytes
         self.assertGreater(prefill["flops"], decode["flops"])
+        self.assertEqual(answers["name"], "tiny answers 2 x 4")
+        self.assertAlmostEqual(answers["over_floor"] * answers["floor_us"], answers["time_us"], delta=0.001 * answers["time_us"])
 
     def test_throughput(self):
         file = self.bench(1, {"read", "dot"}, "throughput", "--shape", "tiny", "--num-requests", 3, "--max-num-seqs", 2, "--prompt-len", 5,

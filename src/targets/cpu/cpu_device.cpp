@@ -44,6 +44,52 @@ bool is_tiny(const LaunchCost& cost) {
   return seconds > 0 && seconds < 4e-6;
 }
 
+// Of a kernel's params.
+std::size_t params_bytes(KernelName name) {
+  switch (name) {
+    case KernelName::kAttention: return sizeof(AttentionParams);
+    case KernelName::kMergeState: return sizeof(MergeStateParams);
+    case KernelName::kKvWrite: return sizeof(KvWriteParams);
+    case KernelName::kLinear:
+    case KernelName::kLinearToF32: return sizeof(LinearParams);
+    case KernelName::kRmsNorm: return sizeof(RmsNormParams);
+    case KernelName::kRope: return sizeof(RopeParams);
+    case KernelName::kActivation: return sizeof(ActivationParams);
+    case KernelName::kEmbedding: return sizeof(EmbeddingParams);
+    case KernelName::kSampleGreedy: return sizeof(SampleGreedyParams);
+    case KernelName::kTakeTokens: return sizeof(TakeTokensParams);
+    case KernelName::kCeilingRead:
+    case KernelName::kCeilingFma:
+    case KernelName::kCeilingDot: return sizeof(CeilingParams);
+    case KernelName::kCount: break;
+  }
+  throw_error(ErrorKind::kInternal, "no kernel {}", static_cast<int>(name));
+}
+
+// Launches with the params of when they were recorded: what a graph does on any device.
+class CpuGraph : public Graph {
+ public:
+  explicit CpuGraph(Device& device) : device_(device) {}
+
+  void add(KernelKey key, const void* params, int num_work, LaunchCost cost) {
+    const auto* bytes = static_cast<const std::byte*>(params);
+    launches_.push_back({key, {bytes, bytes + params_bytes(key.name)}, num_work, cost});
+  }
+  void launch() override {
+    for (const Launch& l : launches_) device_.launch(l.key, l.params.data(), l.num_work, l.cost);
+  }
+
+ private:
+  struct Launch {
+    KernelKey key;
+    std::vector<std::byte> params;
+    int num_work;
+    LaunchCost cost;
+  };
+  Device& device_;
+  std::vector<Launch> launches_;
+};
+
 class CpuDevice : public Device {
  public:
   explicit CpuDevice(const DeviceOptions& options)
@@ -69,12 +115,25 @@ class CpuDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  LaunchCost take_cost() override { return std::exchange(cost_, {}); }
   NativeLayout native_layout(DType dtype) const override { return {LayoutKind::kPanels, dtype == DType::kBF16 ? 2 : 1}; }
 
+  std::unique_ptr<Graph> capture(const std::function<void()>& launches) override {
+    QUIRE_CHECK_KIND(kInternal, recording_ == nullptr, "cpu: cannot record a graph while launches are recorded");
+    auto graph = std::make_unique<CpuGraph>(*this);
+    recording_ = graph.get();
+    try {
+      launches();
+    } catch (...) {
+      recording_ = nullptr;
+      throw;
+    }
+    recording_ = nullptr;
+    return graph;
+  }
+
   void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
-    cost_.bytes += cost.bytes;
-    cost_.flops += cost.flops;
+    if (recording_ != nullptr) return recording_->add(key, params, num_work, cost);
+    add_cost(cost);
     if (num_work <= 0) return;
     const CpuKernel kernel = choose_kernel(key, params, num_work);
     int next_item = 0;
@@ -110,8 +169,8 @@ class CpuDevice : public Device {
   const CpuKernelTable table_;
   Gang gang_;
   HostBuffer scratch_;
+  CpuGraph* recording_ = nullptr;  // while launches are recorded
   DeviceCaps caps_;
-  LaunchCost cost_;
 };
 
 static_assert(kNumCpuKernels == static_cast<int>(KernelName::kCount));

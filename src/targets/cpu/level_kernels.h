@@ -6,6 +6,7 @@
 #include "kernels/layers.h"
 #include "kernels/linear.h"
 #include "kernels/merge_state.h"
+#include "kernels/sampling.h"
 #include "targets/cpu/ceilings.h"
 #include "targets/cpu/kernel_table.h"
 
@@ -48,7 +49,8 @@ void fill_dtype(CpuKernelTable& table, int dtype) {
       run_kernel<Rope<E>, RopeParams>,
       run_kernel<Activation<E>, ActivationParams>,
       run_kernel<Embedding<E>, EmbeddingParams>,
-      run_kernel<SampleReduce, SampleReduceParams>,
+      run_kernel<SampleGreedy, SampleGreedyParams>,
+      run_kernel<TakeTokens, TakeTokensParams>,
       run_ceiling<CeilingRead>,
       run_ceiling<CeilingFma>,
       run_ceiling<CeilingDot>,

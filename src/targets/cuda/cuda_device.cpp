@@ -53,6 +53,7 @@ class CudaDevice : public Device {
     caps_.target = "cuda";
     caps_.architecture = architecture_;
     caps_.description = context_->facts().name;
+    caps_.runs_async = true;
     caps_ = attention_caps(DType::kBF16, 128, 128);
   }
 
@@ -78,7 +79,6 @@ class CudaDevice : public Device {
   NativeLayout native_layout(DType dtype) const override {
     return {LayoutKind::kSwizzled, static_cast<int>(16 / dtype_bytes(dtype))};
   }
-  LaunchCost take_cost() override { return std::exchange(cost_, {}); }
 
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override {
     check_not_recording("allocate memory");
@@ -92,16 +92,23 @@ class CudaDevice : public Device {
     check_not_recording("copy to the host");
     staging_.to_host(to, from, bytes);
   }
+  std::unique_ptr<HostCopy> make_host_copy(std::size_t max_bytes) override {
+    return std::make_unique<CudaHostCopy>(context_, max_bytes);
+  }
+  DeviceMemory memory() const override {
+    DeviceMemory memory;
+    context_->bind();
+    driver_->check(context_->call().mem_get_info(&memory.free_bytes, &memory.total_bytes), "read the free memory of {}",
+                   context_->facts().name);
+    return memory;
+  }
   void synchronize() override {
     check_not_recording("wait for the device");
     context_->synchronize();
   }
 
   void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
-    if (!is_preparing_) {
-      cost_.bytes += cost.bytes;
-      cost_.flops += cost.flops;
-    }
+    if (!is_preparing_) add_cost(cost);
     if (num_work <= 0) return;
     context_->bind();
     if (is_linear(key.name) && launch_vendor_linear(key, *static_cast<const LinearParams*>(params))) return;
@@ -118,7 +125,8 @@ class CudaDevice : public Device {
       const Raised recording(is_recording_);
       graph = std::make_unique<CudaGraph>(context_, launches);
     }
-    graph->set_cost(std::exchange(cost_, before), &cost_);
+    graph->set_cost(take_cost(), *this);
+    add_cost(before);
     return graph;
   }
 
@@ -249,7 +257,6 @@ class CudaDevice : public Device {
   bool is_vendor_asked_for_ = false, is_recording_ = false, is_preparing_ = false;
   std::vector<int> wanted_;
   DeviceCaps caps_;
-  LaunchCost cost_;
 };
 
 std::string why_absent(const DeviceOptions& options) {

@@ -129,6 +129,41 @@ void StagingRing::to_host(void* to, const std::byte* from, std::size_t bytes) {
   }
 }
 
+CudaHostCopy::CudaHostCopy(std::shared_ptr<const CudaContext> context, std::size_t max_bytes)
+    : context_(std::move(context)), max_bytes_(max_bytes) {
+  context_->bind();
+  const CudaFunctions& call = context_->call();
+  context_->driver().check(call.mem_host_alloc(&pinned_, std::max<std::size_t>(max_bytes, 1), 0),
+                           "pin {} bytes of host memory for results", max_bytes);
+  const int result = call.event_create(&has_arrived_, kCuEventDisableTiming);
+  if (result != 0) call.mem_free_host(pinned_);
+  context_->driver().check(result, "create an event for results");
+}
+
+CudaHostCopy::~CudaHostCopy() {
+  const CudaFunctions& call = context_->call();
+  call.ctx_set_current(context_->handle());
+  call.event_synchronize(has_arrived_);
+  call.event_destroy(has_arrived_);
+  call.mem_free_host(pinned_);
+}
+
+void CudaHostCopy::start(const std::byte* from, std::size_t bytes) {
+  QUIRE_CHECK_KIND(kInternal, bytes <= max_bytes_, "a copy of {} bytes into {}", bytes, max_bytes_);
+  context_->bind();
+  const CudaFunctions& call = context_->call();
+  context_->driver().check(call.memcpy_dtoh_async(pinned_, cuda_address(from), bytes, context_->stream()),
+                           "copy {} bytes of results from device address {}", bytes, static_cast<const void*>(from));
+  context_->driver().check(call.event_record(has_arrived_, context_->stream()), "record the arrival of results");
+}
+
+const std::byte* CudaHostCopy::wait() {
+  context_->bind();
+  context_->driver().check(context_->call().event_synchronize(has_arrived_), "finish the launches of a step on {}",
+                           context_->facts().name);
+  return static_cast<const std::byte*>(pinned_);
+}
+
 CudaGraph::CudaGraph(std::shared_ptr<const CudaContext> context, const std::function<void()>& launches)
     : context_(std::move(context)) {
   const CudaFunctions& call = context_->call();
@@ -157,8 +192,7 @@ CudaGraph::~CudaGraph() {
 
 void CudaGraph::launch() {
   context_->bind();
-  total_->bytes += cost_.bytes;
-  total_->flops += cost_.flops;
+  device_->add_cost(cost_);
   context_->driver().check(context_->call().graph_launch(exec_, context_->stream()), "launch a graph");
 }
 

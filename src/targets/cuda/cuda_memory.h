@@ -64,6 +64,24 @@ class StagingRing {
   std::size_t next_idx_ = 0;
 };
 
+// A copy into pinned memory of its own, with an event behind it.
+class CudaHostCopy : public HostCopy {
+ public:
+  CudaHostCopy(std::shared_ptr<const CudaContext> context, std::size_t max_bytes);
+  ~CudaHostCopy() override;
+  CudaHostCopy(const CudaHostCopy&) = delete;
+  CudaHostCopy& operator=(const CudaHostCopy&) = delete;
+
+  void start(const std::byte* from, std::size_t bytes) override;
+  const std::byte* wait() override;
+
+ private:
+  std::shared_ptr<const CudaContext> context_;
+  const std::size_t max_bytes_;
+  void* pinned_ = nullptr;
+  CuEventHandle* has_arrived_ = nullptr;
+};
+
 // Recorded launches. The device that made them outlives it.
 class CudaGraph : public Graph {
  public:
@@ -73,15 +91,15 @@ class CudaGraph : public Graph {
   CudaGraph(const CudaGraph&) = delete;
   CudaGraph& operator=(const CudaGraph&) = delete;
 
-  // `cost` is added to `total` at each launch.
-  void set_cost(LaunchCost cost, LaunchCost* total) { cost_ = cost, total_ = total; }
+  // What `device` counts at each launch.
+  void set_cost(LaunchCost cost, Device& device) { cost_ = cost, device_ = &device; }
   void launch() override;
 
  private:
   std::shared_ptr<const CudaContext> context_;
   CuGraphExecHandle* exec_ = nullptr;
   LaunchCost cost_;
-  LaunchCost* total_ = nullptr;
+  Device* device_ = nullptr;
 };
 
 }  // namespace quire

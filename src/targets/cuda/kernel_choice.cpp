@@ -28,7 +28,8 @@ enum class Family : std::uint8_t {
   kRope,
   kActivation,
   kEmbedding,
-  kSampleReduce,
+  kSampleGreedy,
+  kTakeTokens,
   kCeiling,        // variant: read, fma, dot
 };
 struct FamilyFacts {
@@ -46,7 +47,8 @@ constexpr FamilyFacts kFamilies[] = {
     {Family::kRope, 2, "rope", "kernels/layers.h", "RopeParams", 256},
     {Family::kActivation, 2, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 2, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
-    {Family::kSampleReduce, 2, "sample_reduce", "kernels/layers.h", "SampleReduceParams", 1024},
+    {Family::kSampleGreedy, 2, "sample_greedy", "kernels/sampling.h", "SampleGreedyParams", 256},
+    {Family::kTakeTokens, 1, "take_tokens", "kernels/sampling.h", "TakeTokensParams", 32},
     {Family::kCeiling, 3, "ceiling", "targets/cuda/ceilings.h", "CeilingParams", 256},
 };
 
@@ -299,10 +301,11 @@ int kernel_id(KernelKey key, const void* params) {
       const auto& p = *static_cast<const EmbeddingParams*>(params);
       return id_of(Family::kEmbedding, are_whole({p.dim}, {p.table, p.y}) ? 0 : 1, key.dtype);
     }
-    case KernelName::kSampleReduce: {
-      const auto& p = *static_cast<const SampleReduceParams*>(params);
-      return id_of(Family::kSampleReduce, are_whole({p.vocab_size}, {p.logits}) ? 0 : 1, DType::kF32);
+    case KernelName::kSampleGreedy: {
+      const auto& p = *static_cast<const SampleGreedyParams*>(params);
+      return id_of(Family::kSampleGreedy, are_whole({p.vocab_size, p.part_len}, {p.logits}) ? 0 : 1, DType::kF32);
     }
+    case KernelName::kTakeTokens: return id_of(Family::kTakeTokens, 0, DType::kF32);
     case KernelName::kCeilingRead: return id_of(Family::kCeiling, 0, DType::kF32);
     case KernelName::kCeilingFma: return id_of(Family::kCeiling, 1, DType::kF32);
     case KernelName::kCeilingDot: return id_of(Family::kCeiling, 2, DType::kF32);
@@ -323,7 +326,8 @@ CudaKernel make_kernel(int id, int sm) {
     case Family::kRope: k = make_elementwise(c, "Rope<{}>", sizeof(RopeParams)); break;
     case Family::kActivation: k = make_elementwise(c, "Activation<{}>", sizeof(ActivationParams)); break;
     case Family::kEmbedding: k = make_elementwise(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
-    case Family::kSampleReduce: k = make_elementwise(c, "SampleReduce", sizeof(SampleReduceParams)); break;
+    case Family::kSampleGreedy: k = make_elementwise(c, "SampleGreedy", sizeof(SampleGreedyParams)); break;
+    case Family::kTakeTokens: k = make_simple(c, "TakeTokens", sizeof(TakeTokensParams)); break;
     case Family::kCeiling: k = make_ceiling(c, sm); break;
   }
   if (k.threads == 0) k.threads = c.facts.threads;
@@ -338,7 +342,7 @@ std::vector<int> all_kernel_ids() {
   int id = 0;
   for (const FamilyFacts& f : kFamilies) {
     for (int i = 0; i < f.num_variants * kNumDTypes; ++i, ++id) {
-      const bool is_f32_alone = f.family == Family::kSampleReduce || f.family == Family::kCeiling;
+      const bool is_f32_alone = f.family == Family::kSampleGreedy || f.family == Family::kTakeTokens || f.family == Family::kCeiling;
       if (!is_f32_alone || i % kNumDTypes == static_cast<int>(DType::kF32)) ids.push_back(id);
     }
   }

@@ -83,14 +83,12 @@ class EmulatorDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  LaunchCost take_cost() override { return std::exchange(cost_, {}); }
   NativeLayout native_layout(DType dtype) const override {
     return {LayoutKind::kSwizzled, static_cast<int>(16 / dtype_bytes(dtype))};
   }
 
   void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
-    cost_.bytes += cost.bytes;
-    cost_.flops += cost.flops;
+    add_cost(cost);
     if (num_work <= 0) return;
     const int id = kernel_id(key, params);
     const int num_items = num_work_items(id, params, num_work);
@@ -164,7 +162,6 @@ class EmulatorDevice : public Device {
   std::map<int, LaunchableKernel> kernels_;  // by id
   std::uint64_t num_launches_ = 0;
   DeviceCaps caps_;
-  LaunchCost cost_;
 };
 
 std::string chip_names() {

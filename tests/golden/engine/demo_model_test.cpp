@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <random>
 
 #include "base/json.h"
@@ -45,6 +46,7 @@ struct Variant {
   std::string name;
   EngineOptions options;
   int preempt_every = 0;  // steps between forced preemptions of a random request; 0 = never
+  int logprobs_every = 1;  // requests of which one asks for logprobs: the others' tokens are drawn on the device; 0 = none asks
 };
 
 EngineOptions base_options() {
@@ -62,8 +64,9 @@ std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& 
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = 48;
-  params.logprobs = kNumLogprobs;
   for (std::size_t i = 0; i < questions.size(); ++i) {
+    const auto every = static_cast<std::size_t>(variant.logprobs_every);
+    params.logprobs = every > 0 && i % every == 0 ? std::optional<std::int64_t>(kNumLogprobs) : std::nullopt;
     const std::string text = "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
     std::vector<std::int32_t> tokens = engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
     engine.core->submit(i + 1, tokens, engine.core->check(tokens, params));
@@ -128,7 +131,7 @@ void expect_same_tokens(const std::vector<Generated>& found, const std::vector<G
 std::vector<Variant> variants() {
   std::vector<Variant> all;
   const auto add = [&](const std::string& name, auto change) {
-    Variant variant{name, base_options()};
+    Variant variant{name, base_options(), 0, 1};
     change(variant);
     all.push_back(variant);
   };
@@ -144,6 +147,18 @@ std::vector<Variant> variants() {
     v.preempt_every = 7;
     v.options.prefix_cache = false;
   });
+  for (const bool ahead : {false, true}) {
+    add(ahead ? "graphs, running ahead" : "graphs", [&](Variant& v) {
+      v.options.graphs = true;
+      v.options.run_ahead = ahead;
+    });
+  }
+  add("running ahead", [](Variant& v) { v.options.run_ahead = true; });
+  add("running ahead, forced preemption", [](Variant& v) {
+    v.options.run_ahead = v.options.graphs = true;
+    v.options.max_num_batched_tokens = 64;
+    v.preempt_every = 5;
+  });
   add("one thread", [](Variant& v) { v.options.num_threads = 1; });
   return all;
 }
@@ -152,15 +167,30 @@ std::vector<Variant> variants() {
 TEST(DemoModel, SameTokensHoweverTheWorkIsCut) {
   const std::vector<Question> questions = mixed_questions();
   ASSERT_EQ(questions.size(), 32u);
-  const Variant alone{"alone", base_options()};
+  const Variant alone{"alone", base_options(), 0, 1};
   const std::vector<Generated> expected = ask_one_by_one(alone, questions);
-  expect_same_tokens(ask({"together", base_options()}, questions), expected, "together", 0.05);
+  expect_same_tokens(ask({"together", base_options(), 0, 1}, questions), expected, "together", 0.05);
   for (const Variant& variant : variants()) expect_same_tokens(ask(variant, questions), expected, variant.name, 0.05);
+}
+
+TEST(DemoModel, SameTokensDrawnOnTheDevice) {
+  const std::vector<Question> questions = mixed_questions();
+  const std::vector<Generated> expected = ask({"on the host", base_options(), 0, 1}, questions);
+  for (const int every : {0, 3}) {
+    for (const bool ahead : {false, true}) {
+      Variant variant{"", base_options(), ahead ? 5 : 0, every};
+      variant.options.graphs = variant.options.run_ahead = ahead;
+      const std::vector<Generated> found = ask(variant, questions);
+      for (std::size_t i = 0; i < questions.size(); ++i) {
+        EXPECT_EQ(found[i].tokens, expected[i].tokens) << "one of " << every << " asks for logprobs, ahead: " << ahead;
+      }
+    }
+  }
 }
 
 TEST(DemoModel, SameBitsInInvariantMode) {
   const std::vector<Question> questions = mixed_questions();
-  Variant alone{"alone", base_options()};
+  Variant alone{"alone", base_options(), 0, 1};
   alone.options.batch_invariant = true;
   const std::vector<Generated> expected = ask_one_by_one(alone, questions);
   for (Variant variant : variants()) {
@@ -170,7 +200,7 @@ TEST(DemoModel, SameBitsInInvariantMode) {
 }
 
 double accuracy(const std::vector<Question>& questions) {
-  const std::vector<Generated> answers = ask({"", base_options()}, questions);
+  const std::vector<Generated> answers = ask({"", base_options(), 0, 1}, questions);
   int num_right = 0;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     num_right += answers[i].text == questions[i].answer;

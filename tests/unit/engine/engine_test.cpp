@@ -6,96 +6,10 @@
 #include <random>
 
 #include "base/error.h"
-#include "fake_decoder.h"
-#include "fake_runner.h"
+#include "test_engine.h"
 
 namespace quire {
 namespace {
-
-constexpr int kVocabSize = 53;
-using Tokens = std::vector<std::int32_t>;
-
-struct Job {
-  Tokens prompt;
-  SamplingParams params;
-};
-
-struct EngineSetup {
-  int page_size = 16;
-  int num_pages = 400;
-  int budget = 512;
-  int max_num_seqs = 64;
-  int window = 0;
-  bool has_prefix_cache = true;
-  int long_prefill_token_threshold = 0;
-  SchedulingPolicy policy = SchedulingPolicy::kFcfs;
-};
-
-struct TestEngine {
-  explicit TestEngine(const EngineSetup& setup, Tokens eos = {})
-      : runner(new FakeRunner(FakeModel(kVocabSize, setup.window), setup.num_pages, setup.page_size)),
-        engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
-    runner->max_num_tokens = setup.budget;
-  }
-
-  static EngineConfig config_of(const EngineSetup& setup, Tokens eos) {
-    EngineConfig config;
-    config.vocab_size = kVocabSize;
-    config.eos_tokens = std::move(eos);
-    config.scheduler.max_num_seqs = setup.max_num_seqs;
-    config.scheduler.max_num_batched_tokens = setup.budget;
-    config.scheduler.max_model_len = 400;
-    config.scheduler.long_prefill_token_threshold = setup.long_prefill_token_threshold;
-    config.scheduler.policy = setup.policy;
-    config.kv_cache = {setup.num_pages, setup.page_size, setup.has_prefix_cache, setup.window};
-    return config;
-  }
-
-  void submit(RequestId id, const Job& job) {
-    engine.submit(id, job.prompt, engine.check(job.prompt, job.params));
-  }
-
-  void step() {
-    for (StepOutput& output : engine.step()) collect(output.id, output.output);
-    engine.scheduler().check_integrity();
-  }
-  void run_dry() {
-    for (int i = 0; engine.has_work(); ++i) {
-      ASSERT_LT(i, 100000);
-      step();
-    }
-    engine.scheduler().check_idle();
-  }
-  void collect(RequestId id, const RequestOutput& output) {
-    RequestOutput& all = results[id];
-    EXPECT_FALSE(all.is_last()) << "an output behind the last one";
-    all.token_ids.insert(all.token_ids.end(), output.token_ids.begin(), output.token_ids.end());
-    all.logprobs.insert(all.logprobs.end(), output.logprobs.begin(), output.logprobs.end());
-    all.prompt_logprobs.insert(all.prompt_logprobs.end(), output.prompt_logprobs.begin(),
-                               output.prompt_logprobs.end());
-    all.text += output.text;
-    all.finish_reason = output.finish_reason;
-    all.stop_string = output.stop_string;
-    all.stop_token = output.stop_token;
-    all.error = output.error;
-    all.cached_len = output.cached_len;
-    EXPECT_EQ(output.output_len, static_cast<int>(all.token_ids.size()));
-  }
-
-  FakeRunner* runner;
-  EngineCore engine;
-  std::map<RequestId, RequestOutput> results;
-};
-
-Tokens random_prompt(std::mt19937& random, int max_len) {
-  Tokens prompt;
-  const bool has_system_prompt = random() % 2;
-  for (int i = 0; has_system_prompt && i < 40; ++i) prompt.push_back(i % 7);
-  for (unsigned i = 1 + random() % static_cast<unsigned>(max_len); i-- > 0;) {
-    prompt.push_back(static_cast<int>(random() % kVocabSize));
-  }
-  return prompt;
-}
 
 std::vector<Job> random_jobs(unsigned seed, int num_jobs) {
   std::mt19937 random(seed);
@@ -117,38 +31,6 @@ std::vector<Job> random_jobs(unsigned seed, int num_jobs) {
     jobs.push_back(std::move(job));
   }
   return jobs;
-}
-
-std::vector<RequestOutput> run_alone(const std::vector<Job>& jobs, int window) {
-  std::vector<RequestOutput> results;
-  for (const Job& job : jobs) {
-    EngineSetup setup;
-    setup.window = window;
-    setup.has_prefix_cache = false;
-    TestEngine test(setup, {5, 6});
-    test.submit(1, job);
-    test.run_dry();
-    results.push_back(test.results[1]);
-  }
-  return results;
-}
-
-void expect_equal(const RequestOutput& result, const RequestOutput& expected) {
-  ASSERT_EQ(result.token_ids, expected.token_ids);
-  ASSERT_EQ(result.text, expected.text);
-  ASSERT_EQ(result.finish_reason, expected.finish_reason);
-  ASSERT_EQ(result.stop_string, expected.stop_string);
-  ASSERT_EQ(result.stop_token, expected.stop_token);
-  ASSERT_EQ(result.prompt_logprobs.size(), expected.prompt_logprobs.size());
-  for (std::size_t i = 0; i < result.prompt_logprobs.size(); ++i) {
-    ASSERT_EQ(result.prompt_logprobs[i].chosen.token, expected.prompt_logprobs[i].chosen.token);
-    ASSERT_EQ(result.prompt_logprobs[i].chosen.logprob, expected.prompt_logprobs[i].chosen.logprob);
-    ASSERT_EQ(result.prompt_logprobs[i].rank, expected.prompt_logprobs[i].rank);
-  }
-  ASSERT_EQ(result.logprobs.size(), expected.logprobs.size());
-  for (std::size_t i = 0; i < result.logprobs.size(); ++i) {
-    ASSERT_EQ(result.logprobs[i].chosen.logprob, expected.logprobs[i].chosen.logprob);
-  }
 }
 
 // All jobs at once, arriving over time, with preemption at random steps.
@@ -190,6 +72,7 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
           setup.num_pages = 2 + 260 / page_size;  // a few requests fit at a time
           setup.policy = (seed / 2) % 2 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
           setup.long_prefill_token_threshold = seed % 3 ? 0 : 20;
+          setup.is_ahead = seed % 5 < 2;
           ASSERT_NO_FATAL_FAILURE(check_setup(setup, jobs, expected, seed++, num_preemptions))
               << "budget " << budget << ", page size " << page_size << ", prefix cache " << has_prefix_cache
               << ", window " << window;
@@ -204,6 +87,7 @@ TEST(Engine, GreedyMatchesTheModelItself) {
   for (const int window : {0, 10}) {
     EngineSetup setup;
     setup.window = window;
+    setup.is_ahead = window == 0;
     TestEngine test(setup);
     std::mt19937 random(2);
     std::map<RequestId, Tokens> prompts;
@@ -237,10 +121,16 @@ TEST(Engine, HitsThePrefixCache) {
   EXPECT_EQ(test.engine.stats().num_generation_tokens, 4);
 }
 
-TEST(Engine, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
-  TestEngine test({});
+class EngineFailure : public testing::TestWithParam<bool> {};  // whether steps are started ahead
+INSTANTIATE_TEST_SUITE_P(Ahead, EngineFailure, testing::Bool());
+
+TEST_P(EngineFailure, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
+  EngineSetup setup;
+  setup.is_ahead = GetParam();
+  TestEngine test(setup);
   test.runner->nan_token = 52;
   Job bad{Tokens(40, 9), {}}, good{Tokens(40, 8), {}};
+  bad.params.temperature = GetParam() ? 0.0 : 1.0;
   bad.prompt.back() = 52;
   good.params.max_tokens = 10;
   good.params.logit_bias = {{52, -100.0}};
@@ -260,8 +150,10 @@ TEST(Engine, ARequestWithNanEndsAloneAndItsPagesAreNotShared) {
   EXPECT_EQ(test.results[3].cached_len, 0);
 }
 
-TEST(Engine, AFailedStepEndsItsRequestsAndNoOthers) {
-  TestEngine test({});
+TEST_P(EngineFailure, AFailedStepEndsItsRequestsAndNoOthers) {
+  EngineSetup setup;
+  setup.is_ahead = GetParam();
+  TestEngine test(setup);
   test.runner->throw_token = 52;
   Job bad{{1, 2, 52}, {}}, good{{1, 2, 3}, {}};
   good.params.max_tokens = 3;
@@ -346,9 +238,10 @@ TEST(Engine, CancelInEveryState) {
   setup.num_pages = 30;
   setup.page_size = 8;
   setup.budget = 24;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < 80; ++round) {
+    setup.is_ahead = round % 2 == 1;
     TestEngine test(setup);
-    std::vector<Job> jobs = random_jobs(static_cast<unsigned>(round), 12);
+    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12) : random_plain_jobs(static_cast<unsigned>(round), 12);
     for (std::size_t i = 0; i < jobs.size(); ++i) test.submit(i + 1, jobs[i]);
     while (test.engine.has_work()) {
       const RequestId id = 1 + random() % jobs.size();

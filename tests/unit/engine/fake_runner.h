@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <limits>
 #include <span>
 #include <stdexcept>
@@ -60,22 +62,41 @@ class FakeRunner : public Runner {
   std::int32_t nan_token = -1;                           // a history that ends with it gives NaN
   std::int32_t throw_token = -1;                         // a batch that holds it makes the step fail
   int max_num_tokens = std::numeric_limits<int>::max();  // the budget that must be held
+  int max_model_len = std::numeric_limits<int>::max();   // the last token of a sequence is never computed
 
-  std::span<const float> run(const StepBatch& batch) override {
+  bool is_ahead = false;  // steps may be started ahead
+  int num_ahead = 0;      // that were
+
+  bool runs_ahead() const override { return is_ahead; }
+
+  // Computes at once, in the order of the steps. A failure shows when the step ends, as that of a device does.
+  void start(const StepBatch& batch) override {
     EXPECT_LE(batch.num_tokens, max_num_tokens);
     EXPECT_EQ(batch.query_indptr.back(), batch.num_tokens);
-    for (std::size_t i = 0; i < batch.token_ids.size(); ++i) {
-      if (batch.token_ids[i] == throw_token) throw std::runtime_error("the device fell over");
-      EXPECT_GE(batch.slot_mapping[i], page_size_);  // never into the null page
-      slots_.at(static_cast<std::size_t>(batch.slot_mapping[i])) = {batch.token_ids[i], batch.positions[i]};
+    EXPECT_EQ(batch.drawn_rows.size(), batch.token_ids.size());
+    EXPECT_EQ(batch.wants_logits.size(), batch.logit_rows.size());
+    EXPECT_LT(under_way_.size(), is_ahead ? 2u : 1u);
+    if (!under_way_.empty()) {
+      EXPECT_TRUE(under_way_.back().logits.empty()) << "ahead of a step whose logits are wanted";
+      ++num_ahead;
     }
-    logits_.clear();
-    std::size_t s = 0;
-    for (const std::int32_t row : batch.logit_rows) {
-      while (batch.query_indptr[s + 1] <= row) ++s;
-      append_logits(batch, s, batch.positions[static_cast<std::size_t>(row)]);
+    Result result;
+    try {
+      compute(batch, result);
+    } catch (...) {
+      if (!is_ahead) throw;
+      result = {{}, {}, std::current_exception()};
     }
-    return logits_;
+    drawn_ = result.tokens;
+    under_way_.push_back(std::move(result));
+  }
+
+  StepResult finish() override {
+    EXPECT_FALSE(under_way_.empty());
+    last_ = std::move(under_way_.front());
+    under_way_.pop_front();
+    if (last_.failure) std::rethrow_exception(last_.failure);
+    return {last_.tokens, last_.logits};
   }
 
  private:
@@ -84,7 +105,33 @@ class FakeRunner : public Runner {
     std::int32_t position = -1;
   };
 
-  void append_logits(const StepBatch& batch, std::size_t s, int position) {
+  struct Result {
+    std::vector<std::int32_t> tokens;
+    std::vector<float> logits;
+    std::exception_ptr failure;
+  };
+
+  void compute(const StepBatch& batch, Result& result) {
+    for (std::size_t i = 0; i < batch.token_ids.size(); ++i) {
+      std::int32_t token = batch.token_ids[i];
+      if (batch.drawn_rows[i] >= 0) token = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
+      if (token == throw_token) throw std::runtime_error("the device fell over");
+      EXPECT_GE(batch.slot_mapping[i], page_size_);  // never into the null page
+      EXPECT_LT(batch.positions[i], max_model_len - 1);
+      slots_.at(static_cast<std::size_t>(batch.slot_mapping[i])) = {token, batch.positions[i]};
+    }
+    std::size_t s = 0;
+    for (std::size_t i = 0; i < batch.logit_rows.size(); ++i) {
+      while (batch.query_indptr[s + 1] <= batch.logit_rows[i]) ++s;
+      const std::vector<float> row = logits_of(batch, s, batch.positions[static_cast<std::size_t>(batch.logit_rows[i])]);
+      const bool has_nan = std::any_of(row.begin(), row.end(), [](float x) { return std::isnan(x); });
+      const auto likeliest = static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
+      result.tokens.push_back(batch.wants_logits[i] ? -77 : has_nan ? kTokenIsNan : likeliest);
+      if (batch.wants_logits[i]) result.logits.insert(result.logits.end(), row.begin(), row.end());
+    }
+  }
+
+  std::vector<float> logits_of(const StepBatch& batch, std::size_t s, int position) {
     EXPECT_LT(position, batch.kv_len[s]);
     std::vector<std::int32_t> visible;
     for (int p = model_.first_visible(position); p <= position; ++p) {
@@ -98,13 +145,15 @@ class FakeRunner : public Runner {
     }
     auto row = model_.logits(visible);
     if (visible.back() == nan_token) row[row.size() / 2] = std::nanf("");
-    logits_.insert(logits_.end(), row.begin(), row.end());
+    return row;
   }
 
   FakeModel model_;
   int page_size_;
   std::vector<Slot> slots_;
-  std::vector<float> logits_;
+  std::deque<Result> under_way_;
+  std::vector<std::int32_t> drawn_;  // by the step that was started last
+  Result last_;
 };
 
 }  // namespace quire

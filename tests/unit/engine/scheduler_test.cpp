@@ -35,7 +35,7 @@ SchedulerConfig config(int max_num_seqs, int budget, int max_model_len = 1000) {
 
 // Computes a planned step: every request that samples gets one more token.
 void compute(Scheduler& scheduler, const StepPlan& plan) {
-  scheduler.complete(plan);
+  scheduler.complete(plan.items);
   for (const ScheduledRequest& item : plan.items) {
     if (item.samples) item.request->append(1);
   }

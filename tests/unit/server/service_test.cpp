@@ -45,10 +45,11 @@ struct Gate {
 struct GatedRunner : Runner {
   GatedRunner(Gate& step_gate, int num_pages)
       : gate(step_gate), fake(FakeModel(kVocabSize), num_pages, kPageSize) {}
-  std::span<const float> run(const StepBatch& batch) override {
+  void start(const StepBatch& batch) override {
     gate.pass();
-    return fake.run(batch);
+    fake.start(batch);
   }
+  StepResult finish() override { return fake.finish(); }
   Gate& gate;
   FakeRunner fake;
 };

@@ -137,6 +137,31 @@ TEST_F(CudaDeviceTest, LargeCopiesGoThroughInParts) {
   EXPECT_TRUE(values == back);
 }
 
+TEST_F(CudaDeviceTest, AHostCopyWaitsForWhatComesBeforeItAlone) {
+  const auto buffer = device_->allocate(64);
+  const auto copy = device_->make_host_copy(64);
+  const int values[] = {3, 5, 7}, later[] = {9, 9, 9};
+  const int waits_before = imitated::driver().num_stream_waits;
+  device_->copy_to_device(buffer->data(), values, sizeof values);
+  launch(1);
+  copy->start(buffer->data(), sizeof values);
+  device_->copy_to_device(buffer->data(), later, sizeof later);
+  launch(2);
+  const std::byte* arrived = copy->wait();
+  EXPECT_EQ(std::memcmp(arrived, values, sizeof values), 0);
+  EXPECT_EQ(marks(), std::vector<long>{1}) << "what comes behind it may still run";
+  EXPECT_EQ(imitated::driver().num_stream_waits, waits_before);
+  EXPECT_NE(message_of([&] { copy->start(buffer->data(), 65); }, ErrorKind::kInternal).find("65 bytes into 64"), std::string::npos);
+}
+
+TEST_F(CudaDeviceTest, SaysHowMuchMemoryIsFree) {
+  const DeviceMemory before = device_->memory();
+  EXPECT_FALSE(before.is_host);
+  EXPECT_EQ(before.total_bytes, 64u << 20);
+  const auto buffer = device_->allocate(1u << 20);
+  EXPECT_EQ(device_->memory().free_bytes, before.free_bytes - (1u << 20));
+}
+
 TEST_F(CudaDeviceTest, LaunchesRunInOrder) {
   launch(7);
   launch(8, 0);  // no work, no launch
