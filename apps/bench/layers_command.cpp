@@ -4,6 +4,7 @@
 #include "apps/console.h"
 #include "base/check.h"
 #include "kernels/params.h"
+#include "model/device_sampler.h"
 
 namespace quire {
 namespace {
@@ -37,7 +38,8 @@ class Layers {
         cos_sin_(random_buffer(device, std::size_t{8192} * kHeadDim, DType::kF32)),
         positions_(upload(std::vector<int>(static_cast<std::size_t>(num_rows), 77))),
         ids_(upload(std::vector<int>(static_cast<std::size_t>(num_rows), 0))),
-        found_(device.allocate(static_cast<std::size_t>(num_rows) * 4)) {
+        sampler_(device, kVocab) {
+    sampler_.reserve(num_rows);
     std::vector<long> slots;
     for (int r = 0; r < num_rows; ++r) slots.push_back(r);
     slots_ = upload(slots);
@@ -93,11 +95,9 @@ class Layers {
     EmbeddingParams p{hidden_->data(), ids_->as<int>(), delta_->data(), rows_, kHidden};
     return run(KernelName::kEmbedding, p, 2 * row_bytes(kHidden));
   }
-  LaunchCost sample_reduce() {
-    SampleReduceParams p{logits_->as<float>(), found_->as<int>(), found_->as<float>(), found_->as<float>(), rows_, kVocab};
-    const LaunchCost cost{double(rows_) * kVocab * 4, 0};
-    device_.run(KernelName::kSampleReduce, DType::kF32, p, rows_, cost);
-    return cost;
+  LaunchCost sample_greedy() {
+    sampler_.sample(logits_->as<float>(), rows_);
+    return {double(rows_) * kVocab * 4, 0};
   }
 
   // All of a decode but attention, which reads little for short requests. weights[layer]: of the four matrices.
@@ -140,7 +140,8 @@ class Layers {
   const DType dtype_;
   const int rows_;
   const std::size_t elem_;
-  const std::unique_ptr<Buffer> hidden_, delta_, residual_, qkv_, gate_up_, inner_, norm_weight_, logits_, cos_sin_, positions_, ids_, found_;
+  const std::unique_ptr<Buffer> hidden_, delta_, residual_, qkv_, gate_up_, inner_, norm_weight_, logits_, cos_sin_, positions_, ids_;
+  DeviceSampler sampler_;
   std::unique_ptr<Buffer> slots_, pool_;
 };
 
@@ -162,7 +163,7 @@ void measure_layers(Device& device, CeilingMeter& meter, const LayersFlags& flag
   add("rope", [&] { return layers.rope(); });
   add("kv_write", [&] { return layers.kv_write(); });
   add("activation", [&] { return layers.activation(); });
-  add("sample_reduce", [&] { return layers.sample_reduce(); });
+  add("sample_greedy", [&] { return layers.sample_greedy(); });
   if (flags.num_layers == 0) return;
   const auto some = random_buffer(device, std::size_t{1} << 20, dtype);
   std::vector<std::byte> repeated(some->bytes());
