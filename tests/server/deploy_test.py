@@ -13,6 +13,7 @@ from pathlib import Path
 
 import serving
 from serving import ANSWER, CHAT, COMPLETIONS, QUESTION, ROOT, Server, message_of, wait_until
+from streams import request_bytes
 
 HOST = "models.example.org"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -38,7 +39,7 @@ def replaced(text, changes):
 @unittest.skipUnless(NGINX and shutil.which("openssl"), "nginx or openssl is not installed")
 class NginxTest(unittest.TestCase):
     def setUp(self):
-        self.server = Server("--allowed-hosts", HOST, "--kv-pages", "600")
+        self.server = Server("--allowed-hosts", HOST, "--kv-pages", "600", "--max-num-seqs", "1", "--scheduling-policy", "priority", "--sse-ping-interval", "0.2")
         self.addCleanup(self.server.stop)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -90,13 +91,21 @@ class NginxTest(unittest.TestCase):
         self.assertEqual(response.status, 403)
 
     def test_events_do_not_wait_and_a_client_may_go(self):
-        connection, response = self.post(COMPLETIONS, {"prompt": "Anna put the key", "max_tokens": 4000, "ignore_eos": True, "stream": True})
-        self.assertTrue(response.readline().startswith(b"data: "))
-        self.assertEqual(self.server.metrics()["vllm:num_requests_running"], 1, "an event has come while the answer is still being made")
+        with self.server.connect() as holder:
+            endless = {"prompt": "Anna put the key", "max_tokens": 4000, "ignore_eos": True, "temperature": 1, "stream": True}
+            holder.sendall(request_bytes(COMPLETIONS, {**endless, "n": 100}))  # there is one place: whoever comes now waits
+            wait_until(lambda: self.server.pages_in_use() > 0, "the call to run")
+            connection, response = self.post(COMPLETIONS, {**endless, "priority": 1})
+            self.assertEqual(response.readline(), b": ping\n")
+        self.server_waits_for(1)
         response.close()
         connection.close()
         self.server.wait_idle()
-        self.assertLess(self.server.metrics()["vllm:generation_tokens_total"], 4000)
+        self.assertLess(self.server.metrics()["vllm:generation_tokens_total"], 100 * 4000)
+
+    def server_waits_for(self, num):
+        count = lambda metrics: metrics["vllm:num_requests_running"] + metrics["vllm:num_requests_waiting"]
+        wait_until(lambda: count(self.server.metrics()) <= num, "the direct client's answers to be cancelled")
 
     def test_bodies_that_are_too_large(self):
         _, response = self.post(COMPLETIONS, {"prompt": "x" * (9 << 20)})
