@@ -1,7 +1,7 @@
 """What HTTP costs: the engine driven directly against the same engine behind `quire serve`, in rounds that take turns, so that
 other load on the machine meets both. By itself, on a quiet machine:
 
-    python3 tests/server/overhead.py build/release/apps/quire [rounds, default 5]
+    python3 tests/server/overhead.py build/release/apps/quire [rounds, default 5; 0 measures first tokens alone]
 
 Generator and server share the processors: what the generator uses is missing in the server's figure."""
 
@@ -42,7 +42,7 @@ def served(server, num_requests=NUM_REQUESTS):
 
 
 def used_s(server):
-    """Processor seconds of the server so far, and its threads' by name and number."""
+    """Processor seconds of the server so far."""
     ticks = os.sysconf("SC_CLK_TCK")
     fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / ticks
@@ -86,10 +86,12 @@ def main():
                            "first_token_added_ms_mean": round(row["ttft_ms"]["mean"] - inside_ms, 2)})
             print(json.dumps(rounds[-1]), flush=True)
         added = [whole - inside for whole, inside in (first_token_ms(server, i) for i in range(NUM_FIRST_TOKENS))]
-    print(json.dumps({"tokens_per_s": {kind: {"median": statistics.median(r[kind] for r in rounds), "best": max(r[kind] for r in rounds)} for kind in ("direct", "served")},
-                      "share_of_medians": round(statistics.median(r["served"] for r in rounds) / statistics.median(r["direct"] for r in rounds), 3),
-                      "share_of_bests": round(max(r["served"] for r in rounds) / max(r["direct"] for r in rounds), 3),
-                      "first_token_added_ms_idle": {"median": round(statistics.median(added), 3), "p90": round(sorted(added)[len(added) * 9 // 10], 3)}}, indent=1))
+    report = {"first_token_added_ms_idle": {"median": round(statistics.median(added), 3), "p90": round(sorted(added)[len(added) * 9 // 10], 3)}}
+    for kind in ("direct", "served") if rounds else ():
+        report[kind] = {"median": statistics.median(r[kind] for r in rounds), "best": max(r[kind] for r in rounds)}
+    for which in ("median", "best") if rounds else ():
+        report[f"share_of_{which}"] = round(report["served"][which] / report["direct"][which], 3)
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":
