@@ -22,7 +22,7 @@ from pathlib import Path
 
 import serving
 from bad_inputs_test import BadInputsTest, RawHttpTest
-from churn_test import WORDS, random_body
+from churn_test import random_body
 from serving import ANSWER, CHAT, COMPLETIONS, QUESTION, Server, events_of, message_of, text_of
 from streams import call, leave_after, leave_at, pipelined, read_slowly
 from thousand_streams import resident_bytes
@@ -57,9 +57,9 @@ def texts_of(answer):
 
 
 class Soak:
-    def __init__(self, server, seconds, seed):
+    def __init__(self, server, seconds, seed):  # `memory` is [(seconds, resident bytes)]
         self.server, self.rng = server, random.Random(seed)
-        self.counts, self.failures = collections.Counter(), []
+        self.counts, self.failures, self.memory, self.hostile_tests = collections.Counter(), [], [], []
         self.bodies = [body_of(self.rng) for _ in range(NUM_BODIES)]
         self.alone = [texts_of(server.post(path, body).json()) for path, body in self.bodies]
         self.start = time.monotonic()
@@ -156,7 +156,7 @@ class Soak:
         self.counts["canaries"] += 1
 
     def hostile(self):
-        self.hostile_tests = getattr(self, "hostile_tests", None) or hostile_tests(self.server)
+        self.hostile_tests = self.hostile_tests or hostile_tests(self.server)
         test = self.hostile_tests.pop()
         result = unittest.TestResult()
         test.run(result)
@@ -170,12 +170,10 @@ class Soak:
         self.counts["dashboards"] += 1
 
     def watch_memory(self):
-        """[(seconds, resident bytes)]"""
         self.memory.append((time.monotonic() - self.start, resident_bytes(self.server.process.pid)))
         print(f"soak: {self.memory[-1][0]:.0f} s, {self.memory[-1][1] / 2**20:.0f} MiB, {sum(self.counts.values())} acts, {len(self.failures)} failures", file=sys.stderr, flush=True)
 
     def run(self, num_clients):
-        self.memory = []
         beside = [(self.canary, CANARY_PAUSE_S), (self.hostile, HOSTILE_PAUSE_S), (self.dashboard, DASHBOARD_PAUSE_S), (self.watch_memory, min(60, (self.end - self.start) / 8))]
         threads = [threading.Thread(target=self.repeat, args=job) for job in beside]
         for thread in threads:
