@@ -49,7 +49,8 @@ def body_of(rng):
         body.pop(field, None)
     if rng.random() < 0.3:
         body.update(logprobs=True, top_logprobs=rng.randint(0, 5))
-    return CHAT, {**body, "messages": [{"role": "user", "content": body.pop("prompt")}]}
+    body["messages"] = [{"role": "user", "content": body.pop("prompt")}]
+    return CHAT, body
 
 
 def texts_of(answer):
