@@ -64,12 +64,13 @@ struct AnswerSet::Inbox {
     {
       const std::lock_guard lock(mutex);
       Slot& slot = slots[idx];
+      const bool had_started = has_started;
       note_times(slot, output);
       slot.has_pending ? merge(slot.pending, output) : void(slot.pending = output);
       slot.has_pending = true;
       num_pending_bytes += output.text.size();
       has_overflowed |= options.max_pending_bytes > 0 && num_pending_bytes > options.max_pending_bytes;
-      must_wake = !is_woken && (options.wakes_often || output.is_last());
+      must_wake = !is_woken && (options.wakes_often || output.is_last() || has_started != had_started);
       is_woken |= must_wake;
     }
     if (must_wake) wake();

@@ -20,7 +20,7 @@ struct AnswerPiece {
 };
 
 struct AnswerSetOptions {
-  bool wakes_often = true;            // at each output; else only when an answer ends
+  bool wakes_often = true;            // at each output; else at the first and when an answer ends
   std::size_t max_pending_bytes = 0;  // of text not taken yet; 0: no bound
 };
 

@@ -80,6 +80,7 @@ HttpServer::~HttpServer() {
   for (std::thread& thread : impl_->threads) {
     if (thread.joinable()) thread.join();
   }
+  impl_->service.stop_workers();  // they wake connections, which end with `impl_`
 }
 
 int HttpServer::start() {

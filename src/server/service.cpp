@@ -109,6 +109,7 @@ void Service::attach(ServedModel model) {
 
 void Service::drain() { state_ = State::kDraining; }
 void Service::abort_calls() { is_aborting_ = true; }
+void Service::stop_workers() { workers_.stop(); }
 
 std::shared_ptr<const ServedModel> Service::model() const {
   if (!has_model_) throw retry_later(503, "the model is being loaded", kRetryAfterS);

@@ -47,6 +47,7 @@ class Service {
   void attach(ServedModel model);  // once; until then calls are told that the model is loading
   void drain();                    // calls that come from now on are refused, the others go on
   void abort_calls();              // running answers end with "abort" as soon as their replies are polled
+  void stop_workers();             // no waker is called from then on but by the engine
 
   Exchange handle(HttpRequest request, Waker wake);
   // For what never became a request: a broken head, a body that is too large or too late.

@@ -12,7 +12,9 @@ struct WorkerPool::Threads {
 
 WorkerPool::WorkerPool(int num_threads) : threads_(std::make_unique<Threads>(num_threads)) {}
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { stop(); }
+
+void WorkerPool::stop() {
   threads_->pool.stop();
   threads_->pool.join();
 }

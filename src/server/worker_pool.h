@@ -9,7 +9,8 @@ namespace quire {
 class WorkerPool {
  public:
   explicit WorkerPool(int num_threads);
-  ~WorkerPool();  // waits for work that has begun; what has not is dropped
+  ~WorkerPool();
+  void stop();  // waits for work that has begun; what has not is dropped. Once or several times
   void post(std::function<void()> work);
 
  private:

@@ -114,7 +114,8 @@ class BadInputsTest(ServerTest):
 
 
 class RawHttpTest(ServerTest):
-    FLAGS = ("--max-body-bytes", "100000", "--max-header-bytes", "8192", "--kv-pages", "600")
+    MAX_BODY_BYTES = 100_000
+    FLAGS = ("--max-body-bytes", MAX_BODY_BYTES, "--max-header-bytes", "8192", "--kv-pages", "600")
 
     def tearDown(self):
         self.check_canary()
@@ -144,12 +145,13 @@ class RawHttpTest(ServerTest):
         return "\r\n".join([f"POST {target} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *lines, "", ""]).encode()
 
     def test_bodies_that_are_too_long(self):
-        self.check_status(self.head("Content-Length: 100001"), 413)
-        self.check_status(self.head("Content-Length: 100001") + b"x" * 100001, 413)
+        limit = self.MAX_BODY_BYTES
+        self.check_status(self.head(f"Content-Length: {limit + 1}"), 413)
+        self.check_status(self.head(f"Content-Length: {limit + 1}") + b"x" * (limit + 1), 413)
         self.check_status(self.head("Content-Length: 99999999999999999999"), 400, 413)
-        self.check_status(self.head("Transfer-Encoding: chunked") + b"1869f\r\n" + b"x" * 99999 + b"\r\n10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n", 413)
-        at_limit = b'{"prompt":"x","max_tokens":1,"user":"' + b"u" * 99961 + b'"}'
-        self.assertEqual(len(at_limit), 100_000)
+        self.check_status(self.head("Transfer-Encoding: chunked") + f"{limit - 1:x}\r\n".encode() + b"x" * (limit - 1) + b"\r\n10\r\n" + b"x" * 16 + b"\r\n0\r\n\r\n", 413)
+        at_limit = b'{"prompt":"x","max_tokens":1,"user":"' + b"u" * (limit - 39) + b'"}'
+        self.assertEqual(len(at_limit), limit)
         self.assertEqual(self.server.post(COMPLETIONS, at_limit).status, 200)
 
     def test_headers_that_are_too_many(self):

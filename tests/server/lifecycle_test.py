@@ -20,11 +20,6 @@ class CancellationTest(ServerTest):
         self.server.wait_idle()
         self.check_canary()
 
-    def steps_between(self, act):
-        before = self.server.metrics()["quire:steps_total"]
-        act()
-        return self.server.metrics()["quire:steps_total"] - before
-
     def test_a_client_that_goes_stops_its_answer(self):
         for stream in (True, False):
             connection = self.server.connect()
@@ -144,6 +139,20 @@ class BoundsTest(ServerTest):
         self.server.wait_idle()
 
 
+class TokenBoundTest(ServerTest):
+    FLAGS = ("--max-num-queued-tokens", "60", "--kv-pages", "2000")
+
+    def test_prompts_that_have_begun_wait_no_longer(self):
+        prompt = list(range(100, 150))
+        for stream in (True, False):
+            with self.server.connect() as connection:
+                connection.sendall(request_bytes(COMPLETIONS, {**ENDLESS, "prompt": prompt, "n": 6, "stream": stream}))
+                wait_until(lambda: self.server.metrics()["vllm:num_requests_running"] == 6, "the answers to begin")
+                wait_until(lambda: self.server.post(COMPLETIONS, {"prompt": prompt, "max_tokens": 1}).status == 200, "room in the queue")
+                self.assertEqual(self.server.metrics()["vllm:num_requests_running"], 6, "they are still being made")
+            self.server.wait_idle()
+
+
 class SlowReaderTest(ServerTest):
     FLAGS = ("--kv-pages", "4000", "--write-timeout", "1")
 
@@ -219,6 +228,21 @@ class EndTest(unittest.TestCase):
 
                 wait_until(signalled_again, "the end")
                 self.assertEqual(server.process.wait(), 1)
+
+    def test_stopped_while_a_long_body_is_read(self):
+        with Server() as server:
+            with server.connect() as connection:
+                connection.sendall(request_bytes(COMPLETIONS, {"prompt": ["key lamp drawer " * 400] * 1000}))
+                wait_until(lambda: server.get("/health/live").status == 200, "the server to answer")
+                server.process.send_signal(signal.SIGTERM)
+                wait_until(lambda: any("shutting down" in line for line in server.log), "the drain")
+
+                def signalled_again():
+                    server.process.send_signal(signal.SIGTERM)
+                    return server.process.poll() is not None
+
+                wait_until(signalled_again, "the end")
+                self.assertIn(server.process.wait(), (0, 1))  # 0 when the body was read before the second signal
 
     def test_killed_and_started_again(self):
         with Server() as server:

@@ -45,7 +45,9 @@ class Answer:
 class Server:
     def __init__(self, *flags, wait=True):
         env = {k: v for k, v in os.environ.items() if not k.startswith("QUIRE_")}
-        command = [QUIRE, "serve", "--threads", "2", "--disable-log-stats", *([] if "--port" in flags else ["--port", "0"]), *map(str, flags)]
+        defaults = {"--threads": "2", "--port": "0"}
+        command = [QUIRE, "serve", "--disable-log-stats", *map(str, flags)]
+        command += [word for flag, value in defaults.items() if flag not in flags for word in (flag, value)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=env)
         self.log, self.port = [], None
         self._reader = threading.Thread(target=self._read_log, daemon=True)
