@@ -173,12 +173,13 @@ CudaKernel make_attention(const Choice& c, int sm) {
   const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", t.many_rows(), t.keys);
   CudaKernel k;
   const bool has_producer = t.num_warps == 8;
+  const int producer_registers = kinds == 0 ? 88 : 40;  // many rows need what a thread of the team can have
   k.threads = 32 * (t.num_warps + (has_producer ? 4 : 0));
   k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kinds], to_string(c.dtype), head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
   k.source = kernel_text(c.facts, config("Many", t.many_rows(), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kinds]),
                          k.threads, t.blocks_per_sm);
   k.options = {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys), "-DQUIRE_RING_STEPS=2",
-               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0), fmt::format("-DQUIRE_PRODUCER={}", has_producer ? 1 : 0)};
+               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0), fmt::format("-DQUIRE_PRODUCER={}", has_producer ? producer_registers : 0)};
   k.shared_bytes = t.shared_bytes;
   k.blocks_per_sm = t.blocks_per_sm;
   k.persistent = true;

@@ -17,6 +17,7 @@ QUIRE_DEV int lane_idx() { return thread_idx() % kLaneCount; }
 QUIRE_DEV int warp_idx() { return thread_idx() / kLaneCount; }
 QUIRE_DEV int num_warps() { return num_threads() / kLaneCount; }
 
+// QUIRE_PRODUCER: registers of a thread of the producer; 0: there is none.
 // The team: the warps that compute. A warpgroup beside them, the producer, may do nothing but fill rings of stages (warpgroup.h); it goes
 // through the same text, where most of what tiles do is not for it.
 #if QUIRE_PRODUCER

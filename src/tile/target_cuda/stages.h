@@ -11,11 +11,11 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole chunks.
+// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
 template <class E>
 QUIRE_DEV void store_token(const TokenSlot<E>& to, const PageShape& shape, int num_heads, const E* k, const E* v) {
   constexpr int kUnit = kChunkElems<E>;
-  const int k_chunks = ceil_div(shape.head_dim_qk, kUnit), chunks = k_chunks + ceil_div(shape.head_dim_vo, kUnit);
+  const int k_chunks = stored_k_dim(shape) / kUnit, chunks = k_chunks + stored_v_dim(shape) / kUnit;
   for (int i = thread_idx(); i < num_heads * chunks; i += num_threads()) {
     const int head = i / chunks, chunk = i % chunks;
     const bool is_value = chunk >= k_chunks;

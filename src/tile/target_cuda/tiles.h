@@ -368,6 +368,7 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
     for (int i = 0; i < 4; ++i) {
       const int col = n * 8 + lane_idx() % 4 * 2 + i % 2;
       if constexpr (max_rows == kFewRows) {
+        if (i >= 2 && tile.rows <= 8) continue;
         const float x = joined(tile, n, i);
         tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
       } else if (col < cols) {

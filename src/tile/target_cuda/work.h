@@ -19,7 +19,7 @@ QUIRE_DEV void leave_queue(const Program& program) {
 
 #if QUIRE_PRODUCER
 // Registers of a thread: at the start each warpgroup has a third of what there is.
-constexpr int kComputeRegisters = 232, kProducerRegisters = 40;
+constexpr int kProducerRegisters = QUIRE_PRODUCER, kComputeRegisters = (3 * 168 - kProducerRegisters) / 2;
 
 // The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches items.
 template <class F>
