@@ -84,6 +84,7 @@ void Block::run(const BlockShape& shape, const LaunchMemory& memory, const std::
     resume(next);
     QUIRE_CHECK_KIND(kInternal, fault_.empty(), "{}", fault_);
   }
+  check_warpgroups();
 }
 
 void Block::start_lanes() {
@@ -97,6 +98,7 @@ void Block::start_lanes() {
   lanes_.resize(num);
   warps_.assign(num / kWarpLanes, {});
   for (Warp& w : warps_) w.ready = ~0u;
+  warpgroups_.assign((warps_.size() + 3) / 4, {});
   threads_.resize(num);
   std::iota(threads_.begin(), threads_.end(), 0);
   num_running_ = shape_.num_threads;

@@ -142,6 +142,12 @@ class Block {
     OfLanes<void*> operands;
     std::uint32_t ready = 0;
   };
+  // Four warps: all execute the same fences and waits in the same order (PTX ISA: wgmma, ".aligned").
+  struct Warpgroup {
+    std::deque<Operation> log;  // from the one that some warp has not come to
+    std::size_t num_dropped = 0;
+    std::array<std::size_t, 4> done{};  // by each warp
+  };
   struct NamedBarrier {
     int count = 0;
     std::vector<int> arrived;  // all
@@ -183,6 +189,8 @@ class Block {
   template <class Perform>
   void meet_warp(Operation operation, void* operand, const Perform& perform);
   void check_together(Operation operation);
+  void note_of_warpgroup(Operation operation);
+  void check_warpgroups();
 
   void perform(const Copy& copy, int owner, bool is_fenced);
   void take_sums(Product& product);
@@ -210,6 +218,7 @@ class Block {
   SharedMemory shared_;
   std::vector<Lane> lanes_;
   std::vector<Warp> warps_;
+  std::vector<Warpgroup> warpgroups_;
   std::vector<int> threads_;  // 0, 1, 2 …
   std::vector<NamedBarrier> barriers_;
   std::map<std::size_t, Mbarrier> mbarriers_;  // by offset

@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/check.h"
+
 namespace quire {
 
 int Block::atomic_add(int* counter, int x) {
@@ -234,8 +236,31 @@ void Block::return_registers(Product& product, std::size_t lane) {
   product.is_done = true;
 }
 
+// Once by each warp.
+void Block::note_of_warpgroup(Operation operation) {
+  const auto warp = static_cast<std::size_t>(current_ / kWarpLanes);
+  Warpgroup& group = warpgroups_[warp / 4];
+  const std::size_t at = group.done[warp % 4]++ - group.num_dropped;
+  if (at == group.log.size()) group.log.push_back(operation);
+  if (group.log[at] != operation) {
+    fail("{} where another warp of the warpgroup has {} (divergence)", operation.text(), group.log[at].text());
+  }
+  const std::size_t num_warps = std::min<std::size_t>(4, warps_.size() - warp / 4 * 4);
+  const auto slowest = *std::min_element(group.done.begin(), group.done.begin() + static_cast<std::ptrdiff_t>(num_warps));
+  for (; group.num_dropped < slowest; ++group.num_dropped) group.log.pop_front();
+}
+
+// At the block's end.
+void Block::check_warpgroups() {
+  for (const Warpgroup& group : warpgroups_) {
+    QUIRE_CHECK_KIND(kInternal, group.log.empty(), "block {}: {} was executed by some warps of a warpgroup only (divergence)",
+                     shape_.block_idx, group.log.front().text());
+  }
+}
+
 void Block::warpgroup_fence() {
-  meet_warp({OpKind::kWarpgroupFence, 0}, nullptr, [](const OfLanes<void*>&) {});
+  constexpr Operation kFence{OpKind::kWarpgroupFence, 0};
+  meet_warp(kFence, nullptr, [&](const OfLanes<void*>&) { note_of_warpgroup(kFence); });
   lane().is_fenced = true;
 }
 
@@ -246,7 +271,9 @@ void Block::warpgroup_commit() {
 }
 
 void Block::warpgroup_wait(int pending) {
-  meet_warp({OpKind::kWarpgroupWait, pending}, nullptr, [&](const OfLanes<void*>&) {
+  const Operation wait{OpKind::kWarpgroupWait, pending};
+  meet_warp(wait, nullptr, [&](const OfLanes<void*>&) {
+    note_of_warpgroup(wait);
     const std::size_t committed = lane().products.committed.size();
     perform_products(committed - std::min(committed, static_cast<std::size_t>(pending)));
   });

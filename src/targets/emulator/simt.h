@@ -89,6 +89,7 @@ QUIRE_DEV void load_matrix_transposed(unsigned (&r)[4], const void* row) {
 
 QUIRE_DEV void pin(float&) {}
 QUIRE_DEV void pin(unsigned&) {}
+QUIRE_DEV void pin(int&) {}
 
 struct bf16 {
   unsigned short bits;

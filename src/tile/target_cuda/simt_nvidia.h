@@ -107,6 +107,7 @@ QUIRE_DEV void load_matrix_transposed(unsigned (&r)[4], const void* row) {
 // warpgroup read and write registers behind the compiler's back.
 QUIRE_DEV void pin(float& x) { asm volatile("" : "+f"(x)::"memory"); }
 QUIRE_DEV void pin(unsigned& x) { asm volatile("" : "+r"(x)::"memory"); }
+QUIRE_DEV void pin(int& x) { asm volatile("" : "+r"(x)::"memory"); }
 
 struct bf16 {
   unsigned short bits;

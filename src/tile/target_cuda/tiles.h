@@ -132,7 +132,7 @@ QUIRE_DEV void pin_all(T (&x)[n][4]) {
     for (int i = 0; i < 4; ++i) pin(x[j][i]);
   }
 }
-// Sums have their values from here on.
+// Sums have their values from here on. All warps of a warpgroup have to wait at the same place.
 template <int max_rows, int max_cols>
 QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
 #if QUIRE_WARPGROUPS
@@ -381,8 +381,13 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
 
 template <int max_rows, int max_cols>
 QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
-  if (!any_lane(factor.value[0] != 1.0f || factor.value[1] != 1.0f)) return;
+  if constexpr (kHasWarpgroups && max_rows == kManyRows) {
+    // Never so. Without a branch that it cannot foresee the assembler waits before the arithmetic that stands above, not here.
+    pin(tile.rows);
+    if (tile.rows < 0) return;
+  }
   settle(tile);
+  if (!any_lane(factor.value[0] != 1.0f || factor.value[1] != 1.0f)) return;
 #pragma unroll
   for (int n = 0; n < max_cols / 8; ++n) {
 #pragma unroll

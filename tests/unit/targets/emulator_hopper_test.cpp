@@ -129,6 +129,32 @@ TEST(EmulatorHopper, WarpsOfAProductStayTogether) {
       "divergence");
 }
 
+// A wait that one warp leaves out, though its products are waited for later.
+TEST(EmulatorHopper, WarpsOfAGroupWaitAtTheSamePlaces) {
+  const auto multiply = [](bool is_lazy) {
+    fill_keys();
+    shared_memory_fence();
+    block_barrier();
+    float c[32];
+    const unsigned a[4] = {};
+    for (int round = 0; round < 2; ++round) {
+      warpgroup_fence();
+      multiply_warpgroup({Element16::kBF16, c, a, 0, descriptor(), 64, false, false});
+      warpgroup_commit();
+      if (!is_lazy || round > 0 || thread_idx() / 32 != 2) warpgroup_wait(0);
+      warpgroup_wait(0);
+    }
+  };
+  expect_sound(128, [&] { multiply(false); });
+  expect_mistake(
+      128, [&] { multiply(true); }, "divergence");
+  const auto wait_once_more = [&] {
+    multiply(false);
+    if (thread_idx() < 32) warpgroup_wait(0);
+  };
+  expect_mistake(128, wait_once_more, "some warps of a warpgroup only");
+}
+
 struct alignas(16) Source {
   float x[64];
 };
