@@ -171,6 +171,7 @@ struct DeviceOptions {
   std::string cublas_path;  // cuda: libcublasLt, likewise
   bool own_kernels_only = false;  // also where a vendor's library is present
   int max_programs = 0;  // cuda: that run at the same time, 0: as many as the chip takes; with few even a small test gives each several items
+  bool lane_arrivals = false;  // cuda: each lane arrives at barriers in shared memory, not one for its warp: slower, and racecheck can follow
 };
 
 }  // namespace quire

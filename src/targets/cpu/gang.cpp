@@ -37,11 +37,16 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
   num_running_.store(num_programs - 1, std::memory_order_relaxed);
   for (int w = 1; w < num_programs; ++w) {
     State expected = State::kSpinning;
-    if (workers_[w].state.compare_exchange_strong(expected, State::kWorking, std::memory_order_acq_rel)) continue;
-    workers_[w].state.store(State::kWorking, std::memory_order_release);
+    if (workers_[w].state.compare_exchange_strong(expected, State::kCalled, std::memory_order_acq_rel)) continue;
+    workers_[w].state.store(State::kCalled, std::memory_order_release);
     boost::asio::post(pool_, [this, w] { work(w); });
   }
   job(0);
+  // Whoever has not begun need not: a thread that the system runs something else for would only be waited for.
+  for (int w = 1; w < num_programs; ++w) {
+    State expected = State::kCalled;
+    if (workers_[w].state.compare_exchange_strong(expected, State::kSpinning, std::memory_order_acq_rel)) --num_running_;
+  }
   if (spin_until([&] { return num_running_.load(std::memory_order_acquire) == 0; })) return;
   // The value to wait on is the one that was tested: waiting on a second load could wait on 0, for ever.
   for (int running; (running = num_running_.load(std::memory_order_acquire)) != 0;) {
@@ -52,10 +57,12 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
 void Gang::work(int worker) {
   std::atomic<State>& state = workers_[worker].state;
   for (;;) {
-    if (!spin_until([&] { return state.load(std::memory_order_acquire) == State::kWorking; })) {
+    if (!spin_until([&] { return state.load(std::memory_order_acquire) == State::kCalled; })) {
       State expected = State::kSpinning;
       if (state.compare_exchange_strong(expected, State::kIdle, std::memory_order_acq_rel)) return;
     }
+    State expected = State::kCalled;
+    if (!state.compare_exchange_strong(expected, State::kWorking, std::memory_order_acq_rel)) continue;
     (*job_)(worker);
     state.store(State::kSpinning, std::memory_order_release);
     if (num_running_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_running_.notify_one();

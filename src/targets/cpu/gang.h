@@ -16,11 +16,12 @@ class Gang {
 
   int num_threads() const { return num_threads_; }
 
-  // Calls job(0 … num_programs - 1), each once, program 0 on the caller. Returns when all are done. Not reentrant.
+  // Calls job(0) on the caller, and job(1 … num_programs - 1), each at most once, on threads that come before job(0) has returned: a
+  // job does what there is to do, however many do it. Returns when all are done. Not reentrant.
   void run(int num_programs, const std::function<void(int)>& job);
 
  private:
-  enum class State : int { kIdle, kSpinning, kWorking };
+  enum class State : int { kIdle, kSpinning, kCalled, kWorking };
   struct alignas(64) Worker {
     std::atomic<State> state{State::kIdle};
   };

@@ -24,13 +24,6 @@ JitKey digest_of_texts() {
   return make_jit_key(parts);
 }
 
-std::vector<std::string> options_of(const CudaKernel& kernel, const std::string& architecture) {
-  std::vector<std::string> options = {"--gpu-architecture=" + architecture, "--std=c++17",
-                                      "--ptxas-options=-v", "-default-device"};
-  options.insert(options.end(), kernel.options.begin(), kernel.options.end());
-  return options;
-}
-
 }  // namespace
 
 std::string architecture_of(int sm, std::span<const int> chips) {
@@ -63,7 +56,15 @@ int kernel_family(int sm) {
 }
 
 KernelCompiler::KernelCompiler(const DeviceOptions& options, int max_major)
-    : nvrtc_(options.nvrtc_path, max_major), cache_(options.cache_dir), text_digest_(digest_of_texts()) {}
+    : nvrtc_(options.nvrtc_path, max_major), cache_(options.cache_dir), text_digest_(digest_of_texts()), lane_arrivals_(options.lane_arrivals) {}
+
+std::vector<std::string> KernelCompiler::options_of(const CudaKernel& kernel, const std::string& architecture) const {
+  std::vector<std::string> options = {"--gpu-architecture=" + architecture, "--std=c++17",
+                                      "--ptxas-options=-v", "-default-device"};
+  options.insert(options.end(), kernel.options.begin(), kernel.options.end());
+  if (lane_arrivals_) options.emplace_back("-DQUIRE_LANE_ARRIVALS");
+  return options;
+}
 
 JitKey KernelCompiler::key_of(const CudaKernel& kernel, const std::string& architecture) const {
   const std::string version = nvrtc_.version();

@@ -48,12 +48,14 @@ class KernelCompiler {
   const std::string& store_failure() const { return store_failure_; }
 
  private:
+  std::vector<std::string> options_of(const CudaKernel& kernel, const std::string& architecture) const;
   CompiledKernel get_one(const CudaKernel& kernel, const std::string& architecture, bool& is_from_disk,
                          std::string& store_failure) const;
 
   Nvrtc nvrtc_;
   JitCache cache_;
   JitKey text_digest_;
+  bool lane_arrivals_;
   std::string store_failure_;
 };
 

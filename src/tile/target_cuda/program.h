@@ -82,17 +82,23 @@ enum Arrival : int {
   kNumArrivals = 23,
 };
 QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
+// A warp's first lane arrives for all; with QUIRE_LANE_ARRIVALS each lane, for a tool that does not see that the first speaks for them.
+#ifdef QUIRE_LANE_ARRIVALS
+constexpr int kWarpArrivals = kLaneCount;
+#else
+constexpr int kWarpArrivals = 1;
+#endif
 QUIRE_DEV int arrivals_of(int word) {
-  if (word < kKeysFree) return 2;
-  if (word < kItemFull) return kWarps;
+  if (word < kKeysFree) return 2 * kWarpArrivals;
+  if (word < kItemFull) return kWarps * kWarpArrivals;
   if (word < kItemFree) return 1;
-  return word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps;
+  return (word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps) * kWarpArrivals;
 }
 
 // By all lanes of a warp: it is done with what it read.
 QUIRE_DEV void count_warp(int word) {
   warp_barrier();
-  if (lane_idx() == 0) arrival_count(arrival_word(word));
+  if (lane_idx() < kWarpArrivals) arrival_count(arrival_word(word));
 }
 
 // The two warpgroups of a team issue their products in turn, so that one computes softmax while the other multiplies.
