@@ -130,9 +130,9 @@ struct SampleGreedyParams {
   int num_rows, vocab_size, num_parts, part_len;
 };
 
-// Weights are integers, so that their sums depend on no order: exp2((x - max) * scale) in units of 2^-kWeightBits, rounded to the
+// Weights are integers, so that their sums depend on no order: exp2((x - max) * scale) in units of 2^-kDrawWeightBits, rounded to the
 // nearest, even among equals; a row of 2^20 tokens sums to less than 2^64.
-constexpr int kWeightBits = 40;
+constexpr int kDrawWeightBits = 40;
 using Mass = unsigned long long;  // a sum of weights
 
 // How a row draws its token. Those that remain are, in the order of higher logit and then lower id, the first top_k of all, of them those

@@ -8,7 +8,7 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 constexpr int kBinsPerOctave = 6;  // of weights; all that are not 0 lie in kNumBins bins
-static_assert(kBinsPerOctave * (kWeightBits + 2) <= kNumBins, "the least weight has a bin");
+static_assert(kBinsPerOctave * (kDrawWeightBits + 2) <= kNumBins, "the least weight has a bin");
 
 // A row's logits as weights, in units that are rounded to integers where they are summed.
 struct Weigher {
@@ -30,7 +30,7 @@ struct Weigher {
   QUIRE_DEV bool counts(float x) const { return (*this)(x) > 0.5f; }
 
  private:
-  static constexpr float kUnits = static_cast<float>(1ull << kWeightBits);
+  static constexpr float kUnits = static_cast<float>(1ull << kDrawWeightBits);
 };
 
 // A part of a row.
