@@ -100,7 +100,7 @@ std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_
   const auto num_tokens = static_cast<std::size_t>(std::max(max_num_batched_tokens, max_num_seqs)) + 8;
   const auto num_rows = static_cast<std::size_t>(max_num_seqs) + 8;
   return num_tokens * activation_elems(config) * dtype_bytes(config.dtype) +
-         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) + DeviceSampler::row_bytes());
+         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) + DeviceSampler::row_bytes(config.vocab_size));
 }
 
 DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options)

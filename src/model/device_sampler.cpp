@@ -11,13 +11,15 @@ namespace {
 constexpr int kLeastPartLen = 1024;
 constexpr int kMaxParts = 64;  // of a row: what one program looks through at its end
 constexpr int kMinDrawParts = 8;  // of a random draw, since one program finds the token in its part
-constexpr int kMaxCandidates = 4096;  // of a row; if there are more, one program reads the row instead
 
 // Parts of a row, so that two rounds of programs have something to do.
 int part_len_of(int vocab_size, int num_rows, int num_programs, int min_parts = 1) {
   const int num_parts = std::clamp(ceil_div(2 * num_programs, num_rows), min_parts, kMaxParts);
   return std::max(kLeastPartLen, round_up(ceil_div(vocab_size, num_parts), 64));
 }
+
+// Of a row; if there are more, one program reads the row instead. An interval of logits holds one in eight where they are close together.
+int max_candidates_of(int vocab_size) { return round_up(std::max(1024, vocab_size / 8), 64); }
 
 }  // namespace
 
@@ -36,7 +38,7 @@ void DeviceSampler::reserve(int num_rows) {
   cuts_ = make(rows * sizeof(TokenCut));
   bin_counts_ = make_zeros(rows * kNumBins * sizeof(std::int32_t));
   bin_masses_ = make_zeros(rows * kNumBins * sizeof(Mass));
-  candidates_ = make(rows * kMaxCandidates * sizeof(float));
+  candidates_ = make(rows * static_cast<std::size_t>(max_candidates_of(vocab_size_)) * sizeof(float));
   num_candidates_ = make_zeros(rows * sizeof(std::int32_t));
   part_mass_ = make(parts * sizeof(Mass));
   part_ties_ = make(parts * sizeof(std::int32_t));
@@ -49,9 +51,9 @@ std::unique_ptr<Buffer> DeviceSampler::make_zeros(std::size_t bytes) {
   return buffer;
 }
 
-std::size_t DeviceSampler::row_bytes() {
+std::size_t DeviceSampler::row_bytes(int vocab_size) {
   const std::size_t part_bytes = sizeof(float) + sizeof(Mass) + 2 * sizeof(std::int32_t);
-  return kNumBins * (sizeof(std::int32_t) + sizeof(Mass)) + kMaxCandidates * sizeof(float) + (kMinDrawParts + 1) * part_bytes +
+  return kNumBins * (sizeof(std::int32_t) + sizeof(Mass)) + static_cast<std::size_t>(max_candidates_of(vocab_size)) * sizeof(float) + (kMinDrawParts + 1) * part_bytes +
          sizeof(CutSearch) + sizeof(TokenCut) + 3 * sizeof(std::int32_t) + sizeof(float);
 }
 
@@ -92,7 +94,7 @@ void DeviceSampler::draw(const float* logits, const DrawRow* draws, int num_rows
   p.vocab_size = vocab_size_;
   p.part_len = part_len_of(vocab_size_, num_rows, device_.caps().num_programs, kMinDrawParts);
   p.num_parts = ceil_div(vocab_size_, p.part_len);
-  p.max_candidates = kMaxCandidates;
+  p.max_candidates = max_candidates_of(vocab_size_);
   const LaunchCost cost{4.0 * num_rows * vocab_size_, 0};
   if (has_cuts) {
     device_.run(KernelName::kSampleBins, DType::kF32, p, num_rows * p.num_parts, cost);

@@ -17,7 +17,7 @@ class DeviceSampler {
   void reserve(int num_rows);
 
   // Bytes of memory that a row takes, beside what depends on the device.
-  static std::size_t row_bytes();
+  static std::size_t row_bytes(int vocab_size);
 
   // Launches; `logits` [num_rows, vocab_size] on the device, at most as many rows as there is room for.
   void sample(const float* logits, int num_rows);

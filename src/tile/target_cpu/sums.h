@@ -66,8 +66,11 @@ QUIRE_DEV void clear(Bins& bins) {
 template <class X, class W, class B>
 QUIRE_DEV void add_to_bins(Bins& bins, int n, const X& x, const W& weight, const B& bin) {
   map(n, [&](Lanes i) {
-    const VecF values = x(i);
-    const VecL weights = to_integers(weight(values));
+    const VecF all = x(i);
+    float values[kLanes];
+    unsigned long long weights[kLanes];
+    store_bits(values, all);
+    store_bits(weights, to_integers(weight(all)));
     for (int lane = 0; lane < i.num; ++lane) {
       if (weights[lane] == 0) continue;
       const int b = bin(values[lane]);
@@ -102,7 +105,8 @@ QUIRE_DEV void take_bins(Bins& bins, int* counts, unsigned long long* masses) {
 template <class X, class F>
 QUIRE_DEV void append(float* list, int* counter, int most, int n, const X& x, const F& wanted) {
   map(n, [&](Lanes i) {
-    const VecF values = x(i);
+    float values[kLanes];
+    store_bits(values, x(i));
     for (int lane = 0; lane < i.num; ++lane) {
       if (!wanted(values[lane])) continue;
       const int at = __atomic_fetch_add(counter, 1, __ATOMIC_RELAXED);

@@ -67,11 +67,11 @@ std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& 
   params.max_tokens = 48;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const auto every = static_cast<std::size_t>(variant.logprobs_every);
-    params.temperature = variant.is_random && i % 3 != 0 ? 0.9 : 0.0;
+    params.temperature = variant.is_random && i % 3 != 0 ? 2.0 : 0.0;
     params.seed = static_cast<std::int64_t>(i);
     params.top_k = i % 4 == 1 ? 40 : 0;
-    params.top_p = i % 5 < 2 ? 0.9 : 1.0;
-    params.min_p = i % 7 == 2 ? 0.01 : 0.0;
+    params.top_p = i % 5 < 2 ? 0.99 : 1.0;
+    params.min_p = i % 7 == 2 ? 1e-4 : 0.0;
     params.logprobs = every > 0 && i % every == 0 ? std::optional<std::int64_t>(kNumLogprobs) : std::nullopt;
     const std::string text = "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
     std::vector<std::int32_t> tokens = engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
