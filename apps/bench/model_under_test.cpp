@@ -122,6 +122,7 @@ StepBatch make_step(const LoadedEngine& model, int num_seqs, int query_len, int 
   }
   batch.drawn_rows.assign(batch.token_ids.size(), -1);
   batch.wants_logits.assign(batch.logit_rows.size(), 0);
+  batch.draws.assign(batch.logit_rows.size(), TokenDraw{});
   return batch;
 }
 

@@ -25,7 +25,10 @@ enum class KernelName : std::uint8_t {
   kActivation,
   kEmbedding,
   kSampleGreedy,  // f32 only
-  kTakeTokens,    // likewise
+  kSampleBins,    // likewise, and the next ones
+  kSampleCut,
+  kSampleDraw,
+  kTakeTokens,
   kCeilingRead,   // the three that measure what the device can do; see CeilingParams
   kCeilingFma,
   kCeilingDot,

@@ -16,6 +16,9 @@ const char* to_string(KernelName name) {
     case KernelName::kActivation: return "activation";
     case KernelName::kEmbedding: return "embedding";
     case KernelName::kSampleGreedy: return "sample_greedy";
+    case KernelName::kSampleBins: return "sample_bins";
+    case KernelName::kSampleCut: return "sample_cut";
+    case KernelName::kSampleDraw: return "sample_draw";
     case KernelName::kTakeTokens: return "take_tokens";
     case KernelName::kCeilingRead: return "ceiling_read";
     case KernelName::kCeilingFma: return "ceiling_fma";

@@ -22,7 +22,8 @@ const StepBatch& BatchBuilder::build(const StepPlan& plan) {
     batch_.max_query_len = std::max(batch_.max_query_len, item.query_len);
     batch_.max_kv_len = std::max(batch_.max_kv_len, batch_.kv_len[s]);
     for (std::int32_t row = begin - item.num_logit_rows; row < begin; ++row) {
-      batch_.wants_logits[num_logit_rows] = item.draws_likeliest ? 0 : 1;
+      batch_.wants_logits[num_logit_rows] = item.runner_draws ? 0 : 1;
+      if (item.runner_draws && item.request->draw_scale > 0.0f) add_draw(num_logit_rows, token_draw(*item.request));
       batch_.logit_rows[num_logit_rows++] = row;
     }
   }
@@ -40,6 +41,8 @@ void BatchBuilder::resize(const StepPlan& plan) {
   batch_.kv_len.resize(num_seqs);
   batch_.logit_rows.resize(static_cast<std::size_t>(plan.num_logit_rows));
   batch_.wants_logits.resize(batch_.logit_rows.size());
+  batch_.draws.assign(batch_.logit_rows.size(), TokenDraw{});
+  batch_.has_random = batch_.has_cuts = false;
   batch_.drawn_rows.assign(num_tokens, -1);
   // The row length moves in powers of two, and down only far below, because every change copies all rows
   // anew.
@@ -50,6 +53,12 @@ void BatchBuilder::resize(const StepPlan& plan) {
   }
   rows_.resize(num_seqs);
   batch_.page_table.resize(num_seqs * static_cast<std::size_t>(batch_.max_pages));
+}
+
+void BatchBuilder::add_draw(std::size_t row, const TokenDraw& draw) {
+  batch_.draws[row] = draw;
+  batch_.has_random = true;
+  batch_.has_cuts |= draw.top_k > 0 || draw.top_p > 0;
 }
 
 void BatchBuilder::fill_tokens(const ScheduledRequest& item, std::int32_t begin) {

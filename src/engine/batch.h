@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/scheduler.h"
+#include "engine/token_draw.h"
 
 namespace quire {
 
@@ -29,8 +30,10 @@ struct StepBatch {
   // numbers, not to be read.
   std::vector<std::int32_t> page_table;
   std::vector<std::int32_t> logit_rows;  // indices of the tokens whose logits are computed, ascending
-  std::vector<std::uint8_t> wants_logits;  // [logit_rows.size()] 0: only the likeliest token of the row is asked for
-  // [num_tokens]: >= 0: the token is not known on the host; it is the likeliest one of this logit row of the step that was started
+  std::vector<std::uint8_t> wants_logits;  // [logit_rows.size()] 0: only a token drawn from the row is asked for
+  std::vector<TokenDraw> draws;            // [logit_rows.size()] how it is drawn; the likeliest where logits are wanted
+  bool has_random = false, has_cuts = false;  // some row is drawn at random, with a top_k or a top_p
+  // [num_tokens]: >= 0: the token is not known on the host; it is the one drawn from this logit row of the step that was started
   // before. Else -1.
   std::vector<std::int32_t> drawn_rows;
 };
@@ -50,6 +53,7 @@ class BatchBuilder {
     std::int32_t num_released = 0;
   };
   void resize(const StepPlan& plan);
+  void add_draw(std::size_t row, const TokenDraw& draw);
   void fill_tokens(const ScheduledRequest& item, std::int32_t begin);
   void update_row(std::size_t seq_idx, const SequencePages& pages);
 

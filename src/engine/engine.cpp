@@ -51,7 +51,8 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
   }
   std::sort(request.end_tokens.begin(), request.end_tokens.end());
   request.params = std::move(params);
-  request.likeliest_from = likeliest_from(request);
+  request.draw_scale = draw_scale(request.params);
+  request.runner_draws_from = runner_draws_from(request);
   scheduler_.check_prompt_len(request.tokens.size());
   scheduler_.add(live_.emplace(id, std::move(live)).first->second.request);
 }
@@ -90,7 +91,7 @@ void EngineCore::start_step(Step& step) {
 bool EngineCore::can_run_ahead() const {
   if (!runner_->runs_ahead() || !current_.is_started) return false;
   return std::all_of(current_.items.begin(), current_.items.end(), [](const ScheduledRequest& item) {
-    return item.num_logit_rows == 0 || item.draws_likeliest;
+    return item.num_logit_rows == 0 || item.runner_draws;
   }) && scheduler_.has_page_for_each();
 }
 
@@ -121,7 +122,7 @@ void EngineCore::finish_step(Step& step) {
   std::size_t row = 0, host_row = 0;
   for (std::size_t i = 0; i < step.items.size(); ++i) {
     const ScheduledRequest item = step.items[i];
-    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows), num_host_rows = item.draws_likeliest ? 0 : num_rows;
+    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows), num_host_rows = item.runner_draws ? 0 : num_rows;
     if (item.request && num_rows > 0) {
       item.request->drop_pending();
       post_process(live_.at(item.request->id), item, result.tokens[row + num_rows - 1],
@@ -137,7 +138,7 @@ void EngineCore::check_result(const Step& step, const StepResult& result) const 
   std::size_t num_rows = 0, num_host_rows = 0;
   for (const ScheduledRequest& item : step.items) {
     num_rows += static_cast<std::size_t>(item.num_logit_rows);
-    num_host_rows += static_cast<std::size_t>(item.draws_likeliest ? 0 : item.num_logit_rows);
+    num_host_rows += static_cast<std::size_t>(item.runner_draws ? 0 : item.num_logit_rows);
   }
   QUIRE_CHECK_KIND(kInternal,
                    result.tokens.size() == num_rows &&
@@ -164,16 +165,16 @@ void EngineCore::report_step(const StepPlan& plan, StepReport& report) {
   ++counters_.steps_by_tokens[static_cast<std::size_t>(bound - kStepTokenBounds.begin())];
 }
 
-// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows, or none where `likeliest` is the
-// token that it draws.
-void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t likeliest,
+// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows, or none where the runner
+// drew its token.
+void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t drawn,
                               std::span<const float> logits) {
   bool is_sampled = false;
   try {
     if (live.request.params.prompt_logprobs) add_prompt_logprobs(live, item, logits);
     if (!item.samples) return;
     SampledToken sampled =
-        item.draws_likeliest ? checked_token(likeliest)
+        item.runner_draws ? checked_token(drawn)
                              : sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
     is_sampled = true;
     add_token(live, std::move(sampled));

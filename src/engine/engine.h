@@ -75,7 +75,7 @@ class EngineCore : public StepEngine {
   void check_result(const Step& step, const StepResult& result) const;
   void report_step(const StepPlan& plan, StepReport& report);
   void add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
-  void post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t likeliest, std::span<const float> logits);
+  void post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t drawn, std::span<const float> logits);
   SampledToken checked_token(std::int32_t token) const;
   void add_token(LiveRequest& live, SampledToken sampled);
   std::string text_of_last_token(LiveRequest& live, FinishReason& reason);

@@ -23,7 +23,7 @@ struct Request {
   std::vector<std::int32_t> tokens;  // prompt, then output
   std::int32_t last_token = 0;      // copy of tokens.back(), so that a decode step need not touch that memory
   std::int32_t computed_len = 0;    // tokens whose keys and values are in the cache
-  std::int32_t likeliest_from = std::numeric_limits<std::int32_t>::max();  // tokens; see draws_likeliest
+  std::int32_t runner_draws_from = std::numeric_limits<std::int32_t>::max();  // tokens; see runner_draws
   std::int32_t pending_row = -1;    // >= 0: the last token is not known yet, this logit row of the step under way draws it
   std::int32_t reserved_pages = 0;  // pages promised to the rest of the prompt and not taken yet
   SequencePages pages;
@@ -37,6 +37,7 @@ struct Request {
   bool has_started = false;      // some of its tokens were in a step
   RequestId id = 0;
   std::uint64_t seed = 0;                // of this request's draws
+  float draw_scale = 0.0f;               // see TokenDraw
   std::vector<std::int32_t> end_tokens;  // what ends the request, sorted: stop tokens, and eos unless ignored
   SamplingParams params;                 // checked
 
@@ -55,8 +56,8 @@ struct Request {
     tokens.pop_back();
     last_token = tokens.back();
   }
-  // The next token is simply the likeliest one, and nothing is reported of the others: their logits are not wanted.
-  bool draws_likeliest() const { return num_tokens() >= likeliest_from; }
+  // The runner draws the next token: it follows from the logits alone, and nothing is reported of the others.
+  bool runner_draws() const { return num_tokens() >= runner_draws_from; }
   std::int32_t known_len() const { return num_tokens() - (pending_row >= 0 ? 1 : 0); }
   std::int32_t num_tokens() const { return static_cast<std::int32_t>(tokens.size()); }
   std::int32_t output_len() const { return num_tokens() - prompt_len; }

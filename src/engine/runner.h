@@ -12,8 +12,8 @@ constexpr std::int32_t kTokenIsNan = -1, kTokenIsInfinite = -2, kTokenIsMissing 
 
 // Valid until the next call of the runner.
 struct StepResult {
-  std::span<const std::int32_t> tokens;  // [logit_rows.size()] the likeliest, lowest id among equals, or one of the above; any value
-                                         // where logits were wanted
+  std::span<const std::int32_t> tokens;  // [logit_rows.size()] drawn as StepBatch::draws says, the likeliest is the lowest id among equals;
+                                         // or one of the above; any value where logits were wanted
   std::span<const float> logits;         // [rows that want logits, vocab_size]
 };
 

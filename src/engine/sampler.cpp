@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "base/check.h"
 #include "engine/philox.h"
@@ -15,7 +16,7 @@ constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 
 // The order of tokens everywhere: higher value first, lower id first among equals.
 constexpr auto kLikelier = [](const auto& a, const auto& b) {
-  return a.value != b.value ? a.value > b.value : a.token < b.token;
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 };
 
 bool needs_penalties(const SamplingParams& params) {
@@ -25,10 +26,25 @@ bool needs_penalties(const SamplingParams& params) {
 
 }  // namespace
 
-std::int32_t likeliest_from(const Request& request) {
+float draw_scale(const SamplingParams& params) {
+  return is_greedy(params) ? 0.0f : static_cast<float>(std::numbers::log2e / params.temperature);
+}
+
+TokenDraw token_draw(const Request& request) {
+  const SamplingParams& params = request.params;
+  TokenDraw draw;
+  draw.random = random_bits(request.seed, static_cast<std::uint64_t>(request.output_len()));
+  if (params.top_p < 1.0) draw.top_p = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ldexp(params.top_p, 64)));
+  draw.scale = draw_scale(params);
+  draw.min_weight = static_cast<float>(params.min_p);
+  if (params.top_k > 0) draw.top_k = static_cast<std::int32_t>(params.top_k);
+  return draw;
+}
+
+std::int32_t runner_draws_from(const Request& request) {
   const SamplingParams& params = request.params;
   constexpr std::int64_t kNever = std::numeric_limits<std::int32_t>::max();
-  if (!is_greedy(params) || params.logprobs || params.prompt_logprobs || !params.logit_bias.empty() || needs_penalties(params)) {
+  if (params.logprobs || params.prompt_logprobs || !params.logit_bias.empty() || needs_penalties(params)) {
     return static_cast<std::int32_t>(kNever);
   }
   if (request.end_tokens.empty()) return 0;
@@ -47,8 +63,7 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
   const std::span<const float> processed = process(logits, request);
   const float max = scan_logits(processed, block_max_);
   SampledToken sampled;
-  sampled.token =
-      is_greedy(request.params) ? first_index_of(max, processed, block_max_) : draw(processed, max, request);
+  sampled.token = draw_from(processed, max, is_greedy(request.params) ? TokenDraw{} : token_draw(request));
   if (request.params.logprobs) {
     sampled.logprobs = logprobs_of(logits, sampled.token, static_cast<std::size_t>(*request.params.logprobs));
   }
@@ -98,71 +113,52 @@ void Sampler::penalize(const Request& request) {
   }
 }
 
-// Inverts the cumulative distribution of what min_p, top_k and top_p leave, in the order of token ids.
-// Keeping that order on every path means that a tiny change of a logit moves a draw only across a
-// neighbouring boundary.
-std::int32_t Sampler::draw(std::span<const float> logits, float max, const Request& request) {
-  const SamplingParams& params = request.params;
-  const double uniform = random_uniform(request.seed, static_cast<std::uint64_t>(request.output_len()));
-  const auto inv_temperature = static_cast<float>(1.0 / params.temperature);
-  const auto min_weight = static_cast<float>(params.min_p);  // the likeliest token has weight 1
-  const bool has_top_k = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < vocab_size_;
-  if (has_top_k) {
-    select_top(logits, static_cast<std::size_t>(params.top_k));
-    total_ = 0.0;
-    for (Candidate& candidate : candidates_) {
-      const float weight = exp_nonpositive((candidate.value - max) * inv_temperature);
-      candidate.value = weight < min_weight ? 0.0f : weight;
-      total_ += candidate.value;
+std::int32_t Sampler::draw(std::span<const float> logits, const TokenDraw& draw) {
+  QUIRE_CHECK_KIND(kInternal, logits.size() == vocab_size_, "a row of {} logits for a vocabulary of {}", logits.size(), vocab_size_);
+  return draw_from(logits, scan_logits(logits, block_max_), draw);
+}
+
+// Keeping the order of token ids on every path means that a tiny change of a logit moves a draw only across a neighbouring boundary.
+std::int32_t Sampler::draw_from(std::span<const float> logits, float max, const TokenDraw& draw) {
+  if (draw.scale == 0.0f) return first_index_of(max, logits, block_max_);
+  std::uint64_t total = 0;
+  if (draw.top_k > 0 && static_cast<std::size_t>(draw.top_k) < vocab_size_) {
+    select_top(logits, static_cast<std::size_t>(draw.top_k));
+    weights_.resize(vocab_size_);
+    for (const Candidate& candidate : candidates_) {
+      const float weight = exp2_nonpositive((candidate.logit - max) * draw.scale);
+      weights_[static_cast<std::size_t>(candidate.token)] = weight < draw.min_weight ? 0.0f : weight;
+      total += units(candidate.token);
     }
   } else {
-    total_ = exponentiate(logits, max, inv_temperature, min_weight, weights_, block_sum_);
-    if (params.top_p >= 1.0) return draw_from_row(uniform);
-    // All tokens below (1 - p) / V together miss the mass 1 - p, so the nucleus lies above; the half covers
-    // rounding.
-    gather_weights(
-        static_cast<float>(0.5 * (1.0 - params.top_p) * total_ / static_cast<double>(vocab_size_)));
+    total = exponentiate(logits, max, draw.scale, draw.min_weight, weights_, block_units_);
+    if (draw.top_p == 0) return draw_from_row(multiply_high(draw.random, total));
+    // All tokens below (1 - p) / V together miss the mass 1 - p, so the nucleus lies above; the half covers rounding.
+    const double rest = 1.0 - std::ldexp(static_cast<double>(draw.top_p), -64);
+    gather_weights(logits, static_cast<float>(0.5 * rest * std::ldexp(static_cast<double>(total), -kWeightBits) / static_cast<double>(vocab_size_)));
   }
-  if (params.top_p < 1.0) keep_nucleus(params.top_p * total_);
-  return draw_from_candidates(uniform);
+  if (draw.top_p > 0) keep_nucleus(std::max<std::uint64_t>(1, multiply_high(draw.top_p, total) + (draw.top_p * total != 0 ? 1 : 0)));
+  return draw_from_candidates(draw.random);
 }
 
-std::int32_t Sampler::draw_from_row(double uniform) const {
-  double target = uniform * total_;
-  std::size_t block = 0, last_block = 0;
-  for (; block < block_sum_.size(); ++block) {
-    if (block_sum_[block] > 0.0) last_block = block;
-    if (target < block_sum_[block]) break;
-    target -= block_sum_[block];
-  }
-  // Rounding may carry the target past the end of the row or of the block: then the last possible token is
-  // meant.
-  const std::size_t begin = (block < block_sum_.size() ? block : last_block) * kLogitBlock;
-  const std::size_t end = std::min(begin + kLogitBlock, weights_.size());
-  std::size_t last = begin;
-  for (std::size_t i = begin; i < end; ++i) {
-    if (weights_[i] == 0.0f) continue;
-    last = i;
-    if (target < weights_[i]) break;
-    target -= weights_[i];
-  }
-  return static_cast<std::int32_t>(last);
+// `target` is below the sum of all weights.
+std::int32_t Sampler::draw_from_row(std::uint64_t target) const {
+  std::size_t block = 0;
+  for (; target >= block_units_[block]; ++block) target -= block_units_[block];
+  auto token = static_cast<std::int32_t>(block * kLogitBlock);
+  for (; target >= units(token); ++token) target -= units(token);
+  return token;
 }
 
-std::int32_t Sampler::draw_from_candidates(double uniform) {
+std::int32_t Sampler::draw_from_candidates(std::uint64_t random) {
   std::sort(candidates_.begin(), candidates_.end(),
             [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
-  double total = 0.0;
-  for (const Candidate& candidate : candidates_) total += candidate.value;
-  double target = uniform * total;
-  std::int32_t last = candidates_.front().token;
-  for (const Candidate& candidate : candidates_) {
-    if (candidate.value == 0.0f) continue;
-    last = candidate.token;
-    if (target < candidate.value) break;
-    target -= candidate.value;
-  }
-  return last;
+  std::uint64_t total = 0;
+  for (const Candidate& candidate : candidates_) total += units(candidate.token);
+  std::uint64_t target = multiply_high(random, total);
+  auto candidate = candidates_.begin();
+  for (; target >= units(candidate->token); ++candidate) target -= units(candidate->token);
+  return candidate->token;
 }
 
 // The `num_wanted` likeliest tokens into candidates_, with their logits, in no order. Needs block_max_ of
@@ -192,28 +188,29 @@ void Sampler::select_top(std::span<const float> logits, std::size_t num_wanted) 
   candidates_.erase(cut, candidates_.end());
 }
 
-void Sampler::gather_weights(float min_weight) {
+void Sampler::gather_weights(std::span<const float> logits, float min_weight) {
   candidates_.clear();
-  for (std::size_t block = 0; block < block_sum_.size(); ++block) {
-    if (block_sum_[block] < 0.5 * static_cast<double>(min_weight)) continue;
+  const auto min_units = static_cast<std::uint64_t>(std::ldexp(min_weight, kWeightBits) / 2.0f);
+  for (std::size_t block = 0; block < block_units_.size(); ++block) {
+    if (block_units_[block] < min_units) continue;
     const std::size_t end = std::min((block + 1) * kLogitBlock, weights_.size());
     for (std::size_t i = block * kLogitBlock; i < end; ++i) {
       if (weights_[i] > 0.0f && weights_[i] >= min_weight) {
-        candidates_.push_back({weights_[i], static_cast<std::int32_t>(i)});
+        candidates_.push_back({logits[i], static_cast<std::int32_t>(i)});
       }
     }
   }
 }
 
 // Keeps the likeliest candidates until together they hold `mass`. A heap finds them without sorting the rest.
-void Sampler::keep_nucleus(double mass) {
+void Sampler::keep_nucleus(std::uint64_t mass) {
   const auto is_less_likely = [](const Candidate& a, const Candidate& b) { return kLikelier(b, a); };
   std::make_heap(candidates_.begin(), candidates_.end(), is_less_likely);
   auto heap_end = candidates_.end();
-  double kept = 0.0;
+  std::uint64_t kept = 0;
   while (heap_end != candidates_.begin()) {
     std::pop_heap(candidates_.begin(), heap_end, is_less_likely);
-    kept += (--heap_end)->value;
+    kept += units((--heap_end)->token);
     if (kept >= mass) break;
   }
   candidates_.erase(candidates_.begin(), heap_end);
@@ -221,7 +218,8 @@ void Sampler::keep_nucleus(double mass) {
 
 TokenLogprobs Sampler::logprobs_of(std::span<const float> logits, std::int32_t token, std::size_t num_top) {
   const float max = scan_logits(logits, block_max_);
-  const double log_sum = std::log(exponentiate(logits, max, 1.0f, 0.0f, weights_, block_sum_)) + max;
+  const auto sum = static_cast<double>(exponentiate(logits, max, std::numbers::log2e_v<float>, 0.0f, weights_, block_units_));
+  const double log_sum = std::log(std::ldexp(sum, -kWeightBits)) + max;
   const auto logprob = [log_sum](float logit) {
     return static_cast<float>(static_cast<double>(logit) - log_sum);
   };
@@ -233,7 +231,7 @@ TokenLogprobs Sampler::logprobs_of(std::span<const float> logits, std::int32_t t
   select_top(logits, std::min(num_top, vocab_size_));
   std::sort(candidates_.begin(), candidates_.end(), kLikelier);
   for (const Candidate& candidate : candidates_)
-    result.top.push_back({candidate.token, logprob(candidate.value)});
+    result.top.push_back({candidate.token, logprob(candidate.logit)});
   return result;
 }
 

@@ -163,8 +163,8 @@ void Scheduler::reserve(Request& request, int num_pages) {
 void Scheduler::add_item(Request& request, int query_len) {
   const bool samples = request.computed_len + query_len == request.num_tokens();
   const std::int32_t num_logit_rows = wants_prompt_logits(request) ? query_len : samples;
-  const bool draws_likeliest = samples && request.draws_likeliest();
-  plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows, draws_likeliest});
+  const bool runner_draws = samples && request.runner_draws();
+  plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows, runner_draws});
   plan_.num_tokens += query_len;
   plan_.num_logit_rows += num_logit_rows;
   plan_.max_num_pages = std::max(plan_.max_num_pages, request.pages.num_pages());

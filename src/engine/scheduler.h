@@ -33,7 +33,7 @@ struct ScheduledRequest {
   std::int32_t computed_len;  // before this step
   bool samples;               // the last token of the request is among them, so its logits are wanted
   std::int32_t num_logit_rows;  // of its last tokens here: 1 if it samples, all while prompt_logprobs are due
-  bool draws_likeliest;         // of its row only the likeliest token is wanted
+  bool runner_draws;            // the runner draws from its row, whose logits are not wanted
 };
 
 struct StepPlan {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "engine/token_draw.h"
 
 namespace quire {
 namespace {
@@ -14,25 +15,28 @@ namespace {
 constexpr std::size_t kLanes = 16;
 constexpr float kNegInf = -std::numeric_limits<float>::infinity();
 
-// exp(x) = 2^n * exp(r) with r = x - n ln 2 in [-ln 2 / 2, ln 2 / 2]; ln 2 in two parts keeps r exact to the
-// last bits.
-inline float exp_inline(float x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer in the low bits
-  const float shifted = std::max(x, -87.0f) * 1.44269504088896341f + kRound;
-  const float n = shifted - kRound;
-  const float r = (std::max(x, -87.0f) - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.0f / 5040.0f;
-  p = p * r + 1.0f / 720.0f;
-  p = p * r + 1.0f / 120.0f;
-  p = p * r + 1.0f / 24.0f;
-  p = p * r + 1.0f / 6.0f;
-  p = p * r + 0.5f;
-  p = p * r * r + r + 1.0f;
-  const std::uint32_t scale = std::bit_cast<std::uint32_t>(shifted)
-                              << 23;  // n << 23, the rest is shifted out
-  const float value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + scale);
-  return x < -87.0f ? 0.0f : value;
+// 2^x = 2^n * 2^f with n the nearest whole number: adding 1.5 * 2^23 rounds to it, and leaves it in the low bits. The polynomial's
+// relative error is 9.2e-8 before rounding.
+inline float exp2_inline(float x) {
+  constexpr float kRound = 12582912.0f;
+  const float y = std::max(x, -126.0f);
+  const float shifted = y + kRound;
+  const float f = y - (shifted - kRound);
+  float p = f * 1.3264724e-3f + 9.67151295e-3f;
+  p = p * f + 5.55073375e-2f;
+  p = p * f + 0.240222421f;
+  p = p * f + 0.693146978f;
+  p = p * f + 1.0f;
+  const std::uint32_t exponent = std::bit_cast<std::uint32_t>(shifted) << 23;  // the rest is shifted out
+  const float value = std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + exponent);
+  return x < -126.0f ? 0.0f : value;
 }
+
+// In [2^52, 2^53) the bits of a double are a constant plus a whole number: adding 2^52 rounds to the nearest, even among equals.
+constexpr double kWhole = 0x1p52;
+constexpr float kUnits = static_cast<float>(std::uint64_t{1} << kWeightBits);
+inline std::uint64_t biased_units(float weight) { return std::bit_cast<std::uint64_t>(static_cast<double>(weight * kUnits) + kWhole); }
+constexpr std::uint64_t kBias = std::bit_cast<std::uint64_t>(kWhole);
 
 std::size_t num_blocks_of(std::span<const float> logits) {
   return (logits.size() + kLogitBlock - 1) / kLogitBlock;
@@ -40,7 +44,9 @@ std::size_t num_blocks_of(std::span<const float> logits) {
 
 }  // namespace
 
-float exp_nonpositive(float x) { return exp_inline(x); }
+float exp2_nonpositive(float x) { return exp2_inline(x); }
+
+std::uint64_t weight_units(float weight) { return biased_units(weight) - kBias; }
 
 void throw_not_finite(bool has_nan, float max) {
   throw_error(ErrorKind::kInternal, "logits are not finite: {}",
@@ -83,29 +89,23 @@ std::int32_t first_index_of(float max, std::span<const float> logits, std::span<
   return static_cast<std::int32_t>(std::find(begin, logits.end(), max) - logits.begin());
 }
 
-double exponentiate(std::span<const float> logits, float max, float inv_temperature, float min_weight,
-                    std::vector<float>& weights, std::vector<double>& block_sum) {
+std::uint64_t exponentiate(std::span<const float> logits, float max, float scale, float min_weight, std::vector<float>& weights,
+                           std::vector<std::uint64_t>& block_units) {
   weights.resize(logits.size());
-  block_sum.resize(num_blocks_of(logits));
-  double total = 0.0;
-  for (std::size_t block = 0; block < block_sum.size(); ++block) {
+  block_units.resize(num_blocks_of(logits));
+  std::uint64_t total = 0;
+  for (std::size_t block = 0; block < block_units.size(); ++block) {
     const std::size_t begin = block * kLogitBlock, block_len = std::min(kLogitBlock, logits.size() - begin);
     const float* x = logits.data() + begin;
     float* out = weights.data() + begin;
     for (std::size_t i = 0; i < block_len; ++i) {
-      const float weight = exp_inline((x[i] - max) * inv_temperature);
+      const float weight = exp2_inline((x[i] - max) * scale);
       out[i] = weight < min_weight ? 0.0f : weight;
     }
-    std::array<float, kLanes> lanes{};
-    std::size_t i = 0;
-    for (; i + kLanes <= block_len; i += kLanes) {
-      for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += out[i + lane];
-    }
-    double sum = 0.0;
-    for (const float lane : lanes) sum += lane;
-    for (; i < block_len; ++i) sum += out[i];
-    block_sum[block] = sum;
-    total += sum;
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < block_len; ++i) sum += biased_units(out[i]);
+    block_units[block] = sum - block_len * kBias;
+    total += block_units[block];
   }
   return total;
 }

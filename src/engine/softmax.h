@@ -1,6 +1,6 @@
 // Passes over one row of logits, in blocks: the maximum and the sum of each block let later steps skip what
-// cannot matter. The loops run over independent lanes, so that a compiler turns them into vector code without
-// reordering any sum.
+// cannot matter. Sums are of whole numbers, and maxima run over independent lanes, so that a compiler turns the
+// loops into vector code.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,22 @@ float scan_logits(std::span<const float> logits, std::vector<float>& block_max);
 // Lowest index that holds the row's maximum, given the result of `scan_logits`.
 std::int32_t first_index_of(float max, std::span<const float> logits, std::span<const float> block_max);
 
-// weights[i] = exp((logits[i] - max) * inv_temperature), and 0 for those below `min_weight`. Sums of the
-// blocks into `block_sum`; returns the sum of the row (>= 1). Relative error of a weight: below 2e-7 plus the
-// rounding of its exponent.
-double exponentiate(std::span<const float> logits, float max, float inv_temperature, float min_weight,
-                    std::vector<float>& weights, std::vector<double>& block_sum);
+// weights[i] = 2^((logits[i] - max) * scale), and 0 for those below `min_weight`. Sums of the blocks in units (see TokenDraw) into
+// `block_units`; returns the sum of the row, at least 2^kWeightBits. Relative error of a weight: below 3e-7 plus the rounding of its
+// exponent.
+std::uint64_t exponentiate(std::span<const float> logits, float max, float scale, float min_weight, std::vector<float>& weights,
+                           std::vector<std::uint64_t>& block_units);
 
-// exp(x) for x <= 0; 0 below -87. The one exponential of the sampler.
-float exp_nonpositive(float x);
+// 2^x for x <= 0; 0 below -126. The one exponential of the sampler.
+float exp2_nonpositive(float x);
+
+// A weight in units, rounded to the nearest, even among equals.
+std::uint64_t weight_units(float weight);
+
+// The upper half of a product.
+inline std::uint64_t multiply_high(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(static_cast<Wide>(a) * b >> 64);
+}
 
 }  // namespace quire

@@ -123,11 +123,65 @@ constexpr int kTokenOfNan = -1, kTokenOfInfinity = -2, kTokenOfNone = -3;
 struct SampleGreedyParams {
   const float* logits;  // [num_rows, vocab_size]
   int* tokens;          // [num_rows] lowest index of the maximum, or one of the above
+  float* maxima;        // [num_rows] or null
   float* part_max;      // [num_rows, num_parts] scratch
   int* part_token;      // [num_rows, num_parts] scratch
   int* counters;        // [num_rows], zero between launches
   int num_rows, vocab_size, num_parts, part_len;
 };
+
+// Weights are integers, so that their sums depend on no order: exp2((x - max) * scale) in units of 2^-kDrawWeightBits, rounded to the
+// nearest, even among equals; a row of 2^20 tokens sums to less than 2^64.
+constexpr int kDrawWeightBits = 40;
+using Mass = unsigned long long;  // a sum of weights
+
+// How a row draws its token. Those that remain are, in the order of higher logit and then lower id, the first top_k of all, of them those
+// of min_weight and more, and of them the first that together reach top_p of the mass. Of these the token is drawn at which the running
+// sum of weights in the order of ids first exceeds floor(random * sum / 2^64).
+struct DrawRow {
+  unsigned long long random;  // 64 uniform bits
+  unsigned long long top_p;   // in units of 2^-64; 0: all
+  float scale;                // log2(e) / temperature; 0: nothing is drawn
+  float min_weight;           // of the likeliest token's weight, which is 1
+  int top_k;                  // 0: all
+  int unused;
+};
+
+// Of a row that has a top_k or a top_p, between launches: the bins of logits in which the last of the remaining tokens lies, and what lies
+// before them.
+struct CutSearch {
+  Mass total;        // of the row
+  Mass mass_before;  // of bins before first_bin
+  int count_before;
+  int first_bin, last_bin;
+  int has_top_k;  // 0: it takes nothing away
+};
+// The tokens that remain: those above `least`, and the first num_ties of those that are equal to it.
+struct TokenCut {
+  float least;
+  int num_ties;  // kAllTies: all of them
+};
+constexpr int kAllTies = 0x7fffffff;
+
+// Draws from rows of logits in three launches, each of which looks at num_parts = ceil(vocab_size / part_len) parts of a row at the same
+// time: sample_bins counts, sample_cut finds what remains; both have work where a row has a top_k or a top_p. sample_draw draws.
+struct SampleDrawParams {
+  const float* logits;    // [num_rows, vocab_size]
+  const DrawRow* draws;   // [num_rows]
+  const float* maxima;    // [num_rows], as sample_greedy left them
+  int* tokens;            // [num_rows], likewise; the drawn token takes the place of the likeliest one
+  CutSearch* searches;    // [num_rows] scratch
+  TokenCut* cuts;         // [num_rows] scratch
+  int* bin_counts;        // [num_rows, kNumBins], zero between launches
+  Mass* bin_masses;       // [num_rows, kNumBins], zero between launches
+  float* candidates;      // [num_rows, max_candidates] scratch: logits in the bins of the search; if there are more, the row is read again
+  int* num_candidates;    // [num_rows], zero between launches
+  Mass* part_mass;        // [num_rows, num_parts] scratch
+  int* part_ties;         // [num_rows, num_parts] scratch
+  int* counters;          // [num_rows], zero between launches
+  int num_rows, vocab_size, num_parts, part_len, max_candidates;
+};
+constexpr int kNumBins = 256;
 
 // ids[i] = drawn[rows[i]] where rows[i] >= 0; 0 where no token could be drawn.
 struct TakeTokensParams {

@@ -52,6 +52,7 @@ struct SampleGreedy {
       }
     }
     if (most == -kNegInf) token = kTokenOfInfinity;
+    if (p.maxima != nullptr) p.maxima[row] = most;
     p.tokens[row] = has_nan ? kTokenOfNan : token;
   }
 };

@@ -82,6 +82,8 @@ StepBatch blank_step(const std::vector<std::int32_t>& query_len, int page_size) 
   batch.drawn_rows.assign(num_tokens, 0);
   batch.page_table.assign(query_len.size() * static_cast<std::size_t>(batch.max_pages), 0);
   batch.wants_logits.assign(query_len.size(), 0);
+  batch.draws.assign(query_len.size(), TokenDraw{});
+  batch.has_random = batch.has_cuts = true;
   return batch;
 }
 
@@ -98,7 +100,7 @@ std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_
   const auto num_tokens = static_cast<std::size_t>(std::max(max_num_batched_tokens, max_num_seqs)) + 8;
   const auto num_rows = static_cast<std::size_t>(max_num_seqs) + 8;
   return num_tokens * activation_elems(config) * dtype_bytes(config.dtype) +
-         num_rows * static_cast<std::size_t>(config.vocab_size) * sizeof(float);
+         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) + DeviceSampler::row_bytes(config.vocab_size));
 }
 
 DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options)
@@ -154,7 +156,7 @@ void DecoderModel::forward(const StepBatch& batch) {
 }
 
 void DecoderModel::run_eagerly(const StepBatch& batch) {
-  const Step step{inputs_.upload(batch), false};
+  const Step step{inputs_.upload(batch), false, batch.has_random, batch.has_cuts};
   plan_attention(batch);
   reserve_activations(step.arrays.num_tokens, step.arrays.num_rows);
   // Before memory of the tokens may be taken anew.
@@ -164,24 +166,29 @@ void DecoderModel::run_eagerly(const StepBatch& batch) {
   const bool samples = std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
   if (!samples) return;
   sampler_.reserve(step.arrays.num_rows);
+  sample(step);
+}
+
+void DecoderModel::sample(const Step& step) {
   sampler_.sample(logits(), step.arrays.num_rows);
+  if (step.has_random) sampler_.draw(logits(), step.arrays.draws, step.arrays.num_rows, step.has_cuts);
 }
 
 // Everything that differs between two steps of the same padded size is read from memory.
 void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
-  const Step step{inputs_.upload_padded(batch, num_tokens), true};
+  const Step step{inputs_.upload_padded(batch, num_tokens), true, batch.has_random, batch.has_cuts};
   plan_attention(batch);
   if (recording_ids() != graphs_ids_) {
     if (!graphs_.empty()) device_.synchronize();  // one of them may still run
     graphs_.clear();
     graphs_ids_ = recording_ids();
   }
-  std::unique_ptr<Graph>& graph = graphs_[{num_tokens, batch.max_pages}];
+  std::unique_ptr<Graph>& graph = graphs_[{num_tokens, batch.max_pages, batch.has_cuts ? 2 : batch.has_random ? 1 : 0}];
   if (graph == nullptr) {
     graph = device_.capture([this, step] {
       sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
       run_layers(step);
-      sampler_.sample(logits(), step.arrays.num_rows);
+      sample(step);
     });
   }
   graph->launch();

@@ -1,6 +1,7 @@
 // The one decoder of all model families: embedding, layers of attention and gated MLP, final norm, head. Driven by ModelConfig.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -61,8 +62,9 @@ class DecoderModel {
   struct Step {
     StepArrays arrays;
     bool is_recorded = false;
+    bool has_random = false, has_cuts = false;  // as of StepBatch
   };
-  using GraphKey = std::pair<int, int>;  // tokens, row length of the page table
+  using GraphKey = std::array<int, 3>;  // tokens, row length of the page table, whether rows are drawn at random (1), with cuts (2)
 
   void reserve_steps(const DecoderOptions& options);
   void run_eagerly(const StepBatch& batch);
@@ -75,6 +77,7 @@ class DecoderModel {
   void attention_block(const Step& step, int layer);
   void mlp_block(const Step& step, int layer);
   void head(const Step& step);
+  void sample(const Step& step);
 
   void linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32 = false);
   void norm(const Buffer& weight, const Buffer* x, int num_rows);

@@ -10,12 +10,16 @@ namespace {
 
 constexpr int kLeastPartLen = 1024;
 constexpr int kMaxParts = 64;  // of a row: what one program looks through at its end
+constexpr int kMinDrawParts = 8;  // of a random draw, since one program finds the token in its part
 
 // Parts of a row, so that two rounds of programs have something to do.
-int part_len_of(int vocab_size, int num_rows, int num_programs) {
-  const int num_parts = std::clamp(ceil_div(2 * num_programs, num_rows), 1, kMaxParts);
+int part_len_of(int vocab_size, int num_rows, int num_programs, int min_parts = 1) {
+  const int num_parts = std::clamp(ceil_div(2 * num_programs, num_rows), min_parts, kMaxParts);
   return std::max(kLeastPartLen, round_up(ceil_div(vocab_size, num_parts), 64));
 }
+
+// Of a row; if there are more, one program reads the row instead. An interval of logits holds one in eight where they are close together.
+int max_candidates_of(int vocab_size) { return round_up(std::max(1024, vocab_size / 8), 64); }
 
 }  // namespace
 
@@ -24,14 +28,33 @@ void DeviceSampler::reserve(int num_rows) {
   max_rows_ = num_rows;
   ++num_reallocations_;
   const auto rows = static_cast<std::size_t>(num_rows);
-  const std::size_t parts = 2 * (rows + 2 * static_cast<std::size_t>(device_.caps().num_programs));
-  tokens_ = device_.allocate(rows * sizeof(std::int32_t));
-  part_max_ = device_.allocate(parts * sizeof(float));
-  part_token_ = device_.allocate(parts * sizeof(std::int32_t));
-  counters_ = device_.allocate(rows * sizeof(std::int32_t));
-  const std::vector<std::byte> zeros(counters_->bytes());
-  device_.copy_to_device(tokens_->data(), zeros.data(), zeros.size());
-  device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
+  const std::size_t parts = (kMinDrawParts + 1) * rows + 2 * static_cast<std::size_t>(device_.caps().num_programs);
+  tokens_ = make_zeros(rows * sizeof(std::int32_t));
+  maxima_ = make(rows * sizeof(float));
+  part_max_ = make(parts * sizeof(float));
+  part_token_ = make(parts * sizeof(std::int32_t));
+  counters_ = make_zeros(rows * sizeof(std::int32_t));
+  searches_ = make(rows * sizeof(CutSearch));
+  cuts_ = make(rows * sizeof(TokenCut));
+  bin_counts_ = make_zeros(rows * kNumBins * sizeof(std::int32_t));
+  bin_masses_ = make_zeros(rows * kNumBins * sizeof(Mass));
+  candidates_ = make(rows * static_cast<std::size_t>(max_candidates_of(vocab_size_)) * sizeof(float));
+  num_candidates_ = make_zeros(rows * sizeof(std::int32_t));
+  part_mass_ = make(parts * sizeof(Mass));
+  part_ties_ = make(parts * sizeof(std::int32_t));
+}
+
+std::unique_ptr<Buffer> DeviceSampler::make_zeros(std::size_t bytes) {
+  auto buffer = make(bytes);
+  const std::vector<std::byte> zeros(bytes);
+  device_.copy_to_device(buffer->data(), zeros.data(), bytes);
+  return buffer;
+}
+
+std::size_t DeviceSampler::row_bytes(int vocab_size) {
+  const std::size_t part_bytes = sizeof(float) + sizeof(Mass) + 2 * sizeof(std::int32_t);
+  return kNumBins * (sizeof(std::int32_t) + sizeof(Mass)) + static_cast<std::size_t>(max_candidates_of(vocab_size)) * sizeof(float) + (kMinDrawParts + 1) * part_bytes +
+         sizeof(CutSearch) + sizeof(TokenCut) + 3 * sizeof(std::int32_t) + sizeof(float);
 }
 
 void DeviceSampler::sample(const float* logits, int num_rows) {
@@ -39,6 +62,7 @@ void DeviceSampler::sample(const float* logits, int num_rows) {
   SampleGreedyParams p{};
   p.logits = logits;
   p.tokens = tokens_->as<int>();
+  p.maxima = maxima_->as<float>();
   p.part_max = part_max_->as<float>();
   p.part_token = part_token_->as<int>();
   p.counters = counters_->as<int>();
@@ -47,6 +71,36 @@ void DeviceSampler::sample(const float* logits, int num_rows) {
   p.part_len = part_len_of(vocab_size_, num_rows, device_.caps().num_programs);
   p.num_parts = ceil_div(vocab_size_, p.part_len);
   device_.run(KernelName::kSampleGreedy, DType::kF32, p, num_rows * p.num_parts, {4.0 * num_rows * vocab_size_, 0});
+}
+
+// What rows cost that draw nothing is not known here: their draws are in memory.
+void DeviceSampler::draw(const float* logits, const DrawRow* draws, int num_rows, bool has_cuts) {
+  if (num_rows == 0) return;
+  SampleDrawParams p{};
+  p.logits = logits;
+  p.draws = draws;
+  p.maxima = maxima_->as<float>();
+  p.tokens = tokens_->as<int>();
+  p.searches = searches_->as<CutSearch>();
+  p.cuts = cuts_->as<TokenCut>();
+  p.bin_counts = bin_counts_->as<int>();
+  p.bin_masses = bin_masses_->as<Mass>();
+  p.candidates = candidates_->as<float>();
+  p.num_candidates = num_candidates_->as<int>();
+  p.part_mass = part_mass_->as<Mass>();
+  p.part_ties = part_ties_->as<int>();
+  p.counters = counters_->as<int>();
+  p.num_rows = num_rows;
+  p.vocab_size = vocab_size_;
+  p.part_len = part_len_of(vocab_size_, num_rows, device_.caps().num_programs, kMinDrawParts);
+  p.num_parts = ceil_div(vocab_size_, p.part_len);
+  p.max_candidates = max_candidates_of(vocab_size_);
+  const LaunchCost cost{4.0 * num_rows * vocab_size_, 0};
+  if (has_cuts) {
+    device_.run(KernelName::kSampleBins, DType::kF32, p, num_rows * p.num_parts, cost);
+    device_.run(KernelName::kSampleCut, DType::kF32, p, num_rows * p.num_parts, cost);
+  }
+  device_.run(KernelName::kSampleDraw, DType::kF32, p, num_rows * p.num_parts, cost);
 }
 
 void DeviceSampler::take_tokens(const std::int32_t* rows, std::int32_t* ids, int num_tokens) {

@@ -1,10 +1,11 @@
-// Draws the likeliest token of each row of logits on the device.
+// Draws a token from each row of logits on the device: the likeliest one, or at random.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 
 #include "device/device.h"
+#include "kernels/params.h"
 
 namespace quire {
 
@@ -15,23 +16,34 @@ class DeviceSampler {
   // Room for so many rows. Never less than before.
   void reserve(int num_rows);
 
+  // Bytes of memory that a row takes, beside what depends on the device.
+  static std::size_t row_bytes(int vocab_size);
+
   // Launches; `logits` [num_rows, vocab_size] on the device, at most as many rows as there is room for.
   void sample(const float* logits, int num_rows);
+
+  // The same rows at random where `draws` [num_rows] on the device says so. Launches; after `sample`. has_cuts: some row may have a top_k or
+  // a top_p. Reads the logits once more, three times with cuts.
+  void draw(const float* logits, const DrawRow* draws, int num_rows, bool has_cuts);
 
   // ids[i] = tokens()[rows[i]] where rows[i] >= 0, on the device. Launches.
   void take_tokens(const std::int32_t* rows, std::int32_t* ids, int num_tokens);
 
-  // [num_rows] of the last sample on the device: see SampleGreedyParams.
+  // [num_rows] of the last sample or draw on the device: see SampleGreedyParams.
   const std::int32_t* tokens() const { return tokens_->as<std::int32_t>(); }
 
   std::uint64_t num_reallocations() const { return num_reallocations_; }
 
  private:
+  std::unique_ptr<Buffer> make(std::size_t bytes) { return device_.allocate(bytes); }
+  std::unique_ptr<Buffer> make_zeros(std::size_t bytes);
+
   Device& device_;
   const int vocab_size_;
   int max_rows_ = 0;
   std::uint64_t num_reallocations_ = 0;
-  std::unique_ptr<Buffer> tokens_, part_max_, part_token_, counters_;
+  std::unique_ptr<Buffer> tokens_, maxima_, part_max_, part_token_, counters_;
+  std::unique_ptr<Buffer> searches_, cuts_, bin_counts_, bin_masses_, candidates_, num_candidates_, part_mass_, part_ties_;
 };
 
 }  // namespace quire

@@ -9,9 +9,10 @@ namespace quire {
 namespace {
 
 constexpr std::size_t kBytesOfToken = sizeof(std::int64_t) + 3 * sizeof(std::int32_t);
+static_assert(sizeof(DrawRow) % sizeof(std::int64_t) == 0 && kWeightBits == kDrawWeightBits);
 
 std::size_t total_bytes(int num_tokens, int num_rows, int num_seqs, int max_pages) {
-  return static_cast<std::size_t>(num_tokens) * kBytesOfToken +
+  return static_cast<std::size_t>(num_tokens) * kBytesOfToken + static_cast<std::size_t>(num_rows) * sizeof(DrawRow) +
          (static_cast<std::size_t>(num_rows) + static_cast<std::size_t>(num_seqs) * static_cast<std::size_t>(max_pages)) *
              sizeof(std::int32_t);
 }
@@ -33,7 +34,9 @@ StepArrays StepInputs::place(int num_tokens, int num_rows, int num_seqs, int max
   arrays.num_rows = num_rows;
   arrays.max_pages = max_pages;
   arrays.slot_mapping = buffer_->as<std::int64_t>();
-  arrays.token_ids = reinterpret_cast<std::int32_t*>(buffer_->as<std::int64_t>() + num_tokens);
+  auto* draws = reinterpret_cast<DrawRow*>(buffer_->as<std::int64_t>() + num_tokens);
+  arrays.draws = draws;
+  arrays.token_ids = reinterpret_cast<std::int32_t*>(draws + num_rows);
   arrays.positions = arrays.token_ids + num_tokens;
   arrays.drawn_rows = arrays.positions + num_tokens;
   arrays.logit_rows = arrays.drawn_rows + num_tokens;
@@ -48,10 +51,17 @@ void StepInputs::put(const T* place, const std::vector<T>& values, std::size_t n
   std::fill(to + values.size(), to + num_values, padding);
 }
 
+void StepInputs::put_draws(const StepArrays& arrays, const StepBatch& batch) {
+  std::vector<DrawRow> rows;
+  for (const TokenDraw& d : batch.draws) rows.push_back({d.random, d.top_p, d.scale, d.min_weight, d.top_k, 0});
+  put(arrays.draws, rows, static_cast<std::size_t>(arrays.num_rows), DrawRow{});
+}
+
 void StepInputs::copy(const StepArrays& arrays, const StepBatch& batch) {
   const auto num_tokens = static_cast<std::size_t>(arrays.num_tokens);
   staging_.resize(total_bytes(arrays.num_tokens, arrays.num_rows, batch.num_seqs, arrays.max_pages));
   put(arrays.slot_mapping, batch.slot_mapping, num_tokens, std::int64_t{-1});
+  put_draws(arrays, batch);
   put<std::int32_t>(arrays.token_ids, batch.token_ids, num_tokens, 0);
   put<std::int32_t>(arrays.positions, batch.positions, num_tokens, 0);
   put<std::int32_t>(arrays.drawn_rows, batch.drawn_rows, num_tokens, -1);

@@ -7,6 +7,7 @@
 
 #include "device/device.h"
 #include "engine/batch.h"
+#include "kernels/params.h"
 
 namespace quire {
 
@@ -14,6 +15,7 @@ namespace quire {
 struct StepArrays {
   int num_tokens = 0, num_rows = 0, max_pages = 0;  // padding included
   const std::int64_t* slot_mapping = nullptr;       // [num_tokens], -1 for padding
+  const DrawRow* draws = nullptr;                   // [num_rows], see StepBatch; nothing for padding
   std::int32_t* token_ids = nullptr;                // [num_tokens]
   const std::int32_t* positions = nullptr;          // [num_tokens]
   const std::int32_t* drawn_rows = nullptr;         // [num_tokens], see StepBatch
@@ -41,6 +43,7 @@ class StepInputs {
   StepArrays place(int num_tokens, int num_rows, int num_seqs, int max_pages);
   template <class T>
   void put(const T* place, const std::vector<T>& values, std::size_t num_values, T padding);
+  void put_draws(const StepArrays& arrays, const StepBatch& batch);
   void copy(const StepArrays& arrays, const StepBatch& batch);
 
   Device& device_;

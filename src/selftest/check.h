@@ -90,5 +90,6 @@ std::vector<Check> merge_state_checks();
 std::vector<Check> kv_write_checks();
 std::vector<Check> linear_checks();
 std::vector<Check> layer_checks();
+std::vector<Check> sampling_checks();
 
 }  // namespace quire

@@ -1,4 +1,4 @@
-// The row-wise kernels of a decoder layer, the embedding and the reductions that sampling needs.
+// The row-wise kernels of a decoder layer and the embedding.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -256,94 +256,6 @@ void check_embedding(CheckCase& check, Comparison& found) {
   found.expect(same, [&] { return fmt::format("{} rows of {}", num_rows, dim); });
 }
 
-// Logits as samplers see them: peaks, ties, masked tokens of -inf, now and then a NaN.
-std::vector<float> random_logits(Random& random, int vocab_size) {
-  const double amplitude = random.pick({0.0, 1.0, 20.0, 1e4});
-  std::vector<float> logits;
-  const bool masks = random.chance(0.3), ties = random.chance(0.4);
-  for (int i = 0; i < vocab_size; ++i) {
-    double x = random.uniform(-amplitude, amplitude);
-    if (ties) x = std::round(x / amplitude * 3);
-    logits.push_back(masks && random.chance(0.9) ? -INFINITY : static_cast<float>(amplitude > 0 ? x : -5));
-  }
-  logits[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = static_cast<float>(amplitude / 2);
-  if (random.chance(0.1)) logits[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = NAN;
-  return logits;
-}
-
-// What is to stand for the row's likeliest token.
-std::int32_t likeliest(const float* row, int vocab_size) {
-  if (std::any_of(row, row + vocab_size, [](float x) { return std::isnan(x); })) return kTokenOfNan;
-  const float* first = std::max_element(row, row + vocab_size);
-  if (std::isinf(*first)) return *first > 0 ? kTokenOfInfinity : kTokenOfNone;
-  return static_cast<std::int32_t>(first - row);
-}
-
-void check_sample_greedy(CheckCase& check, Comparison& found) {
-  Random& random = check.random;
-  const int num_rows = random.between(1, 6);
-  const int vocab_size = random.chance(0.3) ? random.pick({1, 2, 15, 16, 17, 128256}) : random.between(1, 5000);
-  std::vector<float> logits;
-  for (int r = 0; r < num_rows; ++r) {
-    std::vector<float> row = random_logits(random, vocab_size);
-    if (random.chance(0.1)) row.assign(row.size(), -INFINITY);
-    if (random.chance(0.1)) row[static_cast<std::size_t>(random.between(0, vocab_size - 1))] = INFINITY;
-    logits.insert(logits.end(), row.begin(), row.end());
-  }
-  const auto rows = static_cast<std::size_t>(num_rows);
-  SampleGreedyParams p{};
-  p.num_rows = num_rows;
-  p.vocab_size = vocab_size;
-  p.part_len = random.between(std::max(1, vocab_size / 40), vocab_size);
-  p.num_parts = ceil_div(vocab_size, p.part_len);
-  const std::size_t parts = rows * static_cast<std::size_t>(p.num_parts);
-  const GuardedBuffer in(check.device, logits), tokens(check.device, rows * 4), part_max(check.device, parts * 4),
-      part_token(check.device, parts * 4), counters(check.device, std::vector<std::int32_t>(rows, 0));
-  p.logits = in.as<float>();
-  p.tokens = tokens.as<int>();
-  p.part_max = part_max.as<float>();
-  p.part_token = part_token.as<int>();
-  p.counters = counters.as<int>();
-  for (int run = 0; run < 2; ++run) check.device.run(KernelName::kSampleGreedy, DType::kF32, p, num_rows * p.num_parts);
-  check.device.synchronize();
-  std::vector<std::int32_t> got(rows), counted(rows);
-  tokens.download(got.data());
-  counters.download(counted.data());
-  for (std::size_t r = 0; r < rows; ++r) {
-    const std::int32_t want = likeliest(&logits[r * static_cast<std::size_t>(vocab_size)], vocab_size);
-    found.expect(got[r] == want, [&] {
-      return fmt::format("row {} of {} logits in parts of {}: token {}, want {}", r, vocab_size, p.part_len, got[r], want);
-    });
-    found.expect(counted[r] == 0, [&] { return fmt::format("row {}: its counter is left at {}", r, counted[r]); });
-  }
-  found.expect(tokens.guards_intact() && part_max.guards_intact() && part_token.guards_intact() && counters.guards_intact(),
-               [] { return "memory around the output was written"; });
-}
-
-void check_take_tokens(CheckCase& check, Comparison& found) {
-  Random& random = check.random;
-  const auto num_tokens = static_cast<std::size_t>(random.between(1, 300)), num_drawn = static_cast<std::size_t>(random.between(1, 40));
-  std::vector<std::int32_t> drawn(num_drawn), rows(num_tokens), ids(num_tokens);
-  for (std::int32_t& token : drawn) token = random.between(-3, 100000);
-  for (std::int32_t& row : rows) row = random.between(-1, static_cast<int>(num_drawn) - 1);
-  for (std::int32_t& id : ids) id = random.between(0, 100000);
-  const GuardedBuffer from(check.device, drawn), which(check.device, rows), to(check.device, ids);
-  TakeTokensParams p{};
-  p.drawn = from.as<int>();
-  p.rows = which.as<int>();
-  p.ids = to.as<int>();
-  p.num_tokens = static_cast<int>(num_tokens);
-  check.device.run(KernelName::kTakeTokens, DType::kF32, p, p.num_tokens);
-  check.device.synchronize();
-  std::vector<std::int32_t> got(num_tokens);
-  to.download(got.data());
-  for (std::size_t i = 0; i < num_tokens; ++i) {
-    const std::int32_t want = rows[i] < 0 ? ids[i] : std::max(0, drawn[static_cast<std::size_t>(rows[i])]);
-    found.expect(got[i] == want, [&] { return fmt::format("token {} of {}: {}, want {}", i, num_tokens, got[i], want); });
-  }
-  found.expect(to.guards_intact(), [] { return "memory around the output was written"; });
-}
-
 }  // namespace
 
 std::vector<Check> layer_checks() {
@@ -362,8 +274,6 @@ std::vector<Check> layer_checks() {
                       [which = kind](CheckCase& c, Comparison& found) { check_activation(which, c, found); }});
   }
   checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
-  checks.push_back({"sample_greedy", "ties, masks, parts, NaN, infinities", 150, {DType::kF32}, check_sample_greedy});
-  checks.push_back({"take_tokens", "known and drawn", 50, {DType::kF32}, check_take_tokens});
   return checks;
 }
 

@@ -45,12 +45,20 @@
 //   store_token(slot, shape, num_heads, k, v)   one token's keys and values into its page, through the index maps
 //   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns
 //   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements. f may store them
+//   integer_sum(n, f(i)), to_integer(x)     the sum of f >= 0 rounded to whole numbers, in 64 bits: the same in any order; one number
+//   find_in_sum(program, n, target, f(i))   the first element at which that running sum exceeds target; n if none
+//   Bins                                    256 counts and sums of whole numbers, read by count(bin) and mass(bin)
+//   clear(bins), sum_bins(bins)             all 0; each bin with those before it
+//   add_to_bins(bins, n, x(i), weight(x), bin(x))   elements, but for those of weight 0 and those whose bin is not in [0, 256)
+//   give_bins(counts, masses, bins), take_bins(bins, counts, masses)   added to memory; from there, which is 0 again, by the last arrival
+//   append(list, counter, most, n, x(i), wanted(x))   values wanted, in no order; beyond `most` they are only counted
+//   take_count(counter)                     how many, by the last arrival; the counter is 0 again
 //   map(num_rows, n, f(row, i))             the same for n elements of each row
 //   cut_row(n)                              a row in pieces that are worth a program of their own
 //   prefetch_row(p, n)                      constant memory that will be read soon; may come before for_each_work
 //   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store
 //   index(i), zeros(i)                      the numbers of the elements; zeros of their shape
-//   select, exp2, log2, tanh, erf, sqrt, rsqrt, to_f32, round_to<E>
+//   select, exp2, log2, tanh, erf, sqrt, rsqrt, to_f32, round_to<E>, bits_of, from_bits
 #pragma once
 
 #ifndef QUIRE_TARGET

@@ -57,6 +57,9 @@ std::size_t params_bytes(KernelName name) {
     case KernelName::kActivation: return sizeof(ActivationParams);
     case KernelName::kEmbedding: return sizeof(EmbeddingParams);
     case KernelName::kSampleGreedy: return sizeof(SampleGreedyParams);
+    case KernelName::kSampleBins:
+    case KernelName::kSampleCut:
+    case KernelName::kSampleDraw: return sizeof(SampleDrawParams);
     case KernelName::kTakeTokens: return sizeof(TakeTokensParams);
     case KernelName::kCeilingRead:
     case KernelName::kCeilingFma:

@@ -17,7 +17,7 @@ struct CpuLaunch {
 
 using CpuKernel = void (*)(const CpuLaunch&);
 
-constexpr int kNumCpuKernels = 14;  // KernelName::kCount
+constexpr int kNumCpuKernels = 17;  // KernelName::kCount
 constexpr int kNumDTypes = 3;
 
 struct CpuKernelTable {

@@ -7,6 +7,7 @@
 #include "kernels/linear.h"
 #include "kernels/merge_state.h"
 #include "kernels/sampling.h"
+#include "kernels/token_draw.h"
 #include "targets/cpu/ceilings.h"
 #include "targets/cpu/kernel_table.h"
 
@@ -50,6 +51,9 @@ void fill_dtype(CpuKernelTable& table, int dtype) {
       run_kernel<Activation<E>, ActivationParams>,
       run_kernel<Embedding<E>, EmbeddingParams>,
       run_kernel<SampleGreedy, SampleGreedyParams>,
+      run_kernel<SampleBins, SampleDrawParams>,
+      run_kernel<SampleCut, SampleDrawParams>,
+      run_kernel<SampleDraw, SampleDrawParams>,
       run_kernel<TakeTokens, TakeTokensParams>,
       run_ceiling<CeilingRead>,
       run_ceiling<CeilingFma>,

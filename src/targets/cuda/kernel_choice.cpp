@@ -28,7 +28,10 @@ enum class Family : std::uint8_t {
   kRope,
   kActivation,
   kEmbedding,
-  kSampleGreedy,
+  kSampleGreedy,  // from here on f32 alone
+  kSampleBins,
+  kSampleCut,
+  kSampleDraw,
   kTakeTokens,
   kCeiling,        // variant: read, fma, dot
 };
@@ -48,6 +51,9 @@ constexpr FamilyFacts kFamilies[] = {
     {Family::kActivation, 2, "activation", "kernels/layers.h", "ActivationParams", 256},
     {Family::kEmbedding, 2, "embedding", "kernels/layers.h", "EmbeddingParams", 256},
     {Family::kSampleGreedy, 2, "sample_greedy", "kernels/sampling.h", "SampleGreedyParams", 256},
+    {Family::kSampleBins, 1, "sample_bins", "kernels/token_draw.h", "SampleDrawParams", 256},
+    {Family::kSampleCut, 1, "sample_cut", "kernels/token_draw.h", "SampleDrawParams", 256},
+    {Family::kSampleDraw, 1, "sample_draw", "kernels/token_draw.h", "SampleDrawParams", 256},
     {Family::kTakeTokens, 1, "take_tokens", "kernels/sampling.h", "TakeTokensParams", 32},
     {Family::kCeiling, 3, "ceiling", "targets/cuda/ceilings.h", "CeilingParams", 256},
 };
@@ -261,6 +267,14 @@ CudaKernel make_rms_norm(const Choice& c) {
   return k;
 }
 
+// Rows of any length, since lists of candidates are. With room for bins: counts and sums of 64 bits.
+CudaKernel make_draw(const Choice& c, const char* kernel) {
+  CudaKernel k = make_simple(c, kernel, sizeof(SampleDrawParams));
+  k.options = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2", "-DQUIRE_WHOLE_SPANS=0"};
+  k.shared_bytes = round_up(exchange_bytes(4), 1024) + kNumBins * 12;
+  return k;
+}
+
 CudaKernel make_ceiling(const Choice& c, int sm) {
   static constexpr const char* kNames[] = {"CeilingRead", "CeilingFma", "CeilingDot"};
   CudaKernel k = make_simple(c, kNames[c.variant], sizeof(CeilingParams));
@@ -306,6 +320,9 @@ int kernel_id(KernelKey key, const void* params) {
       const auto& p = *static_cast<const SampleGreedyParams*>(params);
       return id_of(Family::kSampleGreedy, are_whole({p.vocab_size, p.part_len}, {p.logits}) ? 0 : 1, DType::kF32);
     }
+    case KernelName::kSampleBins: return id_of(Family::kSampleBins, 0, DType::kF32);
+    case KernelName::kSampleCut: return id_of(Family::kSampleCut, 0, DType::kF32);
+    case KernelName::kSampleDraw: return id_of(Family::kSampleDraw, 0, DType::kF32);
     case KernelName::kTakeTokens: return id_of(Family::kTakeTokens, 0, DType::kF32);
     case KernelName::kCeilingRead: return id_of(Family::kCeiling, 0, DType::kF32);
     case KernelName::kCeilingFma: return id_of(Family::kCeiling, 1, DType::kF32);
@@ -328,6 +345,9 @@ CudaKernel make_kernel(int id, int sm) {
     case Family::kActivation: k = make_elementwise(c, "Activation<{}>", sizeof(ActivationParams)); break;
     case Family::kEmbedding: k = make_elementwise(c, "Embedding<{}>", sizeof(EmbeddingParams)); break;
     case Family::kSampleGreedy: k = make_elementwise(c, "SampleGreedy", sizeof(SampleGreedyParams)); break;
+    case Family::kSampleBins: k = make_draw(c, "SampleBins"); break;
+    case Family::kSampleCut: k = make_draw(c, "SampleCut"); break;
+    case Family::kSampleDraw: k = make_draw(c, "SampleDraw"); break;
     case Family::kTakeTokens: k = make_simple(c, "TakeTokens", sizeof(TakeTokensParams)); break;
     case Family::kCeiling: k = make_ceiling(c, sm); break;
   }
@@ -343,7 +363,7 @@ std::vector<int> all_kernel_ids() {
   int id = 0;
   for (const FamilyFacts& f : kFamilies) {
     for (int i = 0; i < f.num_variants * kNumDTypes; ++i, ++id) {
-      const bool is_f32_alone = f.family == Family::kSampleGreedy || f.family == Family::kTakeTokens || f.family == Family::kCeiling;
+      const bool is_f32_alone = f.family >= Family::kSampleGreedy;
       if (!is_f32_alone || i % kNumDTypes == static_cast<int>(DType::kF32)) ids.push_back(id);
     }
   }

@@ -63,8 +63,14 @@ class Block {
   void access(const void* p, std::size_t bytes, bool is_write);
 
   int atomic_add(int* counter, int x);
+  void atomic_add(unsigned long long* sum, unsigned long long x);
+  unsigned atomic_add_shared(unsigned* sum, unsigned x);
   void atomic_store(int* counter, int x);
-  float load_fresh(const float* p);
+  template <class T>
+  T load_fresh(const T* p) {
+    check_fresh(p, sizeof(T));
+    return *p;
+  }
   void check_alignment(const void* p, int bytes);
 
   void named_barrier(int barrier, int count, bool waits);
@@ -183,6 +189,7 @@ class Block {
   void require(const char* what, const void* p, std::size_t bytes, const SharedMemory::Finding& finding);
   std::size_t shared_place(const char* what, const void* p, std::size_t bytes, std::size_t alignment);
   void check_global(const char* what, const void* p, std::size_t bytes);
+  void check_fresh(const void* p, std::size_t bytes);
 
   // Returns when all lanes of the warp have called it with the same operation; perform(operands) has then
   // been called once.

@@ -18,14 +18,27 @@ int Block::atomic_add(int* counter, int x) {
   return memory_.writes->exchange(counter, known_, add);
 }
 
+void Block::atomic_add(unsigned long long* sum, unsigned long long x) {
+  check_global("adds to", sum, sizeof(x));
+  std::atomic_ref<unsigned long long>(*sum).fetch_add(x);
+}
+
+unsigned Block::atomic_add_shared(unsigned* sum, unsigned x) {
+  const std::size_t offset = shared_place("adds to", sum, sizeof(x), sizeof(x));
+  require("adds to", sum, sizeof(x), shared_.add(current_, offset, sizeof(x)));
+  const unsigned before = *sum;
+  *sum = before + x;
+  return before;
+}
+
 void Block::atomic_store(int* counter, int x) {
   check_global("stores to", counter, sizeof(int));
   std::atomic_ref<int>(*counter).store(x);
 }
 
 // Of what other blocks wrote during this launch: a counter must have said that it is there.
-float Block::load_fresh(const float* p) {
-  check_global("reads", p, sizeof(float));
+void Block::check_fresh(const void* p, std::size_t bytes) {
+  check_global("reads", p, bytes);
   const auto writer = memory_.writes == nullptr ? std::nullopt : memory_.writes->find(p);
   if (writer && writer->block != shape_.block_idx) {
     const Clocks::Ticks& ticks = known_[writer->block];
@@ -35,7 +48,6 @@ float Block::load_fresh(const float* p) {
            writer->block);
     }
   }
-  return *p;
 }
 
 void Block::check_together(Operation operation) {

@@ -154,6 +154,7 @@ float exp2(float x) { return flushed(static_cast<float>(std::exp2(static_cast<do
 float log2(float x) { return static_cast<float>(std::log2(static_cast<double>(flushed(x)))); }
 float sqrt(float x) { return std::sqrt(x); }
 float max(float a, float b) { return std::fmax(a, b); }
+unsigned long long to_integer(float x) { return static_cast<unsigned long long>(std::nearbyint(x)); }
 
 }  // namespace emulator
 }  // namespace quire

@@ -26,8 +26,11 @@ void named_barrier_arrive(int barrier, int count) { block().named_barrier(barrie
 float shuffle_xor(float x, int mask) { return block().shuffle_xor(x, mask); }
 
 int atomic_add(int* counter, int x) { return block().atomic_add(counter, x); }
+void atomic_add(unsigned long long* sum, unsigned long long x) { block().atomic_add(sum, x); }
+unsigned atomic_add_shared(unsigned* sum, unsigned x) { return block().atomic_add_shared(sum, x); }
 void atomic_store(int* counter, int x) { block().atomic_store(counter, x); }
 float load_fresh(const float* p) { return block().load_fresh(p); }
+unsigned load_fresh(const unsigned* p) { return block().load_fresh(p); }
 void check_alignment(const void* p, int bytes) { block().check_alignment(p, bytes); }
 void device_fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 

@@ -29,9 +29,13 @@ void check_alignment(const void* p, int bytes);
 
 // Atomics and reads of what other blocks wrote: ld.global.cg.
 int atomic_add(int* counter, int x);
+void atomic_add(unsigned long long* sum, unsigned long long x);
 void atomic_store(int* counter, int x);
 void device_fence();
 float load_fresh(const float* p);
+unsigned load_fresh(const unsigned* p);
+// atom.shared.add.u32: what was there before.
+unsigned atomic_add_shared(unsigned* sum, unsigned x);
 
 // cp.async.cg 16, cp.async.commit_group, cp.async.wait_group.
 void copy_async_16(void* to, const void* from, bool valid);
@@ -78,6 +82,7 @@ float to_f32(Element16 type, unsigned short bits);
 float exp2(float x);
 float log2(float x);
 float sqrt(float x);
+unsigned long long to_integer(float x);  // cvt.rni.u64.f32
 float max(float a, float b);
 
 }  // namespace emulator

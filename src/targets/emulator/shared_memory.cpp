@@ -25,6 +25,7 @@ void SharedMemory::reset(std::size_t num_bytes, const Clocks& clocks) {
   num_bytes_ = num_bytes;
   fill_poison(base_, num_bytes);
   granules_.assign((num_bytes + kGranuleBytes - 1) / kGranuleBytes, Granule{});
+  added_.clear();
   clocks_ = &clocks;
   fenced_.assign(2048, 0);
 }
@@ -73,6 +74,17 @@ SharedMemory::Finding SharedMemory::check_write(int thread, const Granule& granu
       return fmt::format("which thread {} read with no barrier between", reader.thread());
     }
   }
+  return check_added(thread, granule);
+}
+
+SharedMemory::Finding SharedMemory::check_added(int thread, const Granule& granule) const {
+  const auto found = added_.empty() ? added_.end() : added_.find(&granule);
+  if (found == added_.end()) return {};
+  for (const Access other : found->second) {
+    if (!other.is_none() && !has_seen(thread, other)) {
+      return fmt::format("which thread {} added to with no barrier between", other.thread());
+    }
+  }
   return {};
 }
 
@@ -86,8 +98,21 @@ SharedMemory::Finding SharedMemory::read(int thread, std::size_t offset, std::si
       if (Finding finding = check_read(thread, granule.written, by_matrix_unit)) return finding;
       allowed = granule.written;
     }
-    Access& reader = granule.readers[slot];
-    if (reader != me && (reader.is_none() || has_seen(thread, reader))) reader = me;
+    if (Finding finding = check_added(thread, granule)) return finding;
+    note(granule.readers[slot], me, thread);
+    return {};
+  });
+}
+
+SharedMemory::Finding SharedMemory::add(int thread, std::size_t offset, std::size_t bytes) {
+  const Access me = now(thread);
+  return each_granule(offset, bytes, [&](Granule& granule) -> Finding {
+    if (Finding finding = check_read(thread, granule.written, false)) return finding;
+    for (const Access reader : granule.readers) {
+      if (!reader.is_none() && !has_seen(thread, reader))
+        return fmt::format("which thread {} read with no barrier between", reader.thread());
+    }
+    note(added_[&granule][static_cast<std::size_t>(thread) / 32 % 4], me, thread);
     return {};
   });
 }
@@ -96,6 +121,7 @@ SharedMemory::Finding SharedMemory::write(int thread, std::size_t offset, std::s
   const Granule mine{now(thread), {}};
   return each_granule(offset, bytes, [&](Granule& granule) -> Finding {
     if (Finding finding = check_write(thread, granule)) return finding;
+    forget_added(granule);
     granule = mine;
     return {};
   });
@@ -105,6 +131,7 @@ SharedMemory::Finding SharedMemory::begin_copy(int thread, std::size_t offset, s
   const Granule pending{Access::of(thread, Access::kInFlight), {}};
   Finding found = each_granule(offset, bytes, [&](Granule& granule) -> Finding {
     if (Finding finding = check_write(thread, granule)) return finding;
+    forget_added(granule);
     granule = pending;
     return {};
   });

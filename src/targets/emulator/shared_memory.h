@@ -5,10 +5,12 @@
 //   between in flight                an asynchronous copy goes there that has not been waited for
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "targets/emulator/clocks.h"
@@ -39,6 +41,8 @@ class SharedMemory {
   using Finding = std::optional<std::string>;
   Finding read(int thread, std::size_t offset, std::size_t bytes, bool by_matrix_unit = false);
   Finding write(int thread, std::size_t offset, std::size_t bytes);
+  // An atomic addition: as a read and a write, but that those of several threads may come in any order.
+  Finding add(int thread, std::size_t offset, std::size_t bytes);
 
   // An asynchronous copy: from its start on the place is poison, and belongs to `thread` when it ends.
   Finding begin_copy(int thread, std::size_t offset, std::size_t bytes);
@@ -74,6 +78,14 @@ class SharedMemory {
   }
   Finding check_read(int thread, Access written, bool by_matrix_unit) const;
   Finding check_write(int thread, const Granule& granule) const;
+  using Additions = std::array<Access, 4>;  // since the last write, by warp as readers are
+  Finding check_added(int thread, const Granule& granule) const;
+  void forget_added(const Granule& granule) {
+    if (!added_.empty()) added_.erase(&granule);
+  }
+  void note(Access& place, Access me, int thread) const {
+    if (place != me && (place.is_none() || has_seen(thread, place))) place = me;
+  }
   template <class F>
   Finding each_granule(std::size_t offset, std::size_t bytes, const F& f);
 
@@ -81,6 +93,7 @@ class SharedMemory {
   char* base_ = nullptr;
   std::size_t num_bytes_ = 0;
   std::vector<Granule> granules_;
+  std::unordered_map<const Granule*, Additions> added_;  // of few granules
   const Clocks* clocks_ = nullptr;
   std::vector<unsigned> fenced_;  // by thread: the tick of its last fence
 };

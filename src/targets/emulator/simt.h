@@ -36,6 +36,8 @@ QUIRE_DEV bool any_lane(bool x) {
 }
 
 QUIRE_DEV int atomic_add(int* counter, int x) { return emulator::atomic_add(counter, x); }
+QUIRE_DEV void atomic_add(unsigned long long* sum, unsigned long long x) { emulator::atomic_add(sum, x); }
+QUIRE_DEV unsigned atomic_add_shared(unsigned* sum, unsigned x) { return emulator::atomic_add_shared(sum, x); }
 QUIRE_DEV void atomic_store(int* counter, int x) { emulator::atomic_store(counter, x); }
 QUIRE_DEV void device_fence() { emulator::device_fence(); }
 
@@ -44,6 +46,7 @@ QUIRE_DEV void allow_next_launch() {}
 QUIRE_DEV void wait_for_earlier_launches() {}
 
 QUIRE_DEV float load_fresh(const float* p) { return emulator::load_fresh(p); }
+QUIRE_DEV unsigned load_fresh(const unsigned* p) { return emulator::load_fresh(p); }
 QUIRE_DEV void store_32(void* p, unsigned x) { *static_cast<unsigned*>(p) = x; }
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) {
   static_cast<unsigned*>(p)[0] = x;
@@ -161,6 +164,7 @@ QUIRE_DEV float to_f32(f16 x) { return emulator::to_f32(emulator::Element16::kF1
 QUIRE_DEV unsigned multiply_high(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<unsigned long long>(a) * b >> 32);
 }
+QUIRE_DEV unsigned long long to_integer(float x) { return emulator::to_integer(x); }
 QUIRE_DEV unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
 QUIRE_DEV float from_bits(unsigned bits) { return __builtin_bit_cast(float, bits); }
 

@@ -32,8 +32,12 @@ QUIRE_DEV bool any_lane(bool x) { return __any_sync(0xffffffffu, x) != 0; }
 
 // Counters in global memory that several blocks use; the fences order everything that the thread has seen.
 QUIRE_DEV int atomic_add(int* counter, int x) { return atomicAdd(counter, x); }
+QUIRE_DEV void atomic_add(unsigned long long* sum, unsigned long long x) { atomicAdd(sum, x); }
 QUIRE_DEV void atomic_store(int* counter, int x) { atomicExch(counter, x); }
 QUIRE_DEV void device_fence() { __threadfence(); }
+
+// A number in shared memory that several threads add to; what it was before.
+QUIRE_DEV unsigned atomic_add_shared(unsigned* sum, unsigned x) { return atomicAdd(sum, x); }
 
 // Launches of a queue may overlap: one starts when every block of the one before has allowed it or has ended. What earlier
 // launches wrote may be touched, and anything written, after the wait alone. PTX ISA: griddepcontrol.
@@ -50,6 +54,7 @@ QUIRE_DEV void wait_for_earlier_launches() {
 
 // Reads that must not come from this block's first-level cache: other blocks wrote them during this launch.
 QUIRE_DEV float load_fresh(const float* p) { return __ldcg(p); }
+QUIRE_DEV unsigned load_fresh(const unsigned* p) { return __ldcg(p); }
 
 // Aligned stores of 4, 8 and 16 bytes.
 QUIRE_DEV void store_32(void* p, unsigned x) { *reinterpret_cast<unsigned*>(p) = x; }
@@ -152,6 +157,8 @@ QUIRE_DEV float to_f32(f16 x) {
 }
 
 QUIRE_DEV unsigned multiply_high(unsigned a, unsigned b) { return __umulhi(a, b); }
+// The nearest whole number, the even one of two; x is at least 0 and below 2^64.
+QUIRE_DEV unsigned long long to_integer(float x) { return __float2ull_rn(x); }
 QUIRE_DEV unsigned bits_of(float x) { return __float_as_uint(x); }
 QUIRE_DEV float from_bits(unsigned bits) { return __uint_as_float(bits); }
 

@@ -44,12 +44,17 @@ QUIRE_DEV Vec operator-(const Vec& a, const Vec& b) { return vec_of([&](int i) {
 QUIRE_DEV Vec operator*(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] * b.x[i]; }); }
 QUIRE_DEV Vec operator/(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] / b.x[i]; }); }
 QUIRE_DEV Vec operator-(const Vec& a) { return vec_of([&](int i) { return -a.x[i]; }); }
-QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) {
+template <class F>
+QUIRE_DEV VecMask mask_of(const F& f) {
   VecMask mask;
 #pragma unroll
-  for (int i = 0; i < kSpan; ++i) mask.x[i] = a.x[i] == b.x[i];
+  for (int i = 0; i < kSpan; ++i) mask.x[i] = f(i);
   return mask;
 }
+QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] == b.x[i]; }); }
+QUIRE_DEV VecMask operator<(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] < b.x[i]; }); }
+QUIRE_DEV VecMask operator>(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] > b.x[i]; }); }
+QUIRE_DEV VecMask operator>=(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] >= b.x[i]; }); }
 QUIRE_DEV Vec select(const VecMask& mask, const Vec& a, const Vec& b) {
   return vec_of([&](int i) { return mask.x[i] ? a.x[i] : b.x[i]; });
 }

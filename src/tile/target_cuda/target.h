@@ -2,3 +2,4 @@
 #pragma once
 
 #include "tile/target_cuda/linear_stage.h"
+#include "tile/target_cuda/sums.h"

@@ -47,6 +47,7 @@ struct Variant {
   EngineOptions options;
   int preempt_every = 0;  // steps between forced preemptions of a random request; 0 = never
   int logprobs_every = 1;  // requests of which one asks for logprobs: the others' tokens are drawn on the device; 0 = none asks
+  bool is_random = false;  // two of three requests are
 };
 
 EngineOptions base_options() {
@@ -66,6 +67,11 @@ std::vector<Generated> ask(const Variant& variant, const std::vector<Question>& 
   params.max_tokens = 48;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const auto every = static_cast<std::size_t>(variant.logprobs_every);
+    params.temperature = variant.is_random && i % 3 != 0 ? 2.0 : 0.0;
+    params.seed = static_cast<std::int64_t>(i);
+    params.top_k = i % 4 == 1 ? 40 : 0;
+    params.top_p = i % 5 < 2 ? 0.99 : 1.0;
+    params.min_p = i % 7 == 2 ? 1e-4 : 0.0;
     params.logprobs = every > 0 && i % every == 0 ? std::optional<std::int64_t>(kNumLogprobs) : std::nullopt;
     const std::string text = "<|im_start|>user\n" + questions[i].prompt + "<|im_end|>\n<|im_start|>assistant\n";
     std::vector<std::int32_t> tokens = engine.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
@@ -186,6 +192,27 @@ TEST(DemoModel, SameTokensDrawnOnTheDevice) {
       }
     }
   }
+}
+
+TEST(DemoModel, SameRandomTokensDrawnOnTheDevice) {
+  const std::vector<Question> questions = mixed_questions();
+  Variant variant{"", base_options(), 0, 1, true};
+  variant.options.batch_invariant = true;
+  const std::vector<Generated> expected = ask(variant, questions), greedy = ask({"", variant.options, 0, 1, false}, questions);
+  for (const int every : {0, 3}) {
+    for (const bool ahead : {false, true}) {
+      variant.logprobs_every = every;
+      variant.preempt_every = ahead ? 5 : 0;
+      variant.options.graphs = variant.options.run_ahead = ahead;
+      const std::vector<Generated> found = ask(variant, questions);
+      for (std::size_t i = 0; i < questions.size(); ++i) {
+        EXPECT_EQ(found[i].tokens, expected[i].tokens) << "one of " << every << " asks for logprobs, ahead: " << ahead;
+      }
+    }
+  }
+  std::size_t num_different = 0;
+  for (std::size_t i = 0; i < questions.size(); ++i) num_different += expected[i].tokens != greedy[i].tokens;
+  EXPECT_GT(num_different, 0u);
 }
 
 TEST(DemoModel, SameBitsInInvariantMode) {

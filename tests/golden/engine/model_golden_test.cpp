@@ -100,6 +100,7 @@ StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vecto
   batch.kv_len = {batch.num_tokens};
   batch.logit_rows = logit_rows;
   batch.wants_logits.assign(logit_rows.size(), 1);
+  batch.draws.assign(logit_rows.size(), TokenDraw{});
   batch.drawn_rows.assign(tokens.size(), -1);
   return batch;
 }

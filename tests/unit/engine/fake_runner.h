@@ -17,6 +17,7 @@
 
 #include "engine/philox.h"
 #include "engine/runner.h"
+#include "engine/sampler.h"
 
 namespace quire {
 
@@ -57,7 +58,7 @@ class FakeModel {
 class FakeRunner : public Runner {
  public:
   FakeRunner(const FakeModel& model, int num_pages, int page_size)
-      : model_(model), page_size_(page_size), slots_(static_cast<std::size_t>(num_pages * page_size)) {}
+      : model_(model), page_size_(page_size), sampler_(model.vocab_size()), slots_(static_cast<std::size_t>(num_pages * page_size)) {}
 
   std::int32_t nan_token = -1;                           // a history that ends with it gives NaN
   std::int32_t throw_token = -1;                         // a batch that holds it makes the step fail
@@ -66,6 +67,7 @@ class FakeRunner : public Runner {
 
   bool is_ahead = false;  // steps may be started ahead
   int num_ahead = 0;      // that were
+  int num_random = 0;     // tokens drawn here at random
 
   bool runs_ahead() const override { return is_ahead; }
 
@@ -75,6 +77,7 @@ class FakeRunner : public Runner {
     EXPECT_EQ(batch.query_indptr.back(), batch.num_tokens);
     EXPECT_EQ(batch.drawn_rows.size(), batch.token_ids.size());
     EXPECT_EQ(batch.wants_logits.size(), batch.logit_rows.size());
+    EXPECT_EQ(batch.draws.size(), batch.logit_rows.size());
     EXPECT_LT(under_way_.size(), is_ahead ? 2u : 1u);
     if (!under_way_.empty()) {
       EXPECT_TRUE(under_way_.back().logits.empty()) << "ahead of a step whose logits are wanted";
@@ -125,8 +128,8 @@ class FakeRunner : public Runner {
       while (batch.query_indptr[s + 1] <= batch.logit_rows[i]) ++s;
       const std::vector<float> row = logits_of(batch, s, batch.positions[static_cast<std::size_t>(batch.logit_rows[i])]);
       const bool has_nan = std::any_of(row.begin(), row.end(), [](float x) { return std::isnan(x); });
-      const auto likeliest = static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin());
-      result.tokens.push_back(batch.wants_logits[i] ? -77 : has_nan ? kTokenIsNan : likeliest);
+      num_random += !batch.wants_logits[i] && batch.draws[i].scale > 0.0f;
+      result.tokens.push_back(batch.wants_logits[i] ? -77 : has_nan ? kTokenIsNan : sampler_.draw(row, batch.draws[i]));
       if (batch.wants_logits[i]) result.logits.insert(result.logits.end(), row.begin(), row.end());
     }
   }
@@ -150,6 +153,7 @@ class FakeRunner : public Runner {
 
   FakeModel model_;
   int page_size_;
+  Sampler sampler_;
   std::vector<Slot> slots_;
   std::deque<Result> under_way_;
   std::vector<std::int32_t> drawn_;  // by the step that was started last

@@ -6,7 +6,7 @@ namespace {
 
 // With random arrivals, preemptions and cancellations; who is not cancelled gets what it would get alone.
 void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected, unsigned seed,
-                 int& num_ahead) {
+                 int& num_ahead, int& num_random) {
   std::mt19937 random(seed);
   TestEngine test(setup, {5, 6});
   std::size_t num_submitted = 0;
@@ -35,11 +35,12 @@ void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const s
     }
   }
   num_ahead += test.runner->num_ahead;
+  num_random += test.runner->num_random;
 }
 
 TEST(RunAhead, ChangesNothing) {
   const std::vector<Job> jobs = random_plain_jobs(3, 48);
-  int num_ahead = 0;
+  int num_ahead = 0, num_random = 0;
   for (const int window : {0, 24}) {
     const std::vector<RequestOutput> expected = run_alone(jobs, window);
     for (unsigned seed = 0; seed < 60; ++seed) {
@@ -52,11 +53,12 @@ TEST(RunAhead, ChangesNothing) {
       setup.has_prefix_cache = seed % 7 != 0;
       setup.num_pages = 2 + (seed % 2 ? 260 : 1500) / setup.page_size;  // a few requests fit at a time, or many
       setup.policy = seed % 5 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
-      ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead))
+      ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead, num_random))
           << "seed " << seed << ", window " << window;
     }
   }
   EXPECT_GT(num_ahead, 3000);
+  EXPECT_GT(num_random, 20000);
 }
 
 // Whatever a cancelled or ended request still computes, pages in the cache hold what their tokens say.
@@ -88,6 +90,30 @@ TEST(RunAhead, NothingIsComputedBehindTheLastToken) {
   test.run_dry();
   EXPECT_EQ(test.results[1].token_ids, FakeModel(kVocabSize).generate(job.prompt, 397));
   EXPECT_GT(test.runner->num_ahead, 390);
+}
+
+// Who asks for logprobs is drawn for by the host.
+TEST(RunAhead, RunnerAndHostDrawTheSame) {
+  std::vector<Job> jobs = random_plain_jobs(4, 60);
+  for (Job& job : jobs) job.params.logprobs.reset();
+  std::vector<Job> on_host = jobs;
+  for (Job& job : on_host) job.params.logprobs = 0;
+  const std::vector<RequestOutput> expected = run_alone(on_host, 0);
+  EngineSetup setup;
+  setup.is_ahead = true;
+  setup.num_pages = 150;
+  TestEngine test(setup, {5, 6});
+  for (std::size_t i = 0; i < jobs.size(); ++i) test.submit(i + 1, jobs[i]);
+  for (unsigned i = 0; test.engine.has_work(); ++i) {
+    test.step();
+    if (i % 9 == 0) test.engine.preempt(1 + i / 9 % jobs.size());
+  }
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    EXPECT_EQ(test.results[i + 1].token_ids, expected[i].token_ids) << "job " << i;
+    EXPECT_EQ(test.results[i + 1].finish_reason, expected[i].finish_reason) << "job " << i;
+  }
+  EXPECT_GT(test.runner->num_random, 400);
+  EXPECT_GT(test.runner->num_ahead, 50);
 }
 
 TEST(RunAhead, EndTokensAreMaskedUntilTheyMayCome) {

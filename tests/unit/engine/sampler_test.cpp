@@ -45,15 +45,34 @@ TEST(Philox, MatchesPublishedVectors) {  // of the Random123 distribution, philo
 
 TEST(Softmax, ExponentialIsAccurate) {
   double worst = 0.0;
-  for (double x = -87.0; x <= 0.0; x += 0.0007) {
+  for (double x = -126.0; x <= 0.0; x += 0.0007) {
     const auto argument = static_cast<float>(x);
-    const double exact = std::exp(static_cast<double>(argument));
-    worst = std::max(worst, std::abs(exp_nonpositive(argument) - exact) / exact);
+    const double exact = std::exp2(static_cast<double>(argument));
+    worst = std::max(worst, std::abs(exp2_nonpositive(argument) - exact) / exact);
   }
-  EXPECT_LT(worst, 2e-7);
-  EXPECT_EQ(exp_nonpositive(0.0f), 1.0f);
-  EXPECT_EQ(exp_nonpositive(-88.0f), 0.0f);
-  EXPECT_EQ(exp_nonpositive(-kInf), 0.0f);
+  EXPECT_LT(worst, 3e-7);
+  EXPECT_EQ(exp2_nonpositive(0.0f), 1.0f);
+  EXPECT_EQ(exp2_nonpositive(-127.0f), 0.0f);
+  EXPECT_EQ(exp2_nonpositive(-kInf), 0.0f);
+}
+
+TEST(Softmax, SumsAreExact) {
+  std::mt19937 random(9);
+  std::vector<float> weights;
+  std::vector<std::uint64_t> block_units;
+  for (const int vocab_size : {1, 63, 64, 65, 1000, 262144}) {
+    std::vector<float> logits = random_logits(random, vocab_size, 8.0f);
+    logits[0] = 40.0f;
+    const std::uint64_t total = exponentiate(logits, 40.0f, 1.0f, 0.0f, weights, block_units);
+    std::uint64_t expected = 0, blocks = 0;
+    for (const float weight : weights) expected += static_cast<std::uint64_t>(std::nearbyint(std::ldexp(static_cast<double>(weight), kWeightBits)));
+    for (const std::uint64_t units : block_units) blocks += units;
+    EXPECT_EQ(total, expected);
+    EXPECT_EQ(total, blocks);
+  }
+  EXPECT_EQ(weight_units(1.0f), std::uint64_t{1} << kWeightBits);
+  EXPECT_EQ(weight_units(0x1p-41f), 0u);
+  EXPECT_EQ(weight_units(0x1.8p-40f), 2u);
 }
 
 TEST(Sampler, GreedyTakesTheLowestOfTheHighest) {

@@ -102,7 +102,7 @@ inline Tokens random_prompt(std::mt19937& random, int max_len) {
   return prompt;
 }
 
-// Requests whose tokens need no logits on the host, and now and then one whose tokens do.
+// Requests whose tokens need no logits on the host, greedy and random ones, and now and then one whose tokens do.
 inline std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
   std::mt19937 random(seed);
   std::vector<Job> jobs;
@@ -110,7 +110,11 @@ inline std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
     Job job;
     job.prompt = random_prompt(random, 60);
     job.params.max_tokens = 1 + random() % 60;
-    job.params.temperature = random() % 12 ? 0.0 : 0.8;
+    job.params.temperature = random() % 2 ? 0.0 : 0.8;
+    if (random() % 3 == 0) job.params.top_k = 1 + static_cast<int>(random() % 20);
+    if (random() % 3 == 0) job.params.top_p = 0.9;
+    if (random() % 4 == 0) job.params.min_p = 0.05;
+    if (random() % 16 == 0) job.params.logprobs = 1;
     job.params.seed = i;
     if (random() % 4 == 0) job.params.stop = {"ab", "zy", "q"};
     if (random() % 4 == 0) job.params.min_tokens = *job.params.max_tokens / 2;

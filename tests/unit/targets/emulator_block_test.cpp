@@ -317,6 +317,48 @@ TEST(EmulatorBlock, ResultsOfOtherBlocks) {
   EXPECT_THROW(read_by_other_block(true, false), Error);
 }
 
+// Additions may come in any order, but not beside plain accesses of other lanes.
+TEST(EmulatorBlock, AdditionsToSharedMemory) {
+  const auto sum = [] { return reinterpret_cast<unsigned*>(shared_memory()); };
+  const auto clear = [&] {
+    if (thread_idx() == 0) store(floats(), 0.0f);  // the bits of 0
+  };
+  expect_sound(128, [&] {
+    for (int round = 0; round < 2; ++round) {
+      clear();
+      block_barrier();
+      atomic_add_shared(sum(), static_cast<unsigned>(thread_idx()));
+      block_barrier();
+      load(floats());
+      EXPECT_EQ(*sum(), 127u * 128 / 2);
+      block_barrier();
+    }
+  });
+  expect_mistake(
+      64, [&] { atomic_add_shared(sum(), 1); }, "which nobody has written");
+  expect_mistake(
+      64,
+      [&] {
+        clear();
+        atomic_add_shared(sum(), 1);
+      },
+      "");
+  for (const bool writes : {false, true}) {
+    expect_mistake(
+        64,
+        [&] {
+          clear();
+          block_barrier();
+          atomic_add_shared(sum(), 1);
+          if (thread_idx() == 40 && writes) store(floats(), 1.0f);
+          if (thread_idx() == 40 && !writes) load(floats());
+          warp_barrier();
+          atomic_add_shared(sum(), 1);
+        },
+        "with no barrier between");
+  }
+}
+
 TEST(EmulatorBlock, ABlockCanRunAgain) {
   Block block;
   BlockShape shape;

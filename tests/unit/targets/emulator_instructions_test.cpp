@@ -205,6 +205,10 @@ TEST(EmulatorInstructions, Conversions) {
   EXPECT_EQ(emulator::log2(8.0f), 3.0f);
   EXPECT_EQ(emulator::log2(0x1p-130f), -INFINITY);
   EXPECT_EQ(emulator::max(NAN, 1.0f), 1.0f);
+  EXPECT_EQ(emulator::to_integer(0.5f), 0u);  // half way: to even
+  EXPECT_EQ(emulator::to_integer(1.5f), 2u);
+  EXPECT_EQ(emulator::to_integer(2.5f), 2u);
+  EXPECT_EQ(emulator::to_integer(0x1p40f), 1ull << 40);
 }
 
 }  // namespace
