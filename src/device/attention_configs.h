@@ -68,7 +68,7 @@ class TunableAttention {
   virtual void use_config(const AttentionClass& problem, const AttentionConfig& config) = 0;
 
   // Compiles what `launches` would launch of this class with each of `tiles`, in parallel. For each the reason why it cannot be used:
-  // the compiler's first complaint, registers that go to memory; empty if it can.
+  // the compiler's first complaint, many more registers that go to memory than for the first of `tiles`; empty if it can.
   virtual std::vector<std::string> prepare_tiles(const AttentionClass& problem, std::span<const AttentionTiles> tiles,
                                                  const std::function<void()>& launches) = 0;
 };

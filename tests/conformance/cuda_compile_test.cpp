@@ -89,7 +89,7 @@ TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
 }
 
 // Whatever a tuner may ask for is something that the compiler takes and the chip can start. Registers that go to memory are not
-// forbidden here: the tuner drops such candidates itself.
+// forbidden here: the tuner drops the worst of such candidates itself.
 TEST_P(CudaCompileTest, LegalTilesCompile) {
   const Chip chip = GetParam();
   const std::regex wanted(QUIRE_GATE_TILES);

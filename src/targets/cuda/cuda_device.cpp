@@ -37,7 +37,7 @@ struct LoadedKernel {
   CuFunctionHandle* function = nullptr;
 };
 
-constexpr int kMaxSpilledBytes = 64;  // of code that a tuner may try
+constexpr int kUsualSpilledBytes = 256;  // of registers in memory, in all code: not yet a reason against a kernel
 
 ConfigRules config_rules(int sm) {
   return {[sm](const AttentionClass& problem) { return heuristic_config(problem, sm); },
@@ -116,6 +116,11 @@ class CudaDevice : public Device, public TunableAttention {
     std::vector<std::string> reasons(tiles.size());
     for (std::size_t i = 0; i < kernels.size(); ++i) {
       std::string& reason = reasons[i / ids.size()];
+      const KernelCompiler::Outcome& of_first = outcomes[i % ids.size()];
+      const int most = of_first.error != nullptr ? 0 : std::max(kUsualSpilledBytes, 2 * spilled_bytes(of_first.kernel.log));
+      if (reason.empty() && outcomes[i].error == nullptr && spilled_bytes(outcomes[i].kernel.log) > most) {
+        reason = fmt::format("{} bytes of registers go to memory, at most {} are tried", spilled_bytes(outcomes[i].kernel.log), most);
+      }
       if (reason.empty()) reason = keep_spare(ids[i % ids.size()], tiles[i / ids.size()], kernels[i], outcomes[i]);
     }
     return reasons;
@@ -252,8 +257,6 @@ class CudaDevice : public Device, public TunableAttention {
     const auto is_same = [&](const SpareKernel& spare) { return spare.id == id && spare.tiles == tiles; };
     try {
       if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
-      const int spilled = spilled_bytes(outcome.kernel.log);
-      if (spilled > kMaxSpilledBytes) return fmt::format("{} bytes of registers go to memory", spilled);
       if (is_in_use ? kernels_[id].function != nullptr : std::any_of(spare_.begin(), spare_.end(), is_same)) return {};
       LoadedKernel loaded;
       load_module(kernel, outcome.kernel, loaded);
