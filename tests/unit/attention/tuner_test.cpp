@@ -61,7 +61,7 @@ class PlantedDevice : public Device, public TunableAttention {
   double time_us(const std::function<void()>& work) override {
     work();
     const double policy = last_.split_policy.min_split_tiles == 1 ? 0.8 : 1;
-    return 1000 * policy * speeds_.at(last_.tiles.keys);
+    return 8000 * policy * speeds_.at(last_.tiles.keys);
   }
 
   TunableAttention* tunable_attention() override { return this; }
