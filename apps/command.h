@@ -30,6 +30,7 @@ void add_selftest_command(CLI::App& app, Program& program);
 void add_compare_command(CLI::App& app, Program& program);
 void add_info_command(CLI::App& app, Program& program);
 void add_cache_command(CLI::App& app, Program& program);
+void add_tune_command(CLI::App& app, Program& program);
 
 // Gives an option its twin in the environment, QUIRE_ and the long name in capitals; the flag wins.
 CLI::Option* with_env(CLI::Option* option);

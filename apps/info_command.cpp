@@ -44,6 +44,10 @@ int info(const Program& program, const DeviceFlags& flags, bool markdown) {
   text += fmt::format("\ndevice\n  {}\n  bf16 dot products: {}\n  attention programs: {} rows x {} keys\n",
                       describe(caps), caps.has_pair_dot ? "in hardware" : "by f32 multiply-adds",
                       caps.attention_rows, caps.attention_keys);
+  for (const BatchKind kind : kBatchKinds) {
+    const AttentionClass problem{DType::kBF16, 128, kind};
+    text += fmt::format("  configuration of {}: {}\n", to_string(problem), device->attention_caps(problem).config_source);
+  }
   text += "\nbackends, in order of preference\n" + support_matrix_text();
   text += fmt::format("\nmodel shapes for quire bench: {}\ndemo model: {}\n", fmt::join(shape_names(), ", "),
                       demo_model_line());

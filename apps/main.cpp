@@ -1,4 +1,4 @@
-// quire: run, chat, serve, bench, selftest, compare, info, cache.
+// quire: run, chat, serve, bench, tune, selftest, compare, info, cache.
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +118,7 @@ int run_program(int argc, char** argv) {
   add_chat_command(app, program);
   add_serve_command(app, program);
   add_bench_command(app, program);
+  add_tune_command(app, program);
   add_selftest_command(app, program);
   add_compare_command(app, program);
   add_info_command(app, program);

@@ -1,22 +1,14 @@
 #include <algorithm>
-#include <cmath>
-#include <numeric>
-#include <random>
 
-#include "apps/bench/batch_spec.h"
 #include "apps/bench/bench_command.h"
 #include "apps/bench/number_pair.h"
 #include "apps/console.h"
-#include "attention/attention.h"
+#include "attention/attention_workload.h"
+#include "attention/batch_spec.h"
 #include "base/check.h"
 
 namespace quire {
 namespace {
-
-constexpr std::size_t kColdBytes =
-    std::size_t{512} << 20;  // caches take turns over this much, as those of a model's layers do
-constexpr std::size_t kMaxCopies = 64;
-constexpr int kWriteTokens = 1024;  // tokens that are written to the cache at a time
 
 struct AttentionFlags : BenchFlags {
   std::vector<std::string> specs = {"q512", "q2k", "8q1s1k", "32q1s2k", "2q2k_8q1s1k", "16q4s1k"};
@@ -47,100 +39,12 @@ AttentionDesc desc_of(const AttentionFlags& flags) {
   return desc;
 }
 
-template <class T>
-std::unique_ptr<Buffer> upload(Device& device, const std::vector<T>& values) {
-  auto buffer = device.allocate(values.size() * sizeof(T));
-  device.copy_to_device(buffer->data(), values.data(), values.size() * sizeof(T));
-  return buffer;
-}
-
-// The caches of several layers: pages in shuffled order, filled through the kernel that also fills them in an
-// engine.
-class Caches {
- public:
-  Caches(Device& device, const AttentionDesc& desc, const BatchSpec& batch, bool is_warm) {
-    for (const int kv_len : batch.kv_len) {
-      max_pages_ = std::max(max_pages_, ceil_div(kv_len, desc.page_size));
-      num_pages_ += ceil_div(kv_len, desc.page_size);
-    }
-    std::vector<int> pages(static_cast<std::size_t>(num_pages_));
-    std::iota(pages.begin(), pages.end(), 0);
-    std::shuffle(pages.begin(), pages.end(), std::mt19937(1));
-    std::vector<std::int32_t> table;
-    auto next = pages.begin();
-    for (const int kv_len : batch.kv_len) {
-      const int count = ceil_div(kv_len, desc.page_size);
-      table.insert(table.end(), next, next + count);
-      table.insert(table.end(), static_cast<std::size_t>(max_pages_ - count), 0);
-      next += count;
-    }
-    page_table_ = upload(device, table);
-    pool_bytes_ = static_cast<std::size_t>(kv_layout(device, desc).page_stride) * pages.size() *
-                  dtype_bytes(desc.dtype);
-    num_copies_ = is_warm ? 1 : std::clamp<std::size_t>(kColdBytes / pool_bytes_ + 1, 2, kMaxCopies);
-    pools_ = device.allocate(pool_bytes_ * num_copies_);
-    fill(device, desc);
-  }
-
-  void point_to(AttentionTensors& tensors, int run) const {
-    tensors.kv_pool = pools_->data() + static_cast<std::size_t>(run) % num_copies_ * pool_bytes_;
-    tensors.page_table = page_table_->as<std::int32_t>();
-    tensors.max_pages = max_pages_;
-  }
-
- private:
-  void fill(Device& device, const AttentionDesc& desc) {
-    const auto kv_heads = static_cast<std::size_t>(desc.num_kv_heads);
-    const auto k = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_qk),
-                                 desc.dtype);
-    const auto v = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_vo),
-                                 desc.dtype);
-    const long num_slots = static_cast<long>(num_pages_) * desc.page_size;
-    std::vector<std::int64_t> slots(kWriteTokens);
-    const auto slot_mapping = device.allocate(slots.size() * sizeof(std::int64_t));
-    for (std::size_t copy = 0; copy < num_copies_; ++copy) {
-      for (long begin = 0; begin < num_slots; begin += kWriteTokens) {
-        std::iota(slots.begin(), slots.end(), begin);
-        device.copy_to_device(slot_mapping->data(), slots.data(), slots.size() * sizeof(std::int64_t));
-        KvWriteTensors tensors;
-        tensors.k = k->data();
-        tensors.v = v->data();
-        tensors.kv_pool = pools_->data() + copy * pool_bytes_;
-        tensors.slot_mapping = slot_mapping->as<std::int64_t>();
-        tensors.num_tokens = static_cast<int>(std::min<long>(kWriteTokens, num_slots - begin));
-        write_kv(device, desc, tensors);
-      }
-    }
-    device.synchronize();
-  }
-
-  int max_pages_ = 0, num_pages_ = 0;
-  std::size_t pool_bytes_ = 0, num_copies_ = 0;
-  std::unique_ptr<Buffer> page_table_, pools_;
-};
-
 BenchRow measure_attention(Device& device, CeilingMeter& meter, const AttentionDesc& desc,
                            const AttentionBackend& backend, const BatchSpec& batch,
                            const AttentionFlags& flags) {
-  const auto num_tokens =
-      static_cast<std::size_t>(std::accumulate(batch.query_len.begin(), batch.query_len.end(), 0L));
-  const auto heads = static_cast<std::size_t>(desc.num_qo_heads);
-  const auto q =
-      random_buffer(device, num_tokens * heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
-  const auto o = device.allocate(num_tokens * heads * static_cast<std::size_t>(desc.head_dim_vo) *
-                                 dtype_bytes(desc.dtype));
-  std::vector<float> slopes(heads), sinks(heads, 0.5f);
-  for (std::size_t h = 0; h < heads; ++h)
-    slopes[h] = std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(heads));
-  const auto device_slopes = upload(device, slopes), device_sinks = upload(device, sinks);
-  const Caches caches(device, desc, batch, flags.warm);
-
-  AttentionTensors tensors;
-  tensors.q = q->data();
-  tensors.o = o->data();
-  tensors.alibi_slopes = device_slopes->as<float>();
-  tensors.sinks = device_sinks->as<float>();
   const AttentionLengths lengths{batch.query_len, batch.kv_len};
+  const PageMemory memory(device, desc, flags.warm ? pool_bytes_of(device, desc, lengths) : cold_bytes_of(device, desc, lengths));
+  const AttentionWorkload workload(device, desc, lengths, memory);
   const auto op = backend.make(device, desc);
   op->plan(lengths);
   BenchWork work;
@@ -148,10 +52,7 @@ BenchRow measure_attention(Device& device, CeilingMeter& meter, const AttentionD
   work.cost = attention_cost(desc, lengths);
   work.dtype = desc.dtype;
   work.only_launches = backend.name() == std::string("unified");
-  work.run = [&](int run) {
-    caches.point_to(tensors, run);
-    op->run(tensors);
-  };
+  work.run = [&](int run) { op->run(workload.tensors(run)); };
   return measure(device, meter, work, flags.num_rounds);
 }
 
@@ -162,6 +63,10 @@ int run_attention(const Program& program, const AttentionFlags& flags) {
   const std::unique_ptr<Device> device = open_device(program, flags.device);
   const BackendChoice choice = choose_backend(flags.backend, desc, device->caps());
   for (const std::string& reason : choice.reasons) log("backend {}", reason);
+  const int head_dim = head_dim_bound(std::max(desc.head_dim_qk, desc.head_dim_vo));
+  for (const BatchKind kind : kBatchKinds) {
+    log("{} from: {}", to_string(kind), device->attention_caps({desc.dtype, head_dim, kind}).config_source);
+  }
   CeilingMeter meter(*device);
   BenchReport report(device->caps());
   for (const BatchSpec& batch : batches)

@@ -7,6 +7,7 @@
 #include "apps/bench/bench_report.h"
 #include "apps/command.h"
 #include "apps/device_flags.h"
+#include "device/random_buffer.h"
 
 namespace quire {
 
@@ -31,8 +32,5 @@ void add_bench_serve(CLI::App& bench, Program& program);
 // A flag's text ("f32", "f16" or "bf16") as a type; the flag must be checked with `dtype_names`.
 DType dtype_of(const std::string& name);
 const std::vector<std::string>& dtype_names();
-
-// Memory of pseudo-random values in [-1, 1).
-std::unique_ptr<Buffer> random_buffer(Device& device, std::size_t num_elems, DType dtype);
 
 }  // namespace quire

@@ -7,6 +7,8 @@
 namespace quire {
 namespace {
 
+constexpr int kUsualFewRows = 16;
+
 struct KeyRange {
   int begin, end;
 };
@@ -21,7 +23,7 @@ KeyRange visible_keys(const AttentionDesc& d, int kv_len, long first, long last)
 
 // Relative time of a program: keys times rows, plus what reading a key costs however few rows there are.
 double cost_of(const AttentionWork& w, const DeviceCaps& caps) {
-  return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + caps.key_cost_rows);
+  return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + caps.split_policy.key_cost_rows);
 }
 
 int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
@@ -39,9 +41,9 @@ double time_of_split(const std::vector<AttentionWork>& blocks, const DeviceCaps&
     if (parts > 1) merged_rows += long{parts} * w.num_tokens * w.num_heads;
   }
   const long turns = (items + caps.num_programs - 1) / caps.num_programs;
-  const double even = double(turns) * (double(total) / double(items) + caps.item_cost_tiles);
-  const double merges = double(merged_rows) * caps.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
-  return std::max(even, double(longest + caps.item_cost_tiles)) + merges;
+  const double even = double(turns) * (double(total) / double(items) + caps.split_policy.item_cost_tiles);
+  const double merges = double(merged_rows) * caps.split_policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
+  return std::max(even, double(longest + caps.split_policy.item_cost_tiles)) + merges;
 }
 
 // Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying no splits and to fill 1 … 8 rounds.
@@ -52,7 +54,7 @@ int choose_split_tiles(const std::vector<AttentionWork>& blocks, const DeviceCap
   double best_time = time_of_split(blocks, caps, best);
   for (int rounds = 1; rounds <= 8; ++rounds) {
     const long programs = long{rounds} * caps.num_programs;
-    const int tiles = std::max<int>(caps.min_split_tiles, static_cast<int>((total + programs - 1) / programs));
+    const int tiles = std::max<int>(caps.split_policy.min_split_tiles, static_cast<int>((total + programs - 1) / programs));
     const double time = time_of_split(blocks, caps, tiles);
     if (time < best_time) {
       best_time = time;
@@ -108,6 +110,15 @@ void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLength
   }
 }
 
+// By the form that the kernel takes; where it has one form, by what decode and prefill usually are.
+BatchKind kind_of(const std::vector<AttentionWork>& blocks, const AttentionCaps& kinds) {
+  const int few_rows = kinds.of(BatchKind::kDecode).few_rows > 0 ? kinds.of(BatchKind::kDecode).few_rows : kUsualFewRows;
+  const auto num_few =
+      std::count_if(blocks.begin(), blocks.end(), [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= few_rows; });
+  if (num_few == static_cast<std::ptrdiff_t>(blocks.size())) return BatchKind::kDecode;
+  return num_few == 0 ? BatchKind::kPrefill : BatchKind::kMixed;
+}
+
 // Cuts block `w` at multiples of split_keys (absolute positions) and appends the parts.
 void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& schedule) {
   const int first = w.kv_begin / split_keys, last = (w.kv_end - 1) / split_keys;
@@ -130,18 +141,38 @@ void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& sc
 
 }  // namespace
 
-void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const AttentionLengths& lengths,
+AttentionCaps::AttentionCaps(const DeviceCaps& caps) : kinds_{caps, caps, caps} {}
+
+AttentionCaps::AttentionCaps(const Device& device, const AttentionDesc& desc) {
+  const int head_dim = head_dim_bound(std::max(desc.head_dim_qk, desc.head_dim_vo));
+  for (const BatchKind kind : kBatchKinds) of(kind) = device.attention_caps({desc.dtype, head_dim, kind});
+}
+
+int AttentionCaps::rows(const AttentionDesc& desc) const {
+  const auto rows_of = [&](BatchKind kind) { return desc.batch_invariant ? of(kind).invariant_rows : of(kind).attention_rows; };
+  return std::min(rows_of(BatchKind::kPrefill), rows_of(BatchKind::kMixed));
+}
+
+int AttentionCaps::most_programs() const {
+  int most = 0;
+  for (const DeviceCaps& caps : kinds_) most = std::max(most, caps.num_programs);
+  return most;
+}
+
+void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule) {
   check_lengths(desc, lengths);
   schedule.work.clear();
   schedule.num_partial_rows = schedule.num_counters = 0;
   std::vector<AttentionWork> blocks;
-  make_row_blocks(desc, desc.batch_invariant ? caps.invariant_rows : caps.attention_rows, lengths, blocks);
+  make_row_blocks(desc, kinds.rows(desc), lengths, blocks);
+  schedule.kind = kind_of(blocks, kinds);
+  const DeviceCaps& caps = kinds.of(schedule.kind);
   double total = 0;
   for (const AttentionWork& w : blocks) total += cost_of(w, caps);
   // Four items a program balance a dynamic queue well.
   const double share = total / (4.0 * caps.num_programs);
-  const bool is_coarse = caps.item_cost_tiles > 0 && !desc.batch_invariant && !blocks.empty();
+  const bool is_coarse = caps.split_policy.item_cost_tiles > 0 && !desc.batch_invariant && !blocks.empty();
   const int coarse_keys = is_coarse ? choose_split_tiles(blocks, caps) * caps.attention_keys : 0;
   schedule.work.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
@@ -151,8 +182,8 @@ void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const Atte
     } else if (is_coarse) {
       split_keys = coarse_keys;
     } else if (caps.num_programs > 1 && cost_of(w, caps) > 2 * share) {
-      const double keys = share / (w.num_tokens * w.num_heads + caps.key_cost_rows);
-      const int tiles = std::max(caps.min_split_tiles, static_cast<int>(keys / caps.attention_keys + 0.5));
+      const double keys = share / (w.num_tokens * w.num_heads + caps.split_policy.key_cost_rows);
+      const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(keys / caps.attention_keys + 0.5));
       split_keys = tiles * caps.attention_keys;
     }
     append_splits(w, split_keys, schedule);

@@ -1,13 +1,31 @@
 // Cuts a batch into work items: pure host arithmetic on lengths.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "attention/attention.h"
 
 namespace quire {
 
+// Facts about a device for one desc: those of the kernel that serves each kind of batch.
+class AttentionCaps {
+ public:
+  AttentionCaps(const DeviceCaps& caps);  // the same for all kinds
+  AttentionCaps(const Device& device, const AttentionDesc& desc);
+
+  const DeviceCaps& of(BatchKind kind) const { return kinds_[static_cast<std::size_t>(kind)]; }
+  int rows(const AttentionDesc& desc) const;  // of a block, at most: the kind of a batch is known when its blocks are cut
+  int most_programs() const;                  // that run at the same time
+
+ private:
+  DeviceCaps& of(BatchKind kind) { return kinds_[static_cast<std::size_t>(kind)]; }
+
+  std::array<DeviceCaps, kNumBatchKinds> kinds_;
+};
+
 struct AttentionSchedule {
+  BatchKind kind = BatchKind::kDecode;
   std::vector<AttentionWork> work;  // longest first
   int num_partial_rows = 0;         // rows of partial states
   int num_counters = 0;
@@ -20,7 +38,7 @@ constexpr int kInvariantSplitKeys = 4096;
 constexpr int kMaxContext = 1 << 30;
 
 // Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is cleared first; its capacity is kept.
-void make_schedule(const AttentionDesc& desc, const DeviceCaps& caps, const AttentionLengths& lengths,
+void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule);
 
 }  // namespace quire

@@ -14,7 +14,7 @@ class UnifiedOp : public AttentionOp {
   UnifiedOp(Device& device, const AttentionDesc& desc)
       : device_(device),
         desc_(desc),
-        caps_(device.attention_caps(desc.dtype, desc.head_dim_qk, desc.head_dim_vo)),
+        caps_(device, desc),
         layout_(kv_layout(device, desc)) {}
 
   const char* backend() const override { return "unified"; }
@@ -27,7 +27,8 @@ class UnifiedOp : public AttentionOp {
     std::memcpy(staging_.data(), &num_work, sizeof num_work);
     if (num_work > 0) std::memcpy(staging_.data() + kHeaderBytes, schedule_.work.data(), staging_.size() - kHeaderBytes);
     device_.copy_to_device(work_->data(), staging_.data(), staging_.size());
-    const auto is_few = [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= caps_.few_rows; };
+    const int few_rows = caps_.of(BatchKind::kDecode).few_rows;
+    const auto is_few = [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= few_rows; };
     const auto num_few = std::count_if(schedule_.work.begin(), schedule_.work.end(), is_few);
     has_few_ = num_few > 0;
     has_many_ = num_few < num_work;
@@ -37,11 +38,11 @@ class UnifiedOp : public AttentionOp {
   // What the planner makes of decodes: each block cut where a share of the work ends, and a few rounds of programs more.
   void reserve(int num_seqs) override {
     const int group_size = desc_.num_qo_heads / desc_.num_kv_heads;
-    const int num_rows = std::min(group_size, desc_.batch_invariant ? caps_.invariant_rows : caps_.attention_rows);
+    const int num_rows = std::min(group_size, caps_.rows(desc_));
     const std::size_t num_blocks = std::size_t(num_seqs) * std::size_t(desc_.num_kv_heads * ceil_div(group_size, num_rows));
-    const std::size_t num_items = 2 * num_blocks + 8 * std::size_t(caps_.num_programs);
+    const std::size_t num_items = 2 * num_blocks + 8 * std::size_t(caps_.most_programs());
     make_room(num_items, static_cast<int>(num_items) * num_rows, static_cast<int>(num_items));
-    least_programs_ = caps_.num_programs;
+    least_programs_ = caps_.most_programs();
   }
 
   std::uint64_t recording_id() const override { return num_reallocations_ * 4 + (has_few_ ? 2 : 0) + (has_many_ ? 1 : 0); }
@@ -111,7 +112,7 @@ class UnifiedOp : public AttentionOp {
 
   Device& device_;
   const AttentionDesc desc_;
-  const DeviceCaps caps_;
+  const AttentionCaps caps_;
   const KvLayout layout_;
   AttentionSchedule schedule_;
   std::vector<std::byte> staging_;

@@ -65,6 +65,6 @@ double Device::time_us(const std::function<void()>& work) {
 
 void Device::prepare(const std::function<void()>&) {}
 
-DeviceCaps Device::attention_caps(DType, int, int) const { return caps(); }
+DeviceCaps Device::attention_caps(const AttentionClass&) const { return caps(); }
 
 }  // namespace quire

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/dtype.h"
+#include "device/attention_config.h"
 #include "tile/page_layout.h"
 
 namespace quire {
@@ -58,10 +59,8 @@ struct DeviceCaps {
   int invariant_rows = 0;    // the same in batch-invariant mode: one arithmetic for any number of rows
   int few_rows = 0;          // up to so many rows a program takes another form; 0: never
   int attention_keys = 0;    // keys of one tile of scores; splits are multiples of it
-  int min_split_tiles = 2;   // tiles; a shorter part is not worth its merge
-  int key_cost_rows = 8;     // reading a key takes as long as computing it for so many rows
-  int item_cost_tiles = 0;   // tiles that starting an item costs; 0: so little that a queue of small items is best
-  int merge_cost_tiles = 0;  // tiles that one more part of attention_rows rows costs to write and to merge
+  SplitPolicy split_policy;
+  std::string config_source = "heuristics";  // where tiles and policy come from, for people
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
   bool rounds_probs[3] = {};  // by dtype of K and V: probabilities are rounded to it before they meet V
@@ -103,14 +102,19 @@ class Graph {
   virtual void launch() = 0;  // ordered with the device's other launches
 };
 
+class TunableAttention;  // device/attention_configs.h
+
 class Device {
  public:
   virtual ~Device() = default;
 
   virtual const DeviceCaps& caps() const = 0;
 
-  // The same where the attention kernel for these head sizes (elements) has other tiles or fills the device differently.
-  virtual DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const;
+  // The same where the attention kernel for this class of problems has other tiles or fills the device differently.
+  virtual DeviceCaps attention_caps(const AttentionClass& problem) const;
+
+  // Null where nothing of attention can be tuned.
+  virtual TunableAttention* tunable_attention() { return nullptr; }
 
   // Uninitialised memory, 64-byte aligned. Throws Error{kExhausted} with the size.
   virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
@@ -169,7 +173,7 @@ struct DeviceOptions {
   int num_threads = 0;      // cpu: 0 = one a core
   std::string cpu_isa;      // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
   int device_idx = 0;       // of several devices of one target, in the driver's order
-  std::string cache_dir;    // compiled kernels are kept here; "" = not on disk
+  std::string cache_dir;    // compiled kernels and tuned configurations are kept here; "" = not on disk
   std::string nvrtc_path;   // cuda: libnvrtc, as a file or its folder; "" = the usual places
   std::string cublas_path;  // cuda: libcublasLt, likewise
   bool own_kernels_only = false;  // also where a vendor's library is present

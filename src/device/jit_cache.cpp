@@ -1,16 +1,14 @@
 #include "device/jit_cache.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
 
 #include "base/check.h"
+#include "device/atomic_file.h"
 
 namespace quire {
 namespace {
@@ -28,8 +26,6 @@ static_assert(sizeof(FileHeader) == 96, "the header has no padding");
 constexpr char kMagic[8] = {'q', 'u', 'i', 'r', 'e', 'j', 'i', '1'};
 constexpr std::uint64_t kMaxFileBytes = 256u << 20;
 constexpr std::string_view kSuffix = ".kernel";
-constexpr std::string_view kPartialPrefix = "partial-";
-constexpr std::size_t kPartialChars = 6;  // that mkstemp chooses
 
 struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
@@ -43,9 +39,6 @@ JitKey checksum_of(const CompiledKernel& kernel) {
 bool is_cache_file_name(const std::string& name) {
   return name.size() == 2 * JitKey().size() + kSuffix.size() && name.ends_with(kSuffix) &&
          name.find_first_not_of("0123456789abcdef") == 2 * JitKey().size();
-}
-bool is_partial_name(const std::string& name) {
-  return name.starts_with(kPartialPrefix) && name.size() == kPartialPrefix.size() + kPartialChars;
 }
 
 std::string hex_of(const JitKey& key) {
@@ -87,23 +80,6 @@ std::optional<std::pair<JitKey, CompiledKernel>> read_kernel(const fs::path& pat
   return std::pair(header->key, std::move(kernel));
 }
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-void sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
-}
-
 }  // namespace
 
 JitKey make_jit_key(std::span<const std::string_view> parts) {
@@ -131,28 +107,11 @@ std::optional<CompiledKernel> JitCache::try_load(const JitKey& key) const {
 
 std::string JitCache::store(const JitKey& key, const CompiledKernel& kernel) const {
   if (folder_.empty()) return {};
-  std::error_code error;
-  if (fs::create_directories(folder_, error)) fs::permissions(folder_, fs::perms::owner_all, error);
-  if (error) return fmt::format("cannot make the folder {}: {}", folder_.string(), error.message());
-
-  std::string partial = (folder_ / (std::string(kPartialPrefix) + std::string(kPartialChars, 'X'))).string();
-  const int fd = ::mkstemp(partial.data());
-  if (fd < 0) return fmt::format("cannot write to {}: {}", folder_.string(), std::strerror(errno));
   FileHeader header{{},  kernel.name.size(), kernel.log.size(), kernel.binary.size(),
                     key, checksum_of(kernel)};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
-  bool is_written = write_all(fd, {reinterpret_cast<const char*>(&header), sizeof header}) &&
-                    write_all(fd, kernel.name) && write_all(fd, kernel.log) && write_all(fd, kernel.binary) &&
-                    ::fsync(fd) == 0;
-  int reason = errno;
-  if (::close(fd) != 0 && is_written) is_written = false, reason = errno;
-  if (is_written && ::rename(partial.c_str(), path_of(key).c_str()) != 0) is_written = false, reason = errno;
-  if (!is_written) {
-    ::unlink(partial.c_str());
-    return fmt::format("cannot write {}: {}", path_of(key).string(), std::strerror(reason));
-  }
-  sync_folder(folder_);
-  return {};
+  const std::string_view parts[] = {{reinterpret_cast<const char*>(&header), sizeof header}, kernel.name, kernel.log, kernel.binary};
+  return write_atomically(path_of(key), parts);
 }
 
 std::vector<JitCacheEntry> JitCache::list() const {

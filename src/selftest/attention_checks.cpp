@@ -14,8 +14,8 @@ class ManyProgramsDevice : public Device {
     caps_.num_programs = num_programs;
   }
   const DeviceCaps& caps() const override { return caps_; }
-  DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
-    DeviceCaps caps = device_.attention_caps(dtype, head_dim_qk, head_dim_vo);
+  DeviceCaps attention_caps(const AttentionClass& problem) const override {
+    DeviceCaps caps = device_.attention_caps(problem);
     caps.num_programs = caps_.num_programs;
     return caps;
   }

@@ -6,7 +6,7 @@ import unittest
 from program import OK, ProgramTest
 
 BENCHES = ["ceilings", "attention", "linear", "latency", "throughput", "scheduler", "serve"]
-COMMANDS = [[], ["run"], ["chat"], ["serve"], ["selftest"], ["compare"], ["info"], ["bench"], *(["bench", name] for name in BENCHES),
+COMMANDS = [[], ["run"], ["chat"], ["serve"], ["tune"], ["selftest"], ["compare"], ["info"], ["bench"], *(["bench", name] for name in BENCHES),
             ["cache"], *(["cache", name] for name in ("list", "clear", "fill"))]
 
 
@@ -34,7 +34,7 @@ class HelpTest(ProgramTest):
             text = self.expect(OK, *command, "--help").stdout
             options[tuple(command)] = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", text.partition("Examples:")[0]))
         for command in COMMANDS:
-            for example in re.findall(r"quire ((?:run|chat|serve|bench|selftest|compare|info|cache)\b[^|\n]*)", self.expect(OK, *command, "--help").stdout.partition("Examples:")[2]):
+            for example in re.findall(r"quire ((?:run|chat|serve|bench|tune|selftest|compare|info|cache)\b[^|\n]*)", self.expect(OK, *command, "--help").stdout.partition("Examples:")[2]):
                 words = re.sub(r'"[^"]*"', "TEXT", re.split(r"\s{3,}", example)[0]).split()
                 target = tuple(words[:2]) if words[0] in ("bench", "cache") else (words[0],)
                 for word in words:

@@ -3,6 +3,7 @@
 // its registers and shared memory.
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <optional>
 #include <regex>
 
@@ -84,6 +85,36 @@ TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
     SCOPED_TRACE(compiled[i].name);
     check_resources(kernels[i], compiled[i], chip);
     check_instructions(kernels[i], compiled[i]);
+  }
+}
+
+// Whatever a tuner may ask for is something that the compiler takes and the chip can start. Registers that go to memory are not
+// forbidden here: the tuner drops the worst of such candidates itself.
+TEST_P(CudaCompileTest, LegalTilesCompile) {
+  const Chip chip = GetParam();
+  const std::regex wanted(QUIRE_GATE_TILES);
+  std::vector<CudaKernel> kernels;
+  std::vector<std::string> names;
+  for (const int id : all_kernel_ids()) {
+    const std::string kernel_name = make_kernel(id, chip.sm).name;
+    if (!attention_class(id) || kernel_name.find("_ragged") != std::string::npos) continue;
+    if (!std::regex_match(kernel_name + " " + chip.architecture, wanted)) continue;
+    for (const AttentionTiles& t : legal_tiles_of(*attention_class(id), chip.sm)) {
+      kernels.push_back(make_kernel(id, chip.sm, &t));
+      names.push_back(kernel_name + ", " + to_string(t));
+    }
+  }
+  if (kernels.empty()) GTEST_SKIP() << "none are wanted for " << chip.architecture;
+  const auto outcomes = compiler_->try_get(kernels, chip.architecture);
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    SCOPED_TRACE(names[i]);
+    ASSERT_EQ(outcomes[i].error, nullptr);
+    const KernelResources used = parse_resources(outcomes[i].kernel.log);
+    const int rounded = (used.num_registers + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit, spilled = spilled_bytes(outcomes[i].kernel.log);
+    EXPECT_LE(rounded * kernels[i].threads * kernels[i].blocks_per_sm, kRegistersPerSm);
+    EXPECT_LE((kernels[i].shared_bytes + kReservedSharedBytes) * kernels[i].blocks_per_sm, chip.shared_bytes);
+    EXPECT_EQ(spilled, used.spill_store_bytes + used.spill_load_bytes);
+    if (spilled > 0) std::printf("%s: %d bytes of registers in memory\n", names[i].c_str(), spilled);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "device/attention_configs.h"
 #include "kernels/params.h"
 #include "targets/cpu/gang.h"
 #include "targets/cpu/levels.h"
@@ -93,7 +94,15 @@ class CpuGraph : public Graph {
   std::vector<Launch> launches_;
 };
 
-class CpuDevice : public Device {
+// Kernels are compiled with the program: what is tuned is how batches are cut.
+ConfigRules config_rules() {
+  return {[](const AttentionClass&) { return AttentionConfig{}; },
+          [](const AttentionClass&, const AttentionConfig& config) {
+            return config.tiles == AttentionTiles{} ? std::string() : "the kernels of target cpu are compiled with the program: there are no tiles to choose";
+          }};
+}
+
+class CpuDevice : public Device, public TunableAttention {
  public:
   explicit CpuDevice(const DeviceOptions& options)
       : level_(choose_cpu_level(options.cpu_isa)),
@@ -107,9 +116,27 @@ class CpuDevice : public Device {
     caps_.attention_rows = caps_.invariant_rows = table_.attention_rows;
     caps_.attention_keys = table_.attention_keys;
     caps_.has_pair_dot = caps_.rounds_probs[static_cast<int>(DType::kBF16)] = table_.has_pair_dot;
+    chip_ = {caps_.target, caps_.architecture, caps_.description.empty() ? "unknown processor" : caps_.description, caps_.num_programs};
+    configs_.read_tables(chip_, options.cache_dir, {});
+    caps_ = attention_caps({});
   }
 
   const DeviceCaps& caps() const override { return caps_; }
+  DeviceCaps attention_caps(const AttentionClass& problem) const override {
+    DeviceCaps caps = caps_;
+    caps.split_policy = configs_.of(problem).split_policy;
+    caps.config_source = configs_.source_of(problem);
+    return caps;
+  }
+  TunableAttention* tunable_attention() override { return this; }
+  const Chip& chip() const override { return chip_; }
+  AttentionConfig heuristics(const AttentionClass&) const override { return {}; }
+  std::vector<AttentionTiles> legal_tiles(const AttentionClass&) const override { return {AttentionTiles{}}; }
+  void use_config(const AttentionClass& problem, const AttentionConfig& config) override { configs_.set(problem, config); }
+  std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles, const std::function<void()>&) override {
+    return std::vector<std::string>(tiles.size());
+  }
+
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return std::make_unique<HostBuffer>(bytes); }
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
     if (bytes > 0) std::memcpy(to, from, bytes);
@@ -174,6 +201,8 @@ class CpuDevice : public Device {
   HostBuffer scratch_;
   CpuGraph* recording_ = nullptr;  // while launches are recorded
   DeviceCaps caps_;
+  Chip chip_;
+  AttentionConfigs configs_{config_rules()};
 };
 
 static_assert(kNumCpuKernels == static_cast<int>(KernelName::kCount));

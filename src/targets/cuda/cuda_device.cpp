@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "device/attention_configs.h"
 #include "kernels/params.h"
 #include "targets/cuda/cublaslt.h"
 #include "targets/cuda/cuda_memory.h"
@@ -36,7 +37,14 @@ struct LoadedKernel {
   CuFunctionHandle* function = nullptr;
 };
 
-class CudaDevice : public Device {
+constexpr int kUsualSpilledBytes = 256;  // of registers in memory, in all code: not yet a reason against a kernel
+
+ConfigRules config_rules(int sm) {
+  return {[sm](const AttentionClass& problem) { return heuristic_config(problem, sm); },
+          [sm](const AttentionClass& problem, const AttentionConfig& config) { return why_illegal_tiles(problem, config.tiles, sm); }};
+}
+
+class CudaDevice : public Device, public TunableAttention {
  public:
   explicit CudaDevice(const DeviceOptions& options)
       : options_(options),
@@ -47,21 +55,75 @@ class CudaDevice : public Device {
         may_overlap_(family_ >= 90 && driver_->call().launch_kernel_ex != nullptr),
         architecture_(architecture_of(context_->facts().sm, compiler_.nvrtc().chips())),
         staging_(context_),
-        counters_(allocate_cuda(context_, 2 * sizeof(int))) {
+        counters_(allocate_cuda(context_, 2 * sizeof(int))),
+        configs_(config_rules(family_)) {
     const int zeroed = context_->call().memset_d8_async(cuda_address(counters_->data()), 0, counters_->bytes(), context_->stream());
     driver_->check(zeroed, "clear the launch counters");
     caps_.target = "cuda";
     caps_.architecture = architecture_;
     caps_.description = context_->facts().name;
     caps_.runs_async = true;
-    caps_ = attention_caps(DType::kBF16, 128, 128);
+    chip_ = {caps_.target, architecture_, context_->facts().name, context_->facts().num_multiprocessors};
+    configs_.read_tables(chip_, options.cache_dir, embedded_tuned_tables());
+    caps_ = attention_caps({});
   }
 
-  DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
+  DeviceCaps attention_caps(const AttentionClass& problem) const override {
     DeviceCaps caps = caps_;
-    const int blocks_per_sm = set_attention_caps(family_, dtype, std::max(head_dim_qk, head_dim_vo), caps);
-    caps.num_programs = programs_at_once(blocks_per_sm);
+    AttentionConfig config = configs_.of(problem);
+    // Where few rows have no form of their own, prefill's kernel serves all batches.
+    if (config.tiles.few_keys == 0) config.tiles = configs_.of({problem.dtype, problem.head_dim, BatchKind::kPrefill}).tiles;
+    set_attention_caps(config, caps);
+    caps.num_programs = programs_at_once(config.tiles.blocks_per_sm);
+    caps.config_source = configs_.source_of(problem);
     return caps;
+  }
+
+  TunableAttention* tunable_attention() override { return this; }
+  const Chip& chip() const override { return chip_; }
+  AttentionConfig heuristics(const AttentionClass& problem) const override { return heuristic_config(problem, family_); }
+  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override { return legal_tiles_of(problem, family_); }
+
+  // Kernels of other tiles stay loaded: graphs may hold them, and a tuner comes back to them.
+  void use_config(const AttentionClass& problem, const AttentionConfig& config) override {
+    check_not_recording("change a configuration");
+    const AttentionTiles before = configs_.of(problem).tiles;
+    configs_.set(problem, config);
+    if (config.tiles == before) return;
+    for (std::size_t id = 0; id < kernels_.size(); ++id) {
+      if (kernels_[id].function == nullptr || attention_class(static_cast<int>(id)) != problem) continue;
+      spare_.push_back({static_cast<int>(id), before, std::exchange(kernels_[id], {})});
+    }
+    for (SpareKernel& spare : spare_) {
+      if (spare.tiles != config.tiles || attention_class(spare.id) != problem) continue;
+      make_room(spare.id);
+      kernels_[static_cast<std::size_t>(spare.id)] = std::exchange(spare.loaded, {});
+    }
+    std::erase_if(spare_, [](const SpareKernel& spare) { return spare.loaded.module == nullptr; });
+  }
+
+  std::vector<std::string> prepare_tiles(const AttentionClass& problem, std::span<const AttentionTiles> tiles,
+                                         const std::function<void()>& launches) override {
+    std::vector<int> ids = ids_of(launches);
+    std::erase_if(ids, [&](int id) { return attention_class(id) != problem; });
+    QUIRE_CHECK_KIND(kInternal, !ids.empty(), "no launch is of {}", to_string(problem));
+    std::vector<CudaKernel> kernels;
+    for (const AttentionTiles& t : tiles) {
+      for (const int id : ids) kernels.push_back(make_kernel(id, family_, &t));
+    }
+    const auto outcomes = compiler_.try_get(kernels, architecture_);
+    context_->bind();
+    std::vector<std::string> reasons(tiles.size());
+    for (std::size_t i = 0; i < kernels.size(); ++i) {
+      std::string& reason = reasons[i / ids.size()];
+      const KernelCompiler::Outcome& of_first = outcomes[i % ids.size()];
+      const int most = of_first.error != nullptr ? 0 : std::max(kUsualSpilledBytes, 2 * spilled_bytes(of_first.kernel.log));
+      if (reason.empty() && outcomes[i].error == nullptr && spilled_bytes(outcomes[i].kernel.log) > most) {
+        reason = fmt::format("{} bytes of registers go to memory, at most {} are tried", spilled_bytes(outcomes[i].kernel.log), most);
+      }
+      if (reason.empty()) reason = keep_spare(ids[i % ids.size()], tiles[i / ids.size()], kernels[i], outcomes[i]);
+    }
+    return reasons;
   }
 
   ~CudaDevice() override {
@@ -71,6 +133,7 @@ class CudaDevice : public Device {
     for (const LoadedKernel& kernel : kernels_) {
       if (kernel.module != nullptr) call.module_unload(kernel.module);
     }
+    for (const SpareKernel& spare : spare_) call.module_unload(spare.loaded.module);
   }
   CudaDevice(const CudaDevice&) = delete;
   CudaDevice& operator=(const CudaDevice&) = delete;
@@ -152,13 +215,7 @@ class CudaDevice : public Device {
   }
 
   void prepare(const std::function<void()>& launches) override {
-    check_not_recording("prepare kernels");
-    wanted_.clear();
-    {
-      const Raised preparing(is_preparing_);
-      launches();
-    }
-    load(std::exchange(wanted_, {}));
+    load(ids_of(launches));
   }
 
  private:
@@ -171,16 +228,57 @@ class CudaDevice : public Device {
     return options_.max_programs > 0 ? std::min(options_.max_programs, all) : all;
   }
 
-  // Compiles and loads those that are missing.
-  void load(std::vector<int> ids) {
+  // Kernels that the function would launch, in order.
+  std::vector<int> ids_of(const std::function<void()>& launches) {
+    check_not_recording("prepare kernels");
+    wanted_.clear();
+    {
+      const Raised preparing(is_preparing_);
+      launches();
+    }
+    std::vector<int> ids = std::exchange(wanted_, {});
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    return ids;
+  }
+
+  void make_room(int id) { kernels_.resize(std::max(kernels_.size(), static_cast<std::size_t>(id) + 1)); }
+
+  CudaKernel choose_kernel(int id) const {
+    const auto problem = attention_class(id);
+    return make_kernel(id, family_, problem ? &configs_.of(*problem).tiles : nullptr);
+  }
+
+  // Loads a kernel that may be used later. Empty, or why it cannot be used.
+  std::string keep_spare(int id, const AttentionTiles& tiles, const CudaKernel& kernel, const KernelCompiler::Outcome& outcome) {
+    const AttentionClass problem = *attention_class(id);
+    const bool is_in_use = configs_.of(problem).tiles == tiles;
+    make_room(id);
+    const auto is_same = [&](const SpareKernel& spare) { return spare.id == id && spare.tiles == tiles; };
+    try {
+      if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
+      if (is_in_use ? kernels_[id].function != nullptr : std::any_of(spare_.begin(), spare_.end(), is_same)) return {};
+      LoadedKernel loaded;
+      load_module(kernel, outcome.kernel, loaded);
+      if (is_in_use) {
+        kernels_[id] = loaded;
+      } else {
+        spare_.push_back({id, tiles, loaded});
+      }
+      return {};
+    } catch (const Error& e) {
+      return e.what();
+    }
+  }
+
+  // Compiles and loads those that are missing.
+  void load(std::vector<int> ids) {
     std::erase_if(ids, [&](int id) { return static_cast<std::size_t>(id) < kernels_.size() && kernels_[id].function; });
     if (ids.empty()) return;
     std::vector<CudaKernel> missing;
-    for (const int id : ids) missing.push_back(make_kernel(id, family_));
+    for (const int id : ids) missing.push_back(choose_kernel(id));
     const std::vector<CompiledKernel> compiled = compiler_.get(missing, architecture_);
-    kernels_.resize(std::max(kernels_.size(), static_cast<std::size_t>(ids.back()) + 1));
+    make_room(ids.back());
     context_->bind();
     for (std::size_t i = 0; i < ids.size(); ++i) load_module(missing[i], compiled[i], kernels_[ids[i]]);
   }
@@ -252,6 +350,14 @@ class CudaDevice : public Device {
   StagingRing staging_;
   std::unique_ptr<Buffer> counters_;  // of persistent kernels: launches follow each other, so two ints serve them all
   std::vector<LoadedKernel> kernels_;  // by id; null function: not loaded
+  struct SpareKernel {
+    int id;
+    AttentionTiles tiles;
+    LoadedKernel loaded;
+  };
+  std::vector<SpareKernel> spare_;  // of tiles that are not in use
+  Chip chip_;
+  AttentionConfigs configs_;
   std::unique_ptr<Buffer> workspace_;
   std::unique_ptr<CublasLt> vendor_;
   bool is_vendor_asked_for_ = false, is_recording_ = false, is_preparing_ = false;

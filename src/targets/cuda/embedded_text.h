@@ -1,4 +1,4 @@
-// The text of kernels and tile language inside the program, for the run-time compiler.
+// Texts inside the program: kernels and tile language for the run-time compiler, and tuned configurations.
 #pragma once
 
 #include "base/named_text.h"
@@ -6,5 +6,7 @@
 namespace quire {
 
 std::span<const NamedText> embedded_kernel_text();  // names as an #include has them: relative to src/
+
+std::span<const NamedText> embedded_tuned_tables();  // configurations that were measured and come with the program
 
 }  // namespace quire

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 
 #include "base/check.h"
 #include "kernels/params.h"
@@ -14,8 +14,6 @@ namespace quire {
 namespace {
 
 constexpr int kNumDTypes = 3;
-constexpr std::array<int, 4> kHeadDims = {64, 128, 192, 256};  // bounds that attention is compiled for
-constexpr int kFewRows = 16;  // as in tile/target_cuda; many rows are 16 a warp
 constexpr int kLinearManyRows = 64;
 
 // Kernels in the order of their ids. An id is first + variant * kNumDTypes + dtype.
@@ -89,16 +87,16 @@ int id_of(Family family, int variant, DType dtype) {
 
 // Bounds that are met exactly, by q, k and v alike, spare the kernel what runs at the edge of a head.
 bool is_exact(const AttentionParams& p) {
-  return p.head_dim_qk == p.head_dim_vo && std::find(kHeadDims.begin(), kHeadDims.end(), p.head_dim_qk) != kHeadDims.end();
+  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk;
 }
 
 int attention_variant(const AttentionParams& p) {
   const int head_dim = std::max(p.head_dim_qk, p.head_dim_vo);
-  const auto bound = std::lower_bound(kHeadDims.begin(), kHeadDims.end(), head_dim);
-  QUIRE_CHECK_KIND(kInternal, bound != kHeadDims.end(), "no attention kernel for head size {}", head_dim);
+  const int* bound = std::find(std::begin(kHeadDimBounds), std::end(kHeadDimBounds), head_dim_bound(head_dim));
+  QUIRE_CHECK_KIND(kInternal, head_dim <= *bound, "no attention kernel for head size {}", head_dim);
   const bool transforms = p.logits_soft_cap > 0 || p.position_bias != PositionBias::kNone || !(p.sm_scale > 0);
-  const int kinds = p.has_few == 0 ? 1 : p.has_many == 0 ? 0 : 2;
-  return 4 * (3 * static_cast<int>(bound - kHeadDims.begin()) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
+  const int kinds = static_cast<int>(p.has_few == 0 ? BatchKind::kPrefill : p.has_many == 0 ? BatchKind::kDecode : BatchKind::kMixed);
+  return 4 * (3 * static_cast<int>(bound - kHeadDimBounds) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
 }
 
 constexpr int kSpanElems = 8;       // that a thread of an elementwise kernel takes at once
@@ -111,44 +109,6 @@ bool are_whole(std::initializer_list<long> elems, std::initializer_list<const vo
 }
 
 constexpr bool is_few(const LinearParams& p) { return p.num_rows <= kFewRows && p.batch_invariant == 0; }
-
-// Bytes of shared memory that a block may have.
-int shared_limit(int sm) {
-  if (sm == 80 || sm == 87) return 163 << 10;
-  return sm >= 90 && sm < 120 ? 227 << 10 : 99 << 10;
-}
-
-constexpr int exchange_bytes(int num_warps) { return 256 * num_warps; }
-
-// Tiles of the attention kernel. `few_keys` 0: few rows have no configuration of their own.
-struct Tiles {
-  int num_warps, keys, few_keys, ring_keys, shared_bytes, blocks_per_sm;
-  int many_rows() const { return kFewRows * num_warps; }
-};
-
-int tiles_bytes(int head_dim, DType dtype, int num_warps, int keys, int ring_keys) {
-  const int panels = ceil_div(head_dim * static_cast<int>(dtype_bytes(dtype)), 128);
-  const int probs = dtype == DType::kF32 ? kFewRows * num_warps * keys * 4 : 0;
-  const int tiles = round_up(panels * kFewRows * num_warps * 128, 1024) + 2 * panels * ring_keys * 128 + probs;
-  const int reserved = round_up(exchange_bytes(num_warps) + (num_warps == 8 ? 256 : 0), 1024);  // beside the tiles
-  return reserved + std::max(tiles, num_warps * head_dim * 64);
-}
-
-// Warpgroups where the chip has them. Otherwise the largest tiles and deepest ring that fit, two blocks to a multiprocessor where
-// registers allow that.
-Tiles attention_tiles(int head_dim, DType dtype, int sm) {
-  if (sm == 90 && dtype != DType::kF32 && head_dim <= 128) return {8, 128, 128, 384, tiles_bytes(head_dim, dtype, 8, 128, 384), 1};
-  const int keys = dtype == DType::kF32 ? 32 : 64;
-  for (const int stages : {3, 2}) {
-    const int bytes = tiles_bytes(head_dim, dtype, 4, keys, stages * keys);
-    if (head_dim <= 128 && 2 * (bytes + 1024) <= shared_limit(sm) + 1024) return {4, keys, keys, stages * keys, bytes, 2};
-  }
-  for (const int stages : {3, 2}) {
-    const int bytes = tiles_bytes(head_dim, dtype, 4, keys, stages * keys);
-    if (bytes <= shared_limit(sm)) return {4, keys, keys, stages * keys, bytes, 1};
-  }
-  return {4, keys / 2, 0, keys, tiles_bytes(head_dim, dtype, 4, keys / 2, keys), 1};
-}
 
 const char* element_of(DType dtype) { return dtype == DType::kF32 ? "float" : dtype == DType::kF16 ? "f16" : "bf16"; }
 
@@ -166,27 +126,31 @@ namespace QUIRE_TARGET {{
                      f.header, before, threads, blocks_per_sm, f.params, kernel);
 }
 
-CudaKernel make_attention(const Choice& c, int sm) {
-  static constexpr const char* kKinds[] = {"Few, Few", "Many, Many", "Many, Few"};
+// The class of an attention kernel.
+AttentionClass class_of(const Choice& c) {
+  return {c.dtype, kHeadDimBounds[c.variant / 12], static_cast<BatchKind>(c.variant / 4 % 3)};
+}
+
+CudaKernel make_attention(const Choice& c, const AttentionTiles& t) {
+  static constexpr const char* kKinds[] = {"Few, Few", "Many, Many", "Many, Few"};  // by BatchKind
   static constexpr const char* kKindNames[] = {"_few", "_many", ""};
-  const int head_dim = kHeadDims[static_cast<std::size_t>(c.variant / 12)], kinds = c.variant / 4 % 3;
-  const bool transforms = c.variant / 2 % 2 != 0, exact = c.variant % 2 != 0;
-  const Tiles t = attention_tiles(head_dim, c.dtype, sm);
+  const AttentionClass problem = class_of(c);
+  const auto kind = static_cast<std::size_t>(problem.kind);
+  const bool transforms = c.variant / 2 % 2 != 0, exact = c.variant % 2 != 0, has_producer = t.producer_registers > 0;
   const auto config = [&](const char* name, int rows, int keys) {
     return fmt::format("struct {} {{ static constexpr int kRows = {}, kKeys = {}, kHeadDim = {}; static constexpr bool kTransforms = {}; }};\n",
-                       name, rows, keys, head_dim, transforms);
+                       name, rows, keys, problem.head_dim, transforms);
   };
-  const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", t.many_rows(), t.keys);
+  const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
   CudaKernel k;
-  const bool has_producer = t.num_warps == 8;
-  const int producer_registers = kinds == 0 ? 88 : 40;  // many rows need what a thread of the team can have
   k.threads = 32 * (t.num_warps + (has_producer ? 4 : 0));
-  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kinds], to_string(c.dtype), head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
-  k.source = kernel_text(c.facts, config("Many", t.many_rows(), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kinds]),
+  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kind], to_string(c.dtype), problem.head_dim, exact ? "" : "_ragged", transforms ? "_transforms" : "");
+  k.source = kernel_text(c.facts, config("Many", many_rows(t), t.keys) + few, fmt::format("Attention<{}, {}>", element_of(c.dtype), kKinds[kind]),
                          k.threads, t.blocks_per_sm);
   k.options = {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys), "-DQUIRE_RING_STEPS=2",
-               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", t.num_warps == 8 ? 1 : 0), fmt::format("-DQUIRE_PRODUCER={}", has_producer ? producer_registers : 0)};
-  k.shared_bytes = t.shared_bytes;
+               fmt::format("-DQUIRE_EXACT_HEADS={}", exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", has_producer ? 1 : 0),
+               fmt::format("-DQUIRE_PRODUCER={}", t.producer_registers)};
+  k.shared_bytes = tiles_bytes(problem, t);
   k.blocks_per_sm = t.blocks_per_sm;
   k.persistent = true;
   k.params_bytes = sizeof(AttentionParams);
@@ -332,11 +296,11 @@ int kernel_id(KernelKey key, const void* params) {
   throw_error(ErrorKind::kInternal, "no kernel {} for {}", static_cast<int>(key.name), to_string(key.dtype));
 }
 
-CudaKernel make_kernel(int id, int sm) {
+CudaKernel make_kernel(int id, int sm, const AttentionTiles* tiles) {
   const Choice c = choice_of(id);
   CudaKernel k;
   switch (c.facts.family) {
-    case Family::kAttention: k = make_attention(c, sm); break;
+    case Family::kAttention: k = make_attention(c, tiles != nullptr ? *tiles : heuristic_config(class_of(c), sm).tiles); break;
     case Family::kLinear: k = make_linear(c, sm); break;
     case Family::kMergeState: k = make_simple(c, "MergeState<{}>", sizeof(MergeStateParams)); break;
     case Family::kKvWrite: k = make_simple(c, "KvWrite<{}>", sizeof(KvWriteParams)); break;
@@ -356,6 +320,11 @@ CudaKernel make_kernel(int id, int sm) {
   k.options.insert(k.options.end(), {"-DQUIRE_TARGET=cuda_target", "-DQUIRE_TARGET_HEADER=\"tile/target_cuda/target.h\"",
                                      "-DQUIRE_SIMT_HEADER=\"tile/target_cuda/simt_nvidia.h\""});
   return k;
+}
+
+std::optional<AttentionClass> attention_class(int id) {
+  const Choice c = choice_of(id);
+  return c.facts.family == Family::kAttention ? std::optional(class_of(c)) : std::nullopt;
 }
 
 std::vector<int> all_kernel_ids() {
@@ -381,21 +350,16 @@ int num_work_items(int id, const void* params, int num_work) {
   return many ? ceil_div(p.num_rows, kLinearManyRows) * ceil_div(p.out_dim, 64) : p.out_dim;  // few rows: columns are shared evenly
 }
 
-int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps) {
-  const auto bound = std::lower_bound(kHeadDims.begin(), kHeadDims.end(), head_dim);
-  const Tiles t = attention_tiles(bound == kHeadDims.end() ? kHeadDims.back() : *bound, dtype, sm);
-  caps.attention_rows = t.many_rows();
+void set_attention_caps(const AttentionConfig& config, DeviceCaps& caps) {
+  const AttentionTiles& t = config.tiles;
+  caps.attention_rows = many_rows(t);
   caps.few_rows = t.few_keys > 0 ? kFewRows : 0;
   caps.invariant_rows = kFewRows;  // one arithmetic for every number of rows: that of few
   caps.attention_keys = std::max(t.keys, t.few_keys);
-  caps.min_split_tiles = 1;
-  caps.key_cost_rows = 128;
-  caps.item_cost_tiles = 2;
-  caps.merge_cost_tiles = 3;
+  caps.split_policy = config.split_policy;
   caps.has_pair_dot = true;
   caps.dot_error = 4;  // matrix units cut off what does not fit, and so add a bias; largest seen on an H200: 3.5
   caps.rounds_probs[static_cast<int>(DType::kF16)] = caps.rounds_probs[static_cast<int>(DType::kBF16)] = true;
-  return t.blocks_per_sm;
 }
 
 }  // namespace quire

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "device/device.h"
+#include "targets/cuda/attention_tiles.h"
 
 namespace quire {
 
@@ -25,7 +27,11 @@ struct CudaKernel {
 // A small number that names the instantiation which this launch needs; the same id always means the same CudaKernel on one chip.
 int kernel_id(KernelKey key, const void* params);
 
-CudaKernel make_kernel(int id, int sm);  // sm = 80, 86, 89, 90, 100, 120
+// sm = 80, 86, 89, 90, 100, 120. `tiles`: of an attention kernel; null: what the heuristics choose.
+CudaKernel make_kernel(int id, int sm, const AttentionTiles* tiles = nullptr);
+
+// The problems that an attention kernel serves; nothing for other kernels.
+std::optional<AttentionClass> attention_class(int id);
 
 // Every kernel that the engine can ask for (compile gate, cache fill).
 std::vector<int> all_kernel_ids();
@@ -33,8 +39,7 @@ std::vector<int> all_kernel_ids();
 // Items of this instantiation.
 int num_work_items(int id, const void* params, int num_work);
 
-// Facts about the attention kernel for heads of up to `head_dim` elements: its tiles, and what all of them have in common. Returns
-// its blocks on a multiprocessor.
-int set_attention_caps(int sm, DType dtype, int head_dim, DeviceCaps& caps);
+// Facts about the attention kernel with this configuration: its tiles, and what all of them have in common.
+void set_attention_caps(const AttentionConfig& config, DeviceCaps& caps);
 
 }  // namespace quire

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <regex>
 #include <thread>
 
 #include "base/check.h"
@@ -92,36 +93,50 @@ CompiledKernel KernelCompiler::get_one(const CudaKernel& kernel, const std::stri
   return compiled;
 }
 
-std::vector<CompiledKernel> KernelCompiler::get(std::span<const CudaKernel> kernels,
-                                                const std::string& architecture, const Report& report) {
-  std::vector<CompiledKernel> compiled(kernels.size());
+std::vector<KernelCompiler::Outcome> KernelCompiler::try_get(std::span<const CudaKernel> kernels,
+                                                             const std::string& architecture, const Report& report) {
+  std::vector<Outcome> outcomes(kernels.size());
   std::atomic<std::size_t> next_idx{0};
   std::mutex mutex;  // of what follows, and of the report
-  std::exception_ptr error;
   const auto work = [&] {
     for (std::size_t idx; (idx = next_idx++) < kernels.size();) {
+      Outcome& outcome = outcomes[idx];
       try {
         bool is_from_disk = false;
         std::string store_failure;
-        compiled[idx] = get_one(kernels[idx], architecture, is_from_disk, store_failure);
+        outcome.kernel = get_one(kernels[idx], architecture, is_from_disk, store_failure);
         const std::lock_guard lock(mutex);
         if (!store_failure.empty()) store_failure_ = store_failure;
-        if (report) report(compiled[idx], is_from_disk);
+        if (report) report(outcome.kernel, is_from_disk);
       } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (error == nullptr) error = std::current_exception();
+        outcome.error = std::current_exception();
       }
     }
   };
   const std::size_t num_threads =
       std::min<std::size_t>(kernels.size(), std::max(1u, std::thread::hardware_concurrency()));
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
-    work();
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
+  work();
+  threads.clear();  // waits for them
+  return outcomes;
+}
+
+std::vector<CompiledKernel> KernelCompiler::get(std::span<const CudaKernel> kernels,
+                                                const std::string& architecture, const Report& report) {
+  std::vector<CompiledKernel> compiled;
+  for (Outcome& outcome : try_get(kernels, architecture, report)) {
+    if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
+    compiled.push_back(std::move(outcome.kernel));
   }
-  if (error != nullptr) std::rethrow_exception(error);
   return compiled;
+}
+
+int spilled_bytes(const std::string& log) {
+  static const std::regex words("(\\d+) bytes spill stores, (\\d+) bytes spill loads");
+  std::smatch found;
+  QUIRE_CHECK_KIND(kInternal, std::regex_search(log, found, words), "the compiler's log says nothing of spills: {}", log.substr(0, 200));
+  return std::stoi(found[1]) + std::stoi(found[2]);
 }
 
 std::string present_architecture(const DeviceOptions& options, const Nvrtc& nvrtc) {

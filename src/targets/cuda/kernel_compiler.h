@@ -2,6 +2,7 @@
 // kernels at a time.
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <span>
 #include <string>
@@ -26,6 +27,10 @@ int sm_of(const std::string& architecture);
 // The chip whose kernel configurations serve `sm`: the newest of 80, 86, 89, 90, 100, 120 that is not newer.
 int kernel_family(int sm);
 
+// Bytes that a thread keeps in memory because registers do not suffice, as the compiler's log says: stores and loads in the code.
+// Throws Error{kInternal} if it does not say.
+int spilled_bytes(const std::string& log);
+
 class KernelCompiler {
  public:
   // Of one finished kernel; called by one thread at a time.
@@ -40,7 +45,16 @@ class KernelCompiler {
   // Everything that the code of this kernel depends on.
   JitKey key_of(const CudaKernel& kernel, const std::string& architecture) const;
 
-  // In the order of `kernels`. Throws the first error, after all are done.
+  struct Outcome {
+    CompiledKernel kernel;
+    std::exception_ptr error;  // null if there is none
+  };
+
+  // In the order of `kernels`.
+  std::vector<Outcome> try_get(std::span<const CudaKernel> kernels, const std::string& architecture,
+                               const Report& report = {});
+
+  // The same; throws the first error, after all are done.
   std::vector<CompiledKernel> get(std::span<const CudaKernel> kernels, const std::string& architecture,
                                   const Report& report = {});
 

@@ -64,13 +64,13 @@ class EmulatorDevice : public Device {
     caps_.description = "lanes as fibers on this processor";
     caps_.is_emulated = true;
     caps_.num_programs = options.num_programs;
-    caps_ = attention_caps(DType::kBF16, 128, 128);
+    caps_ = attention_caps({});
   }
 
   const DeviceCaps& caps() const override { return caps_; }
-  DeviceCaps attention_caps(DType dtype, int head_dim_qk, int head_dim_vo) const override {
+  DeviceCaps attention_caps(const AttentionClass& problem) const override {
     DeviceCaps caps = caps_;
-    set_attention_caps(options_.sm, dtype, std::max(head_dim_qk, head_dim_vo), caps);
+    set_attention_caps(heuristic_config(problem, options_.sm), caps);
     return caps;
   }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override {

@@ -180,7 +180,7 @@ TEST(Planner, EveryVisibleKeyOfEveryRowIsCoveredOnce) {
     }
     DeviceCaps caps = caps_of(std::vector<int>{1, 2, 16, 128}[static_cast<std::size_t>(between(0, 3))],
                               between(0, 1) == 0 ? 64 : 128, between(0, 1) == 0 ? 256 : 64);
-    caps.item_cost_tiles = between(0, 2);
+    caps.split_policy.item_cost_tiles = between(0, 2);
     check_schedule(d, caps, batch);
     if (HasFailure()) FAIL() << "random batch " << i;
   }
@@ -207,8 +207,8 @@ TEST(Planner, LongContextIsSplitForAllPrograms) {
 // Where starting an item is expensive, items are as long as they can be while all programs have one.
 TEST(Planner, CostlyItemsFillWholeRoundsOfPrograms) {
   DeviceCaps caps = caps_of(132, 128, 128);
-  caps.item_cost_tiles = 2;
-  caps.min_split_tiles = 1;
+  caps.split_policy.item_cost_tiles = 2;
+  caps.split_policy.min_split_tiles = 1;
   const AttentionDesc d = desc_of(32, 8);
   const auto num_items = [&](int num_seqs, int kv_len) {
     const auto n = static_cast<std::size_t>(num_seqs);

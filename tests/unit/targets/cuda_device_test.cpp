@@ -9,8 +9,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "device/attention_configs.h"
 #include "imitated_driver.h"
 #include "kernels/params.h"
+#include "targets/cuda/attention_tiles.h"
 
 namespace quire {
 namespace {
@@ -267,6 +269,45 @@ TEST_F(CudaDeviceTest, ErrorsCarryTheDriversWords) {
   const std::string waiting = message_of([&] { device_->synchronize(); }, ErrorKind::kInternal);
   EXPECT_NE(waiting.find("finish the launches on Imitated GPU"), std::string::npos) << waiting;
   imitated::driver().failing_function = "";
+}
+
+// A tuner changes tiles: later launches take them, graphs that were recorded before do not, and a kernel is loaded once.
+TEST_F(CudaDeviceTest, ConfigurationsChangeForLaterLaunchesAlone) {
+  TunableAttention* tunable = device_->tunable_attention();
+  ASSERT_NE(tunable, nullptr);
+  EXPECT_EQ(to_string(tunable->chip()), "Imitated GPU (cuda sm_90a, 4 units)");
+  const AttentionClass problem{DType::kF32, 64, BatchKind::kDecode};
+  const AttentionConfig first = tunable->heuristics(problem);
+  AttentionConfig other = first;
+  other.tiles.ring_keys = 2 * other.tiles.keys, other.split_policy.item_cost_tiles = 7;
+  ASSERT_NE(other.tiles, first.tiles);
+  AttentionParams params{};
+  params.head_dim_qk = params.head_dim_vo = 64;
+  params.sm_scale = 1;
+  params.has_few = 1;
+  const auto start = [&] { device_->run(KernelName::kAttention, DType::kF32, params, 3, {}); };
+  const AttentionTiles both[] = {first.tiles, other.tiles};
+  EXPECT_EQ(tunable->prepare_tiles(problem, both, start), (std::vector<std::string>{"", ""}));
+  const int num_modules = imitated::driver().num_modules;
+  const auto graph = device_->capture(start);
+  start();
+  tunable->use_config(problem, other);
+  EXPECT_EQ(device_->attention_caps(problem).split_policy.item_cost_tiles, 7);
+  EXPECT_EQ(device_->attention_caps({DType::kF32, 64, BatchKind::kMixed}).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
+  start();
+  graph->launch();
+  tunable->use_config(problem, first);
+  start();
+  device_->synchronize();
+  std::vector<int> bytes;
+  for (const imitated::Launch& launch : imitated::driver().launches) bytes.push_back(static_cast<int>(launch.shared_bytes));
+  const int of_first = tiles_bytes(problem, first.tiles), of_other = tiles_bytes(problem, other.tiles);
+  EXPECT_EQ(bytes, (std::vector<int>{of_first, of_other, of_first, of_first}));
+  EXPECT_EQ(imitated::driver().num_modules, num_modules) << "both were loaded ahead";
+
+  other.tiles.ring_keys = 1000;
+  EXPECT_NE(message_of([&] { tunable->use_config(problem, other); }, ErrorKind::kInvalidArgument).find("a ring of 1000 keys"), std::string::npos);
+  EXPECT_EQ(device_->attention_caps(problem).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
 }
 
 }  // namespace

@@ -181,6 +181,20 @@ TEST_F(CompilerTest, AnErrorCarriesTheLog) {
   EXPECT_EQ(compiler_->cache().list().size(), 1u);
 }
 
+TEST_F(CompilerTest, OneThatFailsDoesNotStopTheOthers) {
+  const CudaKernel kernels[] = {kernel("bad", "*p = undeclared_name;"), kernel("good", "*p = 1;")};
+  const auto outcomes = compiler_->try_get(kernels, "sm_80");
+  ASSERT_EQ(outcomes.size(), 2u);
+  EXPECT_NE(outcomes[0].error, nullptr);
+  EXPECT_EQ(outcomes[1].error, nullptr);
+  EXPECT_EQ(spilled_bytes(outcomes[1].kernel.log), 0);
+}
+
+TEST(SpilledBytes, AreStoresAndLoads) {
+  EXPECT_EQ(spilled_bytes("ptxas info : x\n    8 bytes stack frame, 12 bytes spill stores, 30 bytes spill loads\n"), 42);
+  message_of([] { spilled_bytes("Used 12 registers"); }, ErrorKind::kInternal);
+}
+
 TEST_F(CompilerTest, FindsTheEmbeddedHeaders) {
   CudaKernel params = kernel("params", "*p = sizeof(quire::AttentionParams);");
   params.source = "#include \"kernels/params.h\"\n#include \"tile/page_layout.h\"\n" + params.source;

@@ -1,4 +1,4 @@
-#include "apps/bench/batch_spec.h"
+#include "attention/batch_spec.h"
 
 #include <algorithm>
 #include <charconv>
