@@ -95,7 +95,7 @@ TEST(RunAhead, NothingIsComputedBehindTheLastToken) {
 // Who asks for logprobs is drawn for by the host.
 TEST(RunAhead, RunnerAndHostDrawTheSame) {
   std::vector<Job> jobs = random_plain_jobs(4, 60);
-  for (Job& job : jobs) job.params.logprobs.reset();
+  for (Job& job : jobs) job.params.logprobs.reset(), job.params.min_tokens = 0;
   std::vector<Job> on_host = jobs;
   for (Job& job : on_host) job.params.logprobs = 0;
   const std::vector<RequestOutput> expected = run_alone(on_host, 0);
@@ -112,8 +112,8 @@ TEST(RunAhead, RunnerAndHostDrawTheSame) {
     EXPECT_EQ(test.results[i + 1].token_ids, expected[i].token_ids) << "job " << i;
     EXPECT_EQ(test.results[i + 1].finish_reason, expected[i].finish_reason) << "job " << i;
   }
-  EXPECT_GT(test.runner->num_random, 400);
-  EXPECT_GT(test.runner->num_ahead, 50);
+  EXPECT_GT(test.runner->num_random, 300);
+  EXPECT_GT(test.runner->num_ahead, 30);
 }
 
 TEST(RunAhead, EndTokensAreMaskedUntilTheyMayCome) {
