@@ -70,7 +70,9 @@ class EmulatorDevice : public Device {
   const DeviceCaps& caps() const override { return caps_; }
   DeviceCaps attention_caps(const AttentionClass& problem) const override {
     DeviceCaps caps = caps_;
-    set_attention_caps(heuristic_config(problem, options_.sm), caps);
+    AttentionConfig config = heuristic_config(problem, options_.sm);
+    if (options_.tiles) config.tiles = *options_.tiles;
+    set_attention_caps(config, caps);
     return caps;
   }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override {
@@ -106,7 +108,7 @@ class EmulatorDevice : public Device {
   const LaunchableKernel& find(int id) {
     const auto known = kernels_.find(id);
     if (known != kernels_.end()) return known->second;
-    CudaKernel facts = make_kernel(id, options_.sm);
+    CudaKernel facts = make_kernel(id, options_.sm, options_.tiles ? &*options_.tiles : nullptr);
     const auto is_it = [&](const EmulatedKernel& k) { return k.sm == options_.sm && k.id == id; };
     const std::span<const EmulatedKernel> built = emulated_kernels();
     const auto own = std::find_if(own_.begin(), own_.end(), is_it);

@@ -3,6 +3,8 @@
 // (the default), reversed or shuffled.
 #pragma once
 
+#include <optional>
+
 #include "device/registry.h"
 #include "targets/emulator/block.h"
 #include "targets/emulator/emulated_kernels.h"
@@ -14,6 +16,7 @@ struct EmulatorOptions {
   LaneOrder order = LaneOrder::kForward;
   std::uint64_t seed = 1;  // of a shuffled order; each launch has its own
   int num_programs = 3;    // blocks of a launch, each on a thread of its own
+  std::optional<AttentionTiles> tiles;  // of all attention kernels, instead of what the heuristics choose
 };
 
 // Throws Error{kInvalidArgument} for other text.

@@ -1,6 +1,7 @@
 // A tool of the build: writes the C++ files that hold the emulator's kernels. Every kernel that the cuda
 // target would compile at run time for the given chips, from the same text with the same options; or those
-// whose names begin as given.
+// whose names begin as given, or whose name is given with tiles of its own: NAME=8,64,128,256,1,0, in the order of AttentionTiles. Chips
+// on which these are not legal are left out.
 //   quire_emulator_sources FOLDER NUM_FILES PREFIX SIMT_HEADER CHIP[,CHIP...] [NAME...]
 // writes FOLDER/PREFIX_0.cpp ... and FOLDER/PREFIX_kernels.cpp, which defines PREFIX_kernels().
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -16,6 +18,13 @@
 
 namespace quire {
 namespace {
+
+std::vector<int> numbers_of(const std::string& list) {
+  std::vector<int> numbers;
+  std::istringstream words(list);
+  for (std::string word; std::getline(words, word, ',');) numbers.push_back(std::stoi(word));
+  return numbers;
+}
 
 struct Instance {
   std::string text;
@@ -26,11 +35,21 @@ struct Order {
   std::string folder, prefix, simt_header;
   std::size_t num_files;
   std::vector<int> chips;
-  std::vector<std::string> names;  // beginnings; empty: all
+  std::vector<std::string> names;  // beginnings, or names with tiles; empty: all
 
   bool wants(const std::string& name) const {
     return names.empty() || std::any_of(names.begin(), names.end(),
-                                        [&](const std::string& n) { return name.rfind(n, 0) == 0; });
+                                        [&](const std::string& n) { return name.rfind(n, 0) == 0 || n.rfind(name + "=", 0) == 0; });
+  }
+  // Given for this kernel.
+  std::optional<AttentionTiles> tiles_of(const std::string& name) const {
+    for (const std::string& n : names) {
+      if (n.rfind(name + "=", 0) != 0) continue;
+      const std::vector<int> t = numbers_of(n.substr(name.size() + 1));
+      QUIRE_CHECK(t.size() == 6, "{}: tiles are 6 numbers", n);
+      return AttentionTiles{t[0], t[1], t[2], t[3], t[4], t[5]};
+    }
+    return {};
   }
 };
 // Kernels with the same options may stand in one file.
@@ -144,8 +163,12 @@ void write_sources(const Order& order) {
   std::string table;
   for (const int sm : order.chips) {
     for (const int id : all_kernel_ids()) {
-      const CudaKernel k = make_kernel(id, sm);
+      CudaKernel k = make_kernel(id, sm);
       if (!order.wants(k.name)) continue;
+      if (const auto tiles = order.tiles_of(k.name)) {
+        if (!why_illegal_tiles(*attention_class(id), *tiles, sm).empty()) continue;
+        k = make_kernel(id, sm, &*tiles);
+      }
       std::string defines;
       for (const std::string& option : k.options) defines += define_of(option);
       const auto [known, is_new] = numbers.try_emplace(defines + k.source, static_cast<int>(numbers.size()));
@@ -179,13 +202,6 @@ std::span<const EmulatedKernel> {}_kernels() {{
   const std::vector<std::string> texts = file_texts(order, groups);
   for (std::size_t i = 0; i < texts.size(); ++i)
     write_if_new(fmt::format("{}/{}_{}.cpp", order.folder, order.prefix, i), texts[i]);
-}
-
-std::vector<int> numbers_of(const std::string& list) {
-  std::vector<int> numbers;
-  std::istringstream words(list);
-  for (std::string word; std::getline(words, word, ',');) numbers.push_back(std::stoi(word));
-  return numbers;
 }
 
 }  // namespace
