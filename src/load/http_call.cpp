@@ -77,9 +77,16 @@ ConnectionPool::Connection ConnectionPool::take() {
 }
 
 void HttpCall::start(double timeout_s) {
-  deadline_ =
+  const auto deadline =
       std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                                              std::chrono::duration<double>(timeout_s));
+  timer_.expires_at(deadline);
+  timer_.async_wait([weak = weak_from_this()](ErrorCode error) {
+    const auto self = weak.lock();
+    if (error || !self) return;
+    self->is_late_ = true;
+    if (self->connection_) self->connection_->cancel();
+  });
   connection_ = pool_.take();
   is_reused_ = connection_ != nullptr;
   if (is_reused_)
@@ -99,7 +106,6 @@ void HttpCall::connect() {
                [self = shared_from_this(), cannot_open] { self->fail(CallEnd::kNoConnection, cannot_open); });
     return;
   }
-  connection_->expires_at(deadline_);
   connection_->async_connect(pool_.addresses(), [self = shared_from_this()](ErrorCode error, const auto&) {
     if (error) return self->fail(CallEnd::kNoConnection, error);
     self->connection_->socket().set_option(asio::ip::tcp::no_delay(true), error);
@@ -108,22 +114,21 @@ void HttpCall::connect() {
 }
 
 void HttpCall::write() {
-  connection_->expires_at(deadline_);
-  http::async_write(*connection_, request_, [self = shared_from_this()](ErrorCode error, std::size_t) {
+  http::async_write(*connection_, request_, [self = shared_from_this()](ErrorCode, std::size_t) {
     // A server that refuses a body may answer and close before it has read everything: read what it says.
-    if (error && error == beast::error::timeout) return self->fail(CallEnd::kTimeout, error);
     self->read_head();
   });
 }
 
 void HttpCall::read_head() {
+  if (is_late_) return fail(CallEnd::kTimeout, {});
   parser_.emplace();
   parser_->body_limit(kMaxAnswerBytes);
   http::async_read_header(
       *connection_, buffer_, *parser_, [self = shared_from_this()](ErrorCode error, std::size_t) {
         if (!error) return self->take_head();
         // A connection that waited may have been closed by the server just now: that is nobody's fault.
-        if (self->is_reused_ && error != beast::error::timeout && !self->parser_->got_some()) {
+        if (self->is_reused_ && !self->is_late_ && !self->parser_->got_some()) {
           self->is_reused_ = false;
           self->buffer_.clear();
           return self->connect();
@@ -145,6 +150,7 @@ void HttpCall::take_head() {
 
 void HttpCall::read_body() {
   if (parser_->is_done()) return finish();
+  if (is_late_) return fail(CallEnd::kTimeout, {});
   http::async_read_some(*connection_, buffer_, *parser_,
                         [self = shared_from_this()](ErrorCode error, std::size_t) {
                           std::string& body = self->parser_->get().body();
@@ -164,7 +170,8 @@ void HttpCall::read_body() {
 
 void HttpCall::fail(CallEnd end, ErrorCode error) {
   connection_.reset();
-  if (error == beast::error::timeout) end = CallEnd::kTimeout;
+  timer_.cancel();
+  if (is_late_) end = CallEnd::kTimeout;
   const bool is_early = error == http::error::end_of_stream || error == http::error::partial_message;
   handlers_.on_end(end, end == CallEnd::kTimeout ? "" : is_early ? "closed by the server" : error.message());
 }
@@ -172,6 +179,7 @@ void HttpCall::fail(CallEnd end, ErrorCode error) {
 void HttpCall::finish() {
   if (parser_->keep_alive() && buffer_.size() == 0) pool_.give(std::move(connection_));
   connection_.reset();
+  timer_.cancel();
   handlers_.on_end(CallEnd::kComplete, "");
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
@@ -62,7 +63,7 @@ class HttpCall : public std::enable_shared_from_this<HttpCall> {
   };
 
   HttpCall(ConnectionPool& pool, Request request, Handlers handlers)
-      : pool_(pool), request_(std::move(request)), handlers_(std::move(handlers)) {}
+      : pool_(pool), request_(std::move(request)), handlers_(std::move(handlers)), timer_(pool.io()) {}
 
   // Everything together may take `timeout_s`. The call keeps itself alive.
   void start(double timeout_s);
@@ -83,7 +84,8 @@ class HttpCall : public std::enable_shared_from_this<HttpCall> {
   ConnectionPool::Connection connection_;
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::response_parser<boost::beast::http::string_body>> parser_;
-  std::chrono::steady_clock::time_point deadline_;
+  boost::asio::steady_timer timer_;  // for the whole call; one for each read would cost as much as the read
+  bool is_late_ = false;
   bool is_reused_ = false;
 };
 

@@ -94,7 +94,6 @@ Connection::Connection(asio::ip::tcp::socket socket, const HttpOptions& options,
       options_(options),
       service_(service),
       num_busy_(num_busy),
-      event_(socket_.get_executor(), Clock::time_point::max()),
       room_(socket_.get_executor(), Clock::time_point::max()),
       deadline_(Clock::duration::max().count()) {}
 
@@ -110,7 +109,7 @@ void Connection::start() {
 }
 
 void Connection::wake() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->notify(); });
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->event_.notify(); });
 }
 
 void Connection::sweep(Clock::time_point now) {
@@ -120,19 +119,8 @@ void Connection::sweep(Clock::time_point now) {
     self->set_deadline(Clock::time_point::max());
     self->is_overdue_ = true;
     if (self->phase_ == Phase::kWrite) self->close();  // the peer does not read
-    self->notify();
+    self->event_.notify();
   });
-}
-
-void Connection::notify() {
-  has_event_ = true;
-  event_.cancel();
-}
-
-asio::awaitable<void> Connection::wait_for_event() {
-  error_code cancelled;
-  if (!has_event_) co_await event_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-  has_event_ = false;
 }
 
 void Connection::set_deadline(Clock::time_point deadline) {
@@ -167,14 +155,14 @@ asio::awaitable<void> Connection::read_all() {
     const auto space = in_.prepare(num_bytes);
     asio::buffer_copy(space, asio::buffer(chunk, num_bytes));
     in_.commit(num_bytes);
-    notify();
+    event_.notify();
     error_code cancelled;
     while (in_.size() > kMaxUnreadBytes && !is_closed_) {
       co_await room_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
   }
   is_closed_ = true;
-  notify();
+  event_.notify();
 }
 
 asio::awaitable<void> Connection::serve() {
@@ -234,7 +222,7 @@ asio::awaitable<bool> Connection::receive(Incoming& incoming) {
       incoming.refused_status = 408;
       break;
     }
-    co_await wait_for_event();
+    co_await event_.wait();
   }
   if (incoming.refused_status == 0) incoming.take();
   incoming.request.arrival = Clock::now();
@@ -274,7 +262,7 @@ asio::awaitable<bool> Connection::send(Exchange exchange, const Incoming& incomi
                   exchange.method == "HEAD");
   int status = 499;  // the client went before anything was said
   for (;;) {
-    has_event_ = false;
+    event_.clear();
     ReplyOutput output = exchange.reply->poll();
     if (output.head) {
       status = output.head->status;
@@ -291,7 +279,7 @@ asio::awaitable<bool> Connection::send(Exchange exchange, const Incoming& incomi
     phase_ = Phase::kReply;
     set_deadline(wake_at);
     if (is_closed_) break;
-    co_await wait_for_event();
+    co_await event_.wait();
     if (is_closed_) break;
   }
   exchange.reply.reset();  // cancels what still runs
@@ -325,7 +313,7 @@ asio::awaitable<void> Connection::linger() {
   room_.cancel();
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  while (!is_closed_ && !is_overdue_) co_await wait_for_event();
+  while (!is_closed_ && !is_overdue_) co_await event_.wait();
 }
 
 }  // namespace quire

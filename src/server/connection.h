@@ -18,6 +18,7 @@
 #include <string>
 
 #include "server/http_server.h"
+#include "server/wake_event.h"
 
 namespace quire {
 
@@ -30,6 +31,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void start();                       // once
   void wake();                        // any thread: the reply should be polled
   void sweep(Clock::time_point now);  // any thread: something may be overdue
+  void abandon() { event_.abandon(); }  // when no thread runs connections any more
 
  private:
   struct Incoming;  // a request on its way in
@@ -43,10 +45,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<bool> send(Exchange exchange, const Incoming& incoming);
   boost::asio::awaitable<bool> write(std::string bytes);
   boost::asio::awaitable<void> linger();
-  boost::asio::awaitable<void> wait_for_event();
   bool parse(Incoming& incoming);
   bool refuse_late(Incoming& incoming) const;
-  void notify();
   void enter(Phase phase, double timeout_s);
   void set_deadline(Clock::time_point deadline);
   void close();
@@ -56,8 +56,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Service& service_;
   std::atomic<int>& num_busy_;
 
-  boost::asio::steady_timer event_, room_;  // never expire by time: they are cancelled to wake who waits
-  bool has_event_ = false;
+  WakeEvent event_;
+  boost::asio::steady_timer room_;  // never expires by time: it is cancelled to wake who waits
   bool is_closed_ = false;  // by the peer, or by us
   Phase phase_ = Phase::kIdle;
   std::atomic<Clock::rep> deadline_;

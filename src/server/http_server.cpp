@@ -81,6 +81,7 @@ HttpServer::~HttpServer() {
     if (thread.joinable()) thread.join();
   }
   impl_->service.stop_workers();  // they wake connections, which end with `impl_`
+  impl_->for_each_connection([](Connection& connection) { connection.abandon(); });
 }
 
 int HttpServer::start() {
