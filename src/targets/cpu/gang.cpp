@@ -7,7 +7,7 @@
 namespace quire {
 namespace {
 
-// Waits until done() for about 50 us; false if it did not come.
+// Waits until done() for about 200 us; false if it did not come.
 template <class Done>
 bool spin_until(const Done& done) {
   const auto start = std::chrono::steady_clock::now();
@@ -18,7 +18,7 @@ bool spin_until(const Done& done) {
       __builtin_ia32_pause();
 #endif
     }
-    if (std::chrono::steady_clock::now() - start > std::chrono::microseconds(50)) return false;
+    if (std::chrono::steady_clock::now() - start > std::chrono::microseconds(200)) return false;
   }
 }
 
