@@ -66,7 +66,9 @@ Examples:
   quire selftest --cpu-isa all         every instruction-set level that this machine has
   quire selftest --quick --seed 42
   quire selftest --device cuda --max-programs 3
-  compute-sanitizer --tool racecheck quire selftest --device cuda --scale 0.01 --lane-arrivals)");
+  compute-sanitizer --tool racecheck quire selftest --device cuda --scale 0.01 --lane-arrivals
+
+compute-sanitizer's racecheck does not follow one lane that arrives for its warp, and reports races that are none.)");
   const auto flags = std::make_shared<SelftestFlags>();
   command.add_flag("--quick", flags->quick, "A tenth of the cases");
   command.add_option("--seed", flags->options.seed, "Of the random inputs")->capture_default_str();
@@ -79,8 +81,7 @@ Examples:
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command.add_flag("--lane-arrivals", flags->device.options.lane_arrivals,
-                   "Each lane of a GPU arrives at barriers, which compute-sanitizer's racecheck needs: it does not follow one lane that "
-                   "arrives for its warp");
+                   "Each lane of a GPU arrives at barriers itself, as racecheck needs");
   add_device_flags(command, flags->device);
   command.callback(
       [&program, flags] { program.action = [&program, flags] { return selftest(program, *flags); }; });

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the library that bench.py loads: bench/peers/build_library.sh OUTPUT.so [compiler flags]
-# Needs g++, CMake (for a script only), the headers of fmt and Boost.Asio, and libcrypto. Flags: folders of headers, other libraries.
+# Needs g++, CMake (for a script only), the headers of fmt, nlohmann-json and Boost.Asio, and libcrypto. Flags: folders of headers, other libraries.
 set -e
 [ $# -ge 1 ] || { sed -n '2,3s/^# //p' "$0" >&2; exit 2; }
 output=$(realpath -m "$1")
@@ -9,8 +9,12 @@ cd "$(dirname "$0")/../.."
 build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
 texts=$(cd src && echo kernels/*.h tile/target_cuda/*.h targets/cuda/ceilings.h tile/tile.h tile/page_layout.h | tr ' ' ',')
-cmake -DROOT="$PWD/src" -DFILES="$texts" -DHEADER=targets/cuda/embedded_text.h -DFUNCTION=embedded_kernel_text \
-      -DOUTPUT="$build/embedded_text.cpp" -P cmake/embed_text.cmake
+tables=$(cd src && echo targets/cuda/tuned/*.json | tr ' ' ',')
+embed() {  # FILES FUNCTION
+  cmake -DROOT="$PWD/src" -DFILES="$1" -DHEADER=targets/cuda/embedded_text.h -DFUNCTION="$2" -DOUTPUT="$build/$2.cpp" -P cmake/embed_text.cmake
+}
+embed "$texts" embedded_kernel_text
+embed "$tables" embedded_tuned_tables
 host="-std=c++20 -O2 -DFMT_HEADER_ONLY"
 levels=src/targets/cpu/levels
 level="-std=c++17 -O3 -ffp-contract=fast -Wno-maybe-uninitialized"
@@ -24,7 +28,7 @@ level="-std=c++17 -O3 -ffp-contract=fast -Wno-maybe-uninitialized"
     *) echo "$levels/neon.cpp $level" ;;
   esac
   for source in src/base/*.cpp src/device/*.cpp src/attention/*.cpp src/targets/cuda/*.cpp src/targets/cpu/*.cpp \
-                "$build/embedded_text.cpp" bench/peers/quire_attention.cpp; do
+                "$build"/embedded_*.cpp bench/peers/quire_attention.cpp; do
     echo "$source $host"
   done
 } > "$build/sources"
