@@ -1,4 +1,4 @@
-# Options that every target of the project shares, and the two functions that declare one.
+# Options that every target of the project shares, and the functions that declare one.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -42,6 +42,21 @@ function(quire_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC quire_options ${ARG_DEPS})
+endfunction()
+
+# quire_embed(OUTPUT.cpp ROOT folder FILES a.h b.h HEADER x/y.h FUNCTION name): a source file with the text of FILES in ROOT, which
+# the function that HEADER declares returns.
+function(quire_embed output)
+  cmake_parse_arguments(ARG "" "ROOT;HEADER;FUNCTION" "FILES" ${ARGN})
+  list(JOIN ARG_FILES "," joined)
+  list(TRANSFORM ARG_FILES PREPEND ${ARG_ROOT}/ OUTPUT_VARIABLE paths)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/embed_text.cmake)
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DROOT=${ARG_ROOT} -DFILES=${joined} -DHEADER=${ARG_HEADER} -DFUNCTION=${ARG_FUNCTION} -DOUTPUT=${output} -P ${script}
+    DEPENDS ${paths} ${script}
+    COMMENT "Embedding ${ARG_FUNCTION}"
+    VERBATIM)
 endfunction()
 
 # quire_test(NAME SOURCES a.cpp DEPS quire_x [TIMEOUT seconds] [ARGS …]): one GoogleTest binary, one ctest entry.

@@ -44,7 +44,7 @@ def parse_arguments(args):
     parser.add_argument("--render", type=Path, metavar="JSON", help="write tables and plots of an earlier run, and end")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated names from --list")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a trial of this program on small batches; its times mean nothing")
-    parser.add_argument("--library", default=str(HERE.parents[1] / "build/peers/libquire_attention.so"), help="made by build_library.sh (default: %(default)s)")
+    parser.add_argument("--library", dest="quire_file", default=str(HERE.parents[1] / "build/peers/libquire_attention.so"), help="made by build_library.sh (default: %(default)s)")
     parser.add_argument("--kernel-cache", default="", metavar="DIR", help="keep Quire's compiled kernels there")
     parser.add_argument("--vllm-triton", default="", metavar="FILE", help="vLLM's triton_unified_attention.py, its helper files beside it")
     parser.add_argument("--flash-attention", default="", metavar="FILE", help="FlashAttention 3 for PyTorch, a .so")
@@ -102,7 +102,7 @@ def make_peer(name, options):
     """Throws peer.Unavailable with the reason."""
     if name == "quire":
         from quire_peer import QuirePeer
-        return QuirePeer(options.library, options.device, options.kernel_cache)
+        return QuirePeer(options.quire_file, options.device, options.kernel_cache)
     if name.startswith("flashinfer"):
         from flashinfer_peers import FlashInferPeer
         return FlashInferPeer(name.removeprefix("flashinfer-"))

@@ -41,18 +41,18 @@ class Library:
 
     def __init__(self, path):
         try:
-            self.library = ctypes.CDLL(path)
+            self.functions = ctypes.CDLL(path)
         except OSError as error:
             raise Unavailable(f"{error}; build it with bench/peers/build_library.sh") from None
         for name, (result, parameters) in self.FUNCTIONS.items():
-            function = getattr(self.library, name)
+            function = getattr(self.functions, name)
             function.restype, function.argtypes = result, parameters
 
     def call(self, name, *args):
-        result = getattr(self.library, name)(*args)
+        result = getattr(self.functions, name)(*args)
         kind = self.FUNCTIONS[name][0]
         if (kind is ctypes.c_void_p and not result) or (kind in (ctypes.c_int, ctypes.c_int64, ctypes.c_double) and result < 0):
-            raise RuntimeError(f"{name}: {self.library.quire_error().decode()}")
+            raise RuntimeError(f"{name}: {self.functions.quire_error().decode()}")
         return result
 
 
@@ -65,15 +65,15 @@ class QuireRecording(Recording):
             if i in (0, last):
                 outputs[layer] = out
         super().__init__(len(layers), outputs)
-        self.library = bound.library
-        self.graph = self.library.call("quire_record", bound.batch, tensors, len(layers))
+        self.quire = bound.quire
+        self.graph = self.quire.call("quire_record", bound.batch, tensors, len(layers))
 
     def time_us(self, num_replays):
-        return self.library.call("quire_time_us", self.graph, num_replays)
+        return self.quire.call("quire_time_us", self.graph, num_replays)
 
     def close(self):
         if self.graph:
-            self.library.call("quire_free_graph", self.graph)
+            self.quire.call("quire_free_graph", self.graph)
         self.graph = None
 
 
@@ -82,22 +82,22 @@ class QuireBound(Bound):
 
     def __init__(self, peer, inputs):
         super().__init__(inputs)
-        self.library, self.batch, p, b = peer.library, None, inputs.problem, inputs.batch
+        self.quire, self.batch, p, b = peer.quire, None, inputs.problem, inputs.batch
         problem = QuireProblem(p.num_qo_heads, p.num_kv_heads, p.head_dim, p.head_dim, p.page_size, DTYPE_IDS[p.dtype], 1, p.window,
                                int(p.has_sinks), p.sm_scale)
-        page_bytes = self.library.call("quire_page_bytes", peer.device, ctypes.byref(problem))
+        page_bytes = self.quire.call("quire_page_bytes", peer.device, ctypes.byref(problem))
         self.pool = torch.zeros(inputs.num_layers, inputs.num_pages * page_bytes, dtype=torch.uint8, device=inputs.device)
         if inputs.device.type == "cuda":
             torch.cuda.synchronize()  # Quire has a stream of its own
         for layer in range(inputs.num_layers):
             k, v = inputs.kv[layer]
-            self.library.call("quire_write_kv", peer.device, ctypes.byref(problem), k.data_ptr(), v.data_ptr(),
+            self.quire.call("quire_write_kv", peer.device, ctypes.byref(problem), k.data_ptr(), v.data_ptr(),
                               self.pool[layer].data_ptr(), inputs.slots.data_ptr(), b.total_tokens)
         lengths = [(ctypes.c_int32 * b.num_seqs)(*values) for values in (b.query_len, b.kv_len)]
-        self.batch = self.library.call("quire_plan", peer.device, ctypes.byref(problem), *lengths, b.num_seqs)
+        self.batch = self.quire.call("quire_plan", peer.device, ctypes.byref(problem), *lengths, b.num_seqs)
         # The first launch compiles; its failures should not look like failures of a recording.
-        self.library.call("quire_run", self.batch, ctypes.byref(self.tensors(0, inputs.outputs["first"])))
-        self.library.call("quire_synchronize", peer.device)
+        self.quire.call("quire_run", self.batch, ctypes.byref(self.tensors(0, inputs.outputs["first"])))
+        self.quire.call("quire_synchronize", peer.device)
 
     def tensors(self, layer, out):
         x = self.inputs
@@ -109,7 +109,7 @@ class QuireBound(Bound):
 
     def close(self):
         if self.batch:
-            self.library.call("quire_free_batch", self.batch)
+            self.quire.call("quire_free_batch", self.batch)
         self.batch = None
 
 
@@ -117,14 +117,14 @@ class QuirePeer(Peer):
     name = "quire"
 
     def __init__(self, path, target, cache_dir):
-        self.library = Library(path)
-        self.device = self.library.call("quire_open", target.encode(), cache_dir.encode())
+        self.quire = Library(path)
+        self.device = self.quire.call("quire_open", target.encode(), cache_dir.encode())
 
     def bind(self, inputs):
         return QuireBound(self, inputs)
 
     def version(self):
-        return self.library.call("quire_describe", self.device).decode()
+        return self.quire.call("quire_describe", self.device).decode()
 
     def close(self):
-        self.library.call("quire_close", self.device)
+        self.quire.call("quire_close", self.device)

@@ -4,8 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
-#include <map>
-#include <numeric>
+#include <set>
 #include <utility>
 
 #include "attention/attention_workload.h"
@@ -247,11 +246,11 @@ class Session {
     std::vector<int> numbers = {0};
     if (best != 0) numbers.push_back(best);
     const AttentionConfig from = candidate(best).config;
-    std::map<std::string, bool> known;
+    std::set<std::string> known;
     for (const SplitPolicy& policy : policies_around(from.split_policy)) {
       const AttentionConfig config{from.tiles, policy};
       use(tunable_, report_.problem, config);
-      if (!known.emplace(bench_.plans(), true).second || policy == from.split_policy || numbers.size() >= kMaxPolicies) continue;
+      if (!known.insert(bench_.plans()).second || policy == from.split_policy || numbers.size() >= kMaxPolicies) continue;
       report_.candidates.push_back({config, {}, 0, "no time for it"});
       numbers.push_back(static_cast<int>(report_.candidates.size()) - 1);
     }

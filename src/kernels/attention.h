@@ -196,7 +196,8 @@ class AttentionItem {
 template <class E, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
-    for_each_work(program, p.num_work, p.work, [&](const AttentionWork& w) {
+    for_each_work(program, *p.num_work, [&](int item) {
+      const AttentionWork& w = p.work[item];
       if constexpr (Few::kRows < Many::kRows) {
         if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<E, Few>(program, p, w).attend(program);
       }

@@ -13,6 +13,19 @@ from streams import call, gather, leave_after, request_bytes, stream_text
 ENDLESS = {"prompt": "Anna put the key", "max_tokens": 4000, "ignore_eos": True, "temperature": 1, "seed": 1}
 
 
+def end_by_signals(server):
+    """Exit code after a signal, and more when the drain has begun."""
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: any("shutting down" in line for line in server.log), "the drain")
+
+    def signalled_again():
+        server.process.send_signal(signal.SIGTERM)
+        return server.process.poll() is not None
+
+    wait_until(signalled_again, "the end")
+    return server.process.wait()
+
+
 class CancellationTest(ServerTest):
     FLAGS = ("--kv-pages", "2000")
 
@@ -219,30 +232,14 @@ class EndTest(unittest.TestCase):
             with server.connect() as connection:
                 connection.sendall(request_bytes(COMPLETIONS, {**ENDLESS, "max_tokens": 4000, "n": 100, "stream": True}))
                 wait_until(lambda: server.metrics()["vllm:num_requests_running"] == 100, "the call to run")
-                server.process.send_signal(signal.SIGTERM)
-                wait_until(lambda: any("shutting down" in line for line in server.log), "the drain")
-
-                def signalled_again():
-                    server.process.send_signal(signal.SIGTERM)
-                    return server.process.poll() is not None
-
-                wait_until(signalled_again, "the end")
-                self.assertEqual(server.process.wait(), 1)
+                self.assertEqual(end_by_signals(server), 1)
 
     def test_stopped_while_a_long_body_is_read(self):
         with Server() as server:
             with server.connect() as connection:
                 connection.sendall(request_bytes(COMPLETIONS, {"prompt": ["key lamp drawer " * 400] * 1000}))
                 wait_until(lambda: server.get("/health/live").status == 200, "the server to answer")
-                server.process.send_signal(signal.SIGTERM)
-                wait_until(lambda: any("shutting down" in line for line in server.log), "the drain")
-
-                def signalled_again():
-                    server.process.send_signal(signal.SIGTERM)
-                    return server.process.poll() is not None
-
-                wait_until(signalled_again, "the end")
-                self.assertIn(server.process.wait(), (0, 1))  # 0 when the body was read before the second signal
+                self.assertIn(end_by_signals(server), (0, 1))  # 0 when the body was read before the second signal
 
     def test_killed_and_started_again(self):
         with Server() as server:

@@ -67,7 +67,6 @@ QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) {
   emulator::check_alignment(p, 16);
   for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
 }
-QUIRE_DEV void prefetch_near(const void*) {}
 QUIRE_DEV void prefetch(const void*) {}
 
 QUIRE_DEV void copy_async_16(void* to, const void* from, bool valid) {

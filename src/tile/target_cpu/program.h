@@ -17,11 +17,6 @@ inline void for_each_work(Program& program, int n, const F& f) {
   }
 }
 
-template <class T, class F>
-inline void for_each_work(Program& program, const int* n, const T* items, const F& f) {
-  for_each_work(program, *n, [&](int item) { f(items[item]); });
-}
-
 // True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) < n) return false;

@@ -77,7 +77,6 @@ QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
 QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
 
 // Global memory at p will be read soon.
-QUIRE_DEV void prefetch_near(const void* p) { asm volatile("prefetch.global.L1 [%0];" ::"l"(p)); }
 QUIRE_DEV void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 QUIRE_DEV unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }

@@ -88,13 +88,6 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
 }
 #endif
 
-// The first item is on its way before it is known how many there are; memory behind the last item is not read.
-template <class T, class F>
-QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
-  prefetch_near(items + block_idx());
-  for_each_work(program, *n, [&](int item) { f(items[item]); });
-}
-
 // True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (is_producer()) return false;
