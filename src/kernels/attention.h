@@ -30,6 +30,7 @@ class AttentionItem {
   QUIRE_DEV void attend(Program& program) {
     reset(state_, rows_, p_.head_dim_vo);
     scan_keys(program);
+    complete_sum(state_.d);
     const float to_log2 = scale_log2_;
     row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
     join(state_);
@@ -96,11 +97,11 @@ class AttentionItem {
     Scores<kRows, kKeys> scores(program);
     pipeline(
         program, num_tiles, stage, scores,
-        [&](auto& to, int tile) {
-          if (tile == kLeftOperand) return load_queries();
-          const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
-          load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin, end < w_.kv_end ? end : w_.kv_end);
-        },
+        Loads{[&] { load_queries(); },
+              [&](auto& to, int tile) {
+                const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
+                load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin, end < w_.kv_end ? end : w_.kv_end);
+              }},
         [&](auto& s, const auto& keys, int) { dot(s, q_, keys); },
         [&](auto& s, const auto& keys, int) {
           modify_scores(s, keys.first_key, keys.num_keys);
@@ -196,8 +197,7 @@ class AttentionItem {
 template <class E, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
-    for_each_work(program, *p.num_work, [&](int item) {
-      const AttentionWork& w = p.work[item];
+    for_each_work(program, p.num_work, p.work, [&](const AttentionWork& w) {
       if constexpr (Few::kRows < Many::kRows) {
         if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<E, Few>(program, p, w).attend(program);
       }

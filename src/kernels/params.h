@@ -28,7 +28,7 @@ struct AttentionParams {
   float* lse;             // [num_tokens, num_qo_heads] natural logarithm, -inf for an empty row; or null
   const void* kv_pool;    // [num_pages, num_kv_heads, K part then V part] in the native page layout
   const int* page_table;  // [num_seqs, max_pages]
-  const AttentionWork* work;   // [*num_work]
+  const AttentionWork* work;   // [*num_work], with memory of one for each program of the launch
   const int* num_work;         // in memory, so that a recorded launch serves other plans
   const float* alibi_slopes;   // [num_qo_heads] or null
   const float* sinks;          // [num_qo_heads] or null

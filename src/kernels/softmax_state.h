@@ -1,6 +1,6 @@
 // The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one associative merge.
 // The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores; states that leave a program have
-// m in log2 units, so that exp2(m) d is the sum of the exponentials.
+// m in log2 units, so that exp2(m) d is the sum of the exponentials. m may lag behind the maximum: it only keeps numbers in range.
 #pragma once
 
 #include "tile/tile.h"
@@ -38,6 +38,9 @@ template <int max_rows, int max_cols, class ScoresTile>
 QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, ScoresTile& scores, float scale_log2) {
   Row<max_rows> m_new = s.m, alpha;
   row_max(m_new, scores);
+  // The output is rescaled when an exponential would pass 2^kSlack, else m stays: after a row's first tile this is rare.
+  constexpr float kSlack = 8;
+  row_map(m_new, scores.rows, [&](auto, auto most, auto m) { return select((most - m) * scale_log2 > kSlack, most, m); }, m_new, s.m);
   const WeightOf weight{scale_log2};
   row_map(alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
   row_map(s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);

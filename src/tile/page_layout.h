@@ -106,8 +106,14 @@ struct Cut {
 constexpr Cut cut_by(int num_elems, int size) { return {num_elems, ceil_div(num_elems, size), size, 0}; }
 constexpr Cut cut_into(int num_elems, int num) { return {num_elems, num, num_elems / num, num_elems % num}; }
 
-// The tile by which a pipeline asks for what all tiles meet, once for each work item.
-constexpr int kLeftOperand = -1;
+// What a pipeline loads for a work item: left() what all tiles meet, tile(stage, i) one tile.
+template <class Left, class Tile>
+struct Loads {
+  Left left;
+  Tile tile;
+};
+template <class Left, class Tile>
+Loads(Left, Tile) -> Loads<Left, Tile>;
 
 // Where the keys and values of one request and KV head are.
 template <class E>

@@ -28,15 +28,17 @@
 //   load_row(row, rows, p), store_row(row, rows, p)   one f32 a row
 //   gather_row(row, rows, f(r)), scatter_row(row, rows, f(r))   one value a row from f(r), to the pointer f(r)
 //   row_max(row, accum)                     row = max(row, maximum of the accum's row)
-//   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row
+//   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row,
+//                                           which is whole after complete_sum(d)
 //   row_scale(accum, row)                   every element times its row's value
 //   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
-//   pipeline(program, num_tiles, stage, scores, load, score, update, accumulate)   the skeleton; owns order, roles and overlap;
-//                                                                                 load(stage, kLeftOperand) once, load(stage, tile)
+//   pipeline(program, num_tiles, stage, scores, loads, score, update, accumulate)   the skeleton; owns order, roles and overlap;
+//                                           Loads{left, tile}: left() once, tile(stage, i) for each tile
 //   pipeline_work(program, n, num_steps, stage, load, accumulate, finish)   for_each_work of items that are such loops with nothing
 //                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
 //   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
+//   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
 //   for_each_part<M>(n, f)                  f(0) … f(n - 1), shared among the parts
 //   join_max(row), join_sum(row)            the same in all parts

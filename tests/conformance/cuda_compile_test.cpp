@@ -57,6 +57,7 @@ void check_resources(const CudaKernel& kernel, const CompiledKernel& compiled, c
   EXPECT_TRUE(used.spill_store_bytes == 0 && used.spill_load_bytes == 0)
       << "spills: " << used.spill_store_bytes << " bytes of stores, " << used.spill_load_bytes
       << " bytes of loads, at " << used.num_registers << " registers";
+  EXPECT_EQ(compiled.log.find("serialized"), std::string::npos) << "the compiler waits for each product: " << compiled.log;
   const int rounded = (used.num_registers + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit;
   EXPECT_LE(rounded * kernel.threads * kernel.blocks_per_sm, kRegistersPerSm)
       << used.num_registers << " registers x " << kernel.threads << " threads x " << kernel.blocks_per_sm;

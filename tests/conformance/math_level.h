@@ -9,7 +9,7 @@ namespace quire {
 using MathArray = void (*)(const float* x, float* y, int n);
 
 struct MathLevel {
-  MathArray exp2, exp2_nonpositive, log2, tanh, erf, sqrt;
+  MathArray exp2, exp2_bounded, log2, tanh, erf, sqrt;
   float (*exp2_of_one)(float x);  // single values, which must have the bits of the arrays
   float (*log2_of_one)(float x);
   float (*tanh_of_one)(float x);
@@ -27,7 +27,7 @@ void map_array(const float* x, float* y, int n, F f) {
 inline MathLevel make_math_level() {
   return {
       [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return exp2(v); }); },
-      [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return exp2_nonpositive(v); }); },
+      [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return exp2_bounded(v); }); },
       [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return log2(v); }); },
       [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return tanh(v); }); },
       [](const float* x, float* y, int n) { map_array(x, y, n, [](VecF v) { return erf(v); }); },

@@ -85,18 +85,23 @@ int id_of(Family family, int variant, DType dtype) {
   return first_id(family) + variant * kNumDTypes + static_cast<int>(dtype);
 }
 
-// Bounds that are met exactly, by q, k and v alike, spare the kernel what runs at the edge of a head.
-bool is_exact(const AttentionParams& p) {
-  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk;
+// At the start of a piece of 16 bytes.
+bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
+
+// Bounds that are met exactly, by q, k and v alike, and rows of aligned pieces of 16 bytes spare the kernel what runs at edges.
+bool is_exact(const AttentionParams& p, DType dtype) {
+  const long piece = 16 / static_cast<long>(dtype_bytes(dtype));
+  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk && p.q_token_stride % piece == 0 &&
+         p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
 }
 
-int attention_variant(const AttentionParams& p) {
+int attention_variant(const AttentionParams& p, DType dtype) {
   const int head_dim = std::max(p.head_dim_qk, p.head_dim_vo);
   const int* bound = std::find(std::begin(kHeadDimBounds), std::end(kHeadDimBounds), head_dim_bound(head_dim));
   QUIRE_CHECK_KIND(kInternal, head_dim <= *bound, "no attention kernel for head size {}", head_dim);
   const bool transforms = p.logits_soft_cap > 0 || p.position_bias != PositionBias::kNone || !(p.sm_scale > 0);
   const int kinds = static_cast<int>(p.has_few == 0 ? BatchKind::kPrefill : p.has_many == 0 ? BatchKind::kDecode : BatchKind::kMixed);
-  return 4 * (3 * static_cast<int>(bound - kHeadDimBounds) + kinds) + (transforms ? 2 : 0) + (is_exact(p) ? 1 : 0);
+  return 4 * (3 * static_cast<int>(bound - kHeadDimBounds) + kinds) + (transforms ? 2 : 0) + (is_exact(p, dtype) ? 1 : 0);
 }
 
 constexpr int kSpanElems = 8;       // that a thread of an elementwise kernel takes at once
@@ -105,7 +110,7 @@ constexpr int kShortRow = 512;      // elements: a row for one warp
 // Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
 bool are_whole(std::initializer_list<long> elems, std::initializer_list<const void*> rows) {
   return std::all_of(elems.begin(), elems.end(), [](long n) { return n % kSpanElems == 0; }) &&
-         std::all_of(rows.begin(), rows.end(), [](const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; });
+         std::all_of(rows.begin(), rows.end(), is_aligned);
 }
 
 constexpr bool is_few(const LinearParams& p) { return p.num_rows <= kFewRows && p.batch_invariant == 0; }
@@ -255,7 +260,7 @@ CudaKernel make_ceiling(const Choice& c, int sm) {
 int kernel_id(KernelKey key, const void* params) {
   switch (key.name) {
     case KernelName::kAttention:
-      return id_of(Family::kAttention, attention_variant(*static_cast<const AttentionParams*>(params)), key.dtype);
+      return id_of(Family::kAttention, attention_variant(*static_cast<const AttentionParams*>(params), key.dtype), key.dtype);
     case KernelName::kMergeState: return id_of(Family::kMergeState, 0, key.dtype);
     case KernelName::kKvWrite: return id_of(Family::kKvWrite, 0, key.dtype);
     case KernelName::kLinear:

@@ -23,8 +23,8 @@ QUIRE_DEV VecF exp2_unchecked(VecF x) {
   return bit_cast_to<VecF>(bit_cast_to<VecU>(poly) + (bit_cast_to<VecU>(shifted) << 23));
 }
 
-// 2^x for x <= 0, -inf or NaN: 0 below 2^-126.
-QUIRE_DEV VecF exp2_nonpositive(VecF x) {
+// 2^x for x < 128, -inf or NaN: 0 below 2^-126.
+QUIRE_DEV VecF exp2_bounded(VecF x) {
   const VecF y = (x >= -126.0f) ? exp2_unchecked(x) : VecF{};
   return (x == x) ? y : x;
 }

@@ -17,6 +17,11 @@ inline void for_each_work(Program& program, int n, const F& f) {
   }
 }
 
+template <class T, class F>
+inline void for_each_work(Program& program, const int* n, const T* items, const F& f) {
+  for_each_work(program, *n, [&](int item) { f(items[item]); });
+}
+
 // True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) < n) return false;
@@ -35,12 +40,12 @@ template <int max_rows>
 QUIRE_DEV void join_sum(Row<max_rows>&) {}
 
 // The order of a pipeline on a CPU: one stage, out-of-order execution and prefetch do the overlap.
-template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
-inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+template <class Stage, class Scores, class Loads, class Score, class Update, class Accumulate>
+inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Loads& loads, const Score& score,
                      const Update& update, const Accumulate& accumulate) {
-  load(stage, kLeftOperand);
+  loads.left();
   for (int tile = 0; tile < num_tiles; ++tile) {
-    load(stage, tile);
+    loads.tile(stage, tile);
     score(scores, stage, tile);
     update(scores, stage, tile);
     accumulate(scores, stage, tile);

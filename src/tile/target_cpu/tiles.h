@@ -159,7 +159,7 @@ inline void row_max(Row<max_rows>& row, const Accum<max_rows, max_cols>& tile) {
   }
 }
 
-// x := exp2(scale (x - m)), d += row sum. A row whose maximum is -inf holds only -inf and becomes 0.
+// x := exp2(scale (x - m)), d += row sum. A row whose m is -inf holds only -inf and becomes 0.
 template <int max_rows, int max_cols>
 inline void exp2_rows(Accum<max_rows, max_cols>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
   for (int r = 0; r < tile.rows; ++r) {
@@ -167,13 +167,15 @@ inline void exp2_rows(Accum<max_rows, max_cols>& tile, float scale, const Row<ma
     const float base = m[r] == kNegInf ? 0.0f : m[r] * scale;
     VecF sum{};
     for (int i = 0; i < tile.cols; i += kLanes) {
-      const VecF p = exp2_nonpositive(load_lanes(x + i) * scale - base);
+      const VecF p = exp2_bounded(load_lanes(x + i) * scale - base);
       sum += p;
       store_lanes(x + i, p);
     }
     d.value[r] += lane_sum(sum);
   }
 }
+template <int max_rows>
+QUIRE_DEV void complete_sum(Row<max_rows>&) {}
 
 template <int max_rows, int max_cols>
 inline void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {

@@ -11,13 +11,6 @@ constexpr PageShape page_shape(int page_size, int head_dim_qk, int head_dim_vo) 
   return {page_size, head_dim_qk, head_dim_vo, {LayoutKind::kSwizzled, kChunkElems<E>}};
 }
 
-// Both head sizes are the bound that the kernel was compiled for.
-#if QUIRE_EXACT_HEADS
-constexpr bool kExactHeads = true;
-#else
-constexpr bool kExactHeads = false;
-#endif
-
 // token / page size for token < 2^31 without a division: the quotient by multiplication is right or one too small.
 struct PageIndex {
   int size;

@@ -69,14 +69,14 @@ struct Compute {
   const Accumulate& accumulate;
 };
 
-template <class Stage, class Scores, class Load, class Score, class Update, class Accumulate>
-QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Load& load, const Score& score,
+template <class Stage, class Scores, class Loads, class Score, class Update, class Accumulate>
+QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Loads& loads, const Score& score,
                         const Update& update, const Accumulate& accumulate) {
 #if QUIRE_PRODUCER
-  run_roles(program, num_tiles, stage, load, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+  run_roles(program, num_tiles, stage, loads, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
 #else
-  load(stage, kLeftOperand);
-  run_ring(num_tiles, stage, load, [&](const auto& current, int tile) {
+  loads.left();
+  run_ring(num_tiles, stage, loads.tile, [&](const auto& current, int tile) {
     score(scores, current, tile);
     update(scores, current, tile);
     accumulate(scores, current, tile);

@@ -30,11 +30,18 @@ constexpr int kProducerWarps = 0;
 QUIRE_DEV bool is_producer() { return kHasProducer && warp_idx() >= kWarps; }
 QUIRE_DEV void team_barrier() {
 #if QUIRE_PRODUCER
-  if (!is_producer()) named_barrier_wait(3, kWarps * kLaneCount);
+  if (!is_producer()) named_barrier_wait(1, kWarps * kLaneCount);
 #else
   block_barrier();
 #endif
 }
+
+// Of attention: both head sizes are the bound that the kernel was compiled for, and rows of q and o are whole, aligned pieces of 16 bytes.
+#if QUIRE_EXACT_HEADS
+constexpr bool kExactHeads = true;
+#else
+constexpr bool kExactHeads = false;
+#endif
 
 // Two counters in global memory, zero between launches: the next item, and how many programs are done.
 struct LaunchState {
@@ -42,7 +49,7 @@ struct LaunchState {
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kArrivalBytes = 256;
+constexpr int kArrivalBytes = 512;  // words that count arrivals, and work items on their way to the team
 #else
 constexpr int kArrivalBytes = 0;
 #endif
@@ -78,7 +85,7 @@ enum Arrival : int {
   kItemFree = 18,
   kLeftFull = 20,  // the left operand
   kLeftFree = 21,
-  kFewDone = 22,  // an item of few rows: its sums are joined where many rows' left operand lies
+  kFewDone = 22,  // items of few rows, by the next of many rows: sums of few are joined where the left operand of many lies
   kNumArrivals = 23,
 };
 QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
@@ -100,10 +107,6 @@ QUIRE_DEV void count_warp(int word) {
   warp_barrier();
   if (lane_idx() < kWarpArrivals) arrival_count(arrival_word(word));
 }
-
-// The two warpgroups of a team issue their products in turn, so that one computes softmax while the other multiplies.
-QUIRE_DEV void wait_for_turn() { named_barrier_wait(1 + warp_idx() / 4, 2 * 4 * kLaneCount); }
-QUIRE_DEV void pass_turn() { named_barrier_arrive(2 - warp_idx() / 4, 2 * 4 * kLaneCount); }
 #endif
 
 // One instance of a kernel. Tiles take shared memory from it until the current item ends.
@@ -112,8 +115,7 @@ struct Program {
   int used = kReservedBytes;
   RingPlace ring;  // where the block's ring goes on
   unsigned left_phase = 0, few_phase = 0;
-  bool is_of_few = false;  // the item
-  bool was_of_few = false;  // some item since the last of many rows
+  bool was_of_few = false;  // the item before
 
   QUIRE_DEV explicit Program(const LaunchState& state) : counters(state.counters) {
     allow_next_launch();
@@ -121,7 +123,6 @@ struct Program {
     if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
-    if (kHasProducer && warp_idx() / 4 == 1) pass_turn();  // the first warpgroup begins
 #endif
   }
 
@@ -137,7 +138,6 @@ struct Program {
 };
 
 QUIRE_DEV float* exchange_values() { return reinterpret_cast<float*>(shared_memory()); }
-// The last of three numbers.
 QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kReservedBytes - kJoinBytes) - 1; }
 // The producer's: where each row of the left operand is.
 template <class E>

@@ -94,9 +94,9 @@ struct Operand {
   // The team is done with what was here before.
   QUIRE_DEV void wait_for_memory() const {
     arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
-    if (max_rows == kFewRows || !program.was_of_few) return;
-    arrival_wait(arrival_word(kFewDone), program.few_phase ^ 1);
-    program.was_of_few = false;
+    if (!program.was_of_few) return;
+    arrival_wait(arrival_word(kFewDone), program.few_phase);
+    program.few_phase ^= 1;
   }
 #endif
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
@@ -147,7 +147,9 @@ QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
 template <class E>
 QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
   const E* from = row + col;
-  if (row == nullptr || col >= cols) {
+  if (kExactHeads) {
+    copy_async_16(to, row == nullptr ? to : reinterpret_cast<const char*>(from), row != nullptr);
+  } else if (row == nullptr || col >= cols) {
     copy_async_16(to, to, false);
   } else if (col + kChunkElems<E> <= cols && address_of(from) % 16 == 0) {
     copy_async_16(to, from, true);
@@ -157,15 +159,12 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
   }
 }
 
-// Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile.
-template <class E, int max_rows, int max_k, class RowPointer>
-QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  tile.rows = rows;
 #if QUIRE_PRODUCER
-  // Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
+// By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
+template <class E, int max_rows, int max_k, class RowPointer>
+QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
   constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
   static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
-  if (!is_producer()) return;
   tile.wait_for_memory();
   const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
   if (lane_idx() < kOwnRows) left_rows<E>()[own] = own < rows ? row_pointer(own) : nullptr;
@@ -175,14 +174,28 @@ QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
     const int row = first + i / kChunks, chunk = i % kChunks;
     copy_chunk(tile.chunks().at(row, chunk), left_rows<E>()[row], chunk * kChunkElems<E>, k_len);
   }
-#else
-  const int num_chunks = filled_chunks<E>(k_len, max_k);
-  for (int i = thread_idx(); i < max_rows * num_chunks; i += num_threads()) {
+}
+#endif
+
+// Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile. Beside
+// a producer the team brings few rows itself, without waiting for pages, and the producer many, ahead of the team.
+template <class E, int max_rows, int max_k, class RowPointer>
+QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+  tile.rows = rows;
+#if QUIRE_PRODUCER
+  if constexpr (max_rows == kManyRows) {
+    if (is_producer()) produce_rows(tile, rows, k_len, row_pointer);
+    return;
+  }
+  if (is_producer()) return;
+  team_barrier();  // all are done with what was here before
+#endif
+  const int num_chunks = kHasProducer ? panels_of<E>(max_k) * kRowChunks : filled_chunks<E>(k_len, max_k);
+  for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {
     const int row = i / num_chunks, chunk = i % num_chunks;
     const E* from = row < rows ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
-#endif
 }
 
 template <int max_rows>
@@ -261,10 +274,10 @@ QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
 #pragma unroll
     for (int first = 0; first < kBlocks; first += kAtOnce) {
       share_sums(tile, first);
-#pragma unroll 2
-      for (int i = warp_idx(); i < 2 * kAtOnce; i += kWarps) {
-        const int n = first + i % kAtOnce, half = i / kAtOnce;
-        if (half == 0 || tile.rows > 8) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
+#pragma unroll 1
+      for (int j = 0; j < ceil_div(2 * kAtOnce, kWarps); ++j) {
+        const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
+        if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
       }
     }
     team_barrier();
@@ -280,7 +293,7 @@ QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
 // A row in global memory that takes pairs of columns, in one store where its address allows that.
 template <class E>
 QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, float y) {
-  if (takes_pairs && col + 1 < cols) return store_pair(row + col, x, y);
+  if (kExactHeads || (takes_pairs && col + 1 < cols)) return store_pair(row + col, x, y);
   store(row, col, x);
   if (col + 1 < cols) store(row, col + 1, y);
 }
@@ -302,7 +315,7 @@ QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
 // A row of 16-bit elements in pieces of 16 bytes: `pairs` are columns [col, col + 8).
 template <class E>
 QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) {
-  if (col + 8 <= cols && address_of(row + col) % 16 == 0) return store_128(row + col, pairs);
+  if (kExactHeads || (col + 8 <= cols && address_of(row + col) % 16 == 0)) return store_128(row + col, pairs);
   for (int i = 0; i < 8 && col + i < cols; ++i) row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
 }
 template <class E, int max_rows, int max_cols, class RowPointer>
@@ -345,7 +358,7 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
   } else {
     visit_pairs(tile, [&](int n, int half, float x, float y) {
       const int row = first_row<max_rows>() + half * 8, col = n * 8 + lane_idx() % 4 * 2;
-      if (row >= rows || col >= cols) return;
+      if (row >= rows || (!kExactHeads && col >= cols)) return;
       Elem* to = row_pointer(row);
       put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half], y * factor.value[half]);
     });
@@ -409,7 +422,7 @@ QUIRE_DEV void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_row
     for (int n = 0; n < max_cols / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const float other = n * 8 + i < cols ? load_fresh(from + n * 8 + i) : 0.0f;
+        const float other = kExactHeads || n * 8 + i < cols ? load_fresh(from + n * 8 + i) : 0.0f;
         tile.x[n][2 * half + i] += f != 0.0f ? other * f : 0.0f;
       }
     }
@@ -469,19 +482,20 @@ QUIRE_DEV void join_sum(Row<max_rows>& row) {
 
 template <int max_rows, int max_keys>
 QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
-  float most[2] = {kNegInf, kNegInf};
+  float most[4];  // two chains a row, as each step waits for the last
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
-    for (int i = 0; i < 4; ++i) most[i / 2] = vec_max(most[i / 2], tile.x[n][i]);
+    for (int i = 0; i < 4; ++i) most[i] = n == 0 ? tile.x[0][i] : vec_max(most[i], tile.x[n][i]);
   }
-  for (int i = 0; i < 2; ++i) most[i] = quad_max(most[i]);
-  for (int i = 0; i < 2; ++i) row.value[i] = vec_max(row.value[i], most[i]);
+  for (int i = 0; i < 2; ++i) row.value[i] = vec_max(row.value[i], quad_max(vec_max(most[2 * i], most[2 * i + 1])));
 }
 
-// x := exp2(scale (x - m)), d += row sum. A row whose maximum is -inf holds only -inf and becomes 0.
+// x := exp2(scale (x - m)), d += row sum, of which each of a row's four lanes has a part. A row whose maximum is -inf holds only -inf and
+// becomes 0. Sums lag behind: who adds an exponential at once waits for it.
 template <int max_rows, int max_keys>
 QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+  constexpr int kLag = 2;  // blocks
   float sum[2] = {}, base[2];
   for (int i = 0; i < 2; ++i) base[i] = m.value[i] == kNegInf ? 0.0f : m.value[i] * scale;
 #pragma unroll
@@ -489,10 +503,20 @@ QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Ro
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       tile.x[n][i] = exp2(tile.x[n][i] * scale - base[i / 2]);
-      sum[i / 2] += tile.x[n][i];
+      if (n >= kLag) sum[i / 2] += tile.x[n - kLag][i];
     }
   }
-  for (int i = 0; i < 2; ++i) d.value[i] += quad_sum(sum[i]);
+#pragma unroll
+  for (int n = tile.kBlocks > kLag ? tile.kBlocks - kLag : 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sum[i / 2] += tile.x[n][i];
+  }
+  for (int i = 0; i < 2; ++i) d.value[i] += sum[i];
+}
+template <int max_rows>
+QUIRE_DEV void complete_sum(Row<max_rows>& d) {
+  if (is_producer()) return;
+  for (int i = 0; i < 2; ++i) d.value[i] = quad_sum(d.value[i]);
 }
 
 }  // namespace QUIRE_TARGET

@@ -47,36 +47,32 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
 
 // Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
 // latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
-// and wait for each product.
+// and wait for each product. The text stands once: code that is skipped or repeated costs instruction fetches.
 template <class Stage, class Compute>
 QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
   using Elem = typename Stage::Elem;
   auto& scores = compute.scores;
+  if (num_tiles == 0) return count_warp(kLeftFree);
   const int origin = stage.first_key;
-  const auto take_scores = [&](int tile) {
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    stage.wait_for_keys();
+    compute.score(scores, stage, tile);
+    if (tile > 0) {
+      stage.wait_for_values();
+      compute.accumulate(scores, stage, tile - 1);
+      warpgroup_wait<1>();  // the scores; the product with V runs on until `update` scales the sums
+    } else {
+      warpgroup_wait<0>();
+    }
     pin_all(scores.x);
     stage.free_keys();
+    if (tile + 1 == num_tiles) count_warp(kLeftFree);
     stage.first_key = origin + tile * stage.num_keys;
     compute.update(scores, stage, tile);
     warpgroup_wait<0>();
     if (tile > 0) stage.free_values();
     pack<Elem>(scores);
-  };
-  stage.wait_for_keys();
-  compute.score(scores, stage, 0);
-  warpgroup_wait<0>();
-  take_scores(0);
-  for (int tile = 0; tile + 1 < num_tiles; ++tile) {
-    stage.wait_for_keys();
-    wait_for_turn();
-    compute.score(scores, stage, tile + 1);
-    stage.wait_for_values();
-    compute.accumulate(scores, stage, tile);
-    pass_turn();
-    warpgroup_wait<1>();  // the next scores; the product with V runs on until `update` scales the sums
-    take_scores(tile + 1);
   }
-  count_warp(kLeftFree);
   stage.wait_for_values();
   compute.accumulate(scores, stage, num_tiles - 1);
   warpgroup_wait<0>();
@@ -97,36 +93,44 @@ QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& comp
     compute.accumulate(compute.scores, stage, tile);
     stage.free_values();
   }
-  count_warp(kLeftFree);
 }
 
-template <class Stage, class Load, class Compute>
-QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
-  if (is_producer()) {
-    if (num_tiles > 0) load(stage, 0);  // before the team is done with the left operand of the item before
-    load(stage, kLeftOperand);
-    if (num_tiles > 1) load(stage, 1);  // its slots are free, now that the item before has no more scores
+// Of an item, by the producer. The first tile comes before the team is done with the left operand of the item before; the second while
+// the left operand is under way.
+template <class Stage, class Loads>
+QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
+  constexpr bool kBringsLeft = Stage::kMaxRows == kManyRows;
+  for (int tile = 0; (kBringsLeft && tile == 0) || tile < num_tiles; ++tile) {
+    if (tile < num_tiles) loads.tile(stage, tile);
+    if (kBringsLeft && tile == 0) loads.left();
+    if (!kBringsLeft || tile != (num_tiles > 1 ? 1 : 0)) continue;
     copy_async_wait_all();
     shared_memory_fence();
     count_warp(kLeftFull);
-    for (int tile = 2; tile < num_tiles; ++tile) load(stage, tile);
+  }
+}
+
+template <class Stage, class Loads, class Compute>
+QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads, const Compute& compute) {
+  if (is_producer()) {
+    produce(num_tiles, stage, loads);
   } else {
-    load(stage, kLeftOperand);
-    arrival_wait(arrival_word(kLeftFull), program.left_phase);
-    if (num_tiles > 0) load(stage, 0);
+    loads.left();
     if constexpr (Stage::kMaxRows == kFewRows) {
+      copy_async_wait_all();
+      team_barrier();
+      if (num_tiles > 0) loads.tile(stage, 0);
       consume_by_warps(num_tiles, stage, compute);
-    } else if (num_tiles > 0) {
-      consume(num_tiles, stage, compute);
     } else {
-      count_warp(kLeftFree);
+      if (program.was_of_few) count_warp(kFewDone);
+      arrival_wait(arrival_word(kLeftFull), program.left_phase);
+      if (num_tiles > 0) loads.tile(stage, 0);
+      consume(num_tiles, stage, compute);
     }
   }
-  program.left_phase ^= 1;
-  if (Stage::kMaxRows == kFewRows) {
-    program.few_phase ^= 1;
-    program.is_of_few = program.was_of_few = true;
-  }
+  constexpr bool kIsOfFew = Stage::kMaxRows == kFewRows;
+  if (!kIsOfFew) program.left_phase ^= 1;
+  program.was_of_few = kIsOfFew;
   program.ring = stage.keys_at;
 }
 

@@ -21,48 +21,64 @@ QUIRE_DEV void leave_queue(const Program& program) {
 // Registers of a thread: at the start each warpgroup has a third of what there is.
 constexpr int kProducerRegisters = QUIRE_PRODUCER, kComputeRegisters = (3 * 168 - kProducerRegisters) / 2;
 
-// The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches items.
-template <class F>
-QUIRE_DEV void take_items(Program& program, int n, const F& f) {
+// An item on its way from the producer to all others.
+template <class T>
+struct ItemSlot {
+  int idx;
+  T item;  // if idx is one
+};
+template <class T>
+QUIRE_DEV ItemSlot<T>& item_slot(int slot) {
+  constexpr int kBytes = 128, kOffset = round_up(kNumArrivals * 8, 16);
+  static_assert(sizeof(ItemSlot<T>) <= kBytes && kOffset + 2 * kBytes <= kArrivalBytes - 4, "two slots and exchange_item");
+  return *reinterpret_cast<ItemSlot<T>*>(arrival_word(0) + kOffset + slot * kBytes);
+}
+
+// The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches
+// items, so that no one else waits for memory.
+template <class T, class F>
+QUIRE_DEV void take_items(Program& program, const int* num, const T* items, const F& f) {
+  ItemSlot<T> current{block_idx(), items[block_idx()]};  // read while `num` is
+  const int n = *num;
   const bool is_queue = is_queue_needed(program, n), fetches = thread_idx() == kWarps * kLaneCount;
   RingPlace at;
-  int item = block_idx();
-  while (item < n) {
-    int next = item + num_blocks();
+  while (current.idx < n) {
+    int next = current.idx + num_blocks();
     if (is_queue && fetches) next = fetch_item(program);
     program.used = kReservedBytes;
-    program.is_of_few = false;
-    f(item);
-    if (program.is_of_few && !is_producer()) count_warp(kFewDone);
+    f(current.item);
     if (!is_queue) {
-      item = next;
+      current.idx = next;
+      if (next < n) current.item = items[next];
       continue;
     }
-    int* place = exchange_item() - 2 + at.slot;
+    ItemSlot<T>& slot = item_slot<T>(at.slot);
     if (fetches) {
       arrival_wait(arrival_word(kItemFree + at.slot), at.phase ^ 1);
-      *place = next;
+      slot.idx = next;
+      if (next < n) slot.item = items[next];
       arrival_count(arrival_word(kItemFull + at.slot));
     }
     arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
-    item = *place;
+    current.idx = slot.idx;
+    if (current.idx < n) current.item = slot.item;
     count_warp(kItemFree + at.slot);
     at.advance(2);
   }
   if (is_queue && fetches) leave_queue(program);
 }
 
-// Items 0 … n - 1 of a launch, each done once. The item after this one is asked for before this one is worked on. Results of earlier
-// launches are there from here on.
-template <class F>
-QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+// Items of a launch, each done once; there is memory of one for each program, if not more. The item after this one is asked for before
+// this one is worked on. Results of earlier launches are there from here on.
+template <class T, class F>
+QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
   wait_for_earlier_launches();
   if (is_producer()) {
     give_registers<kProducerRegisters>();
-    take_items(program, n, f);
+    take_items(program, n, items, f);
   } else {
     take_registers<kComputeRegisters>();
-    take_items(program, n, f);
+    take_items(program, n, items, f);
   }
 }
 #else
@@ -85,6 +101,10 @@ QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
     item = next;
   }
   if (is_queue && thread_idx() == 0) leave_queue(program);
+}
+template <class T, class F>
+QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
+  for_each_work(program, *n, [&](int item) { f(items[item]); });
 }
 #endif
 
