@@ -82,9 +82,9 @@ void compare_row(const ComparedPart& part, const HonestErrors& honest, std::size
   const auto dim = static_cast<std::size_t>(d.head_dim_vo);
   const double lse = part.oracle.lse[row];
   // What scores may be off: one rounding of the larger of a score near the maximum and of what it is made of
-  // (the sum q k, whose terms cancel, and the position bias); and the target's tanh (2^-22) times the cap.
+  // (the sum q k, whose terms cancel, and the position bias), on the device's units; and the target's tanh (2^-22) times the cap.
   const double parts = std::fabs(lse) + 4 * (1 + part.c.score_spread);
-  const double score_error = std::isfinite(lse) ? 0x1p-24 * parts + 0x1p-22 * d.logits_soft_cap : 0;
+  const double score_error = std::isfinite(lse) ? part.dot_error * 0x1p-24 * parts + 0x1p-22 * d.logits_soft_cap : 0;
   double most = 0;
   for (std::size_t i = 0; i < dim; ++i) most = std::max(most, std::fabs(part.oracle.o[row * dim + i]));
   const double floor = rounding_unit(d.dtype) * most + 2 * score_error * part.most_value + 0x1p-25;

@@ -1,9 +1,10 @@
 """What HTTP costs: the engine driven directly against the same engine behind `quire serve`, in rounds that take turns, so that
 other load on the machine meets both. By itself, on a quiet machine:
 
-    python3 tests/server/overhead.py build/release/apps/quire [rounds, default 5; 0 measures first tokens alone]
+    python3 tests/server/overhead.py build/release/apps/quire [rounds, default 12; 0 measures first tokens alone]
 
-Generator and server share the processors: what the generator uses is missing in the server's figure."""
+Both engines are the same, without a prefix cache, as no two prompts are alike. Generator and server share the processors: what the generator
+uses is missing in the server's figure."""
 
 import http.client
 import json
@@ -18,7 +19,7 @@ from pathlib import Path
 import serving
 from serving import COMPLETIONS, Server
 
-NUM_CLIENTS, NUM_REQUESTS, PROMPT_LEN, OUTPUT_LEN = 64, 768, 64, 64
+NUM_CLIENTS, NUM_REQUESTS, PROMPT_LEN, OUTPUT_LEN = 64, 384, 64, 64
 NUM_FIRST_TOKENS = 200
 
 
@@ -70,20 +71,26 @@ def first_token_ms(server, i):
     return whole * 1e3, mean_of(server.metrics(), before, "vllm:request_prefill_time_seconds") * 1e3
 
 
+def measure_round(server, prompt_len, is_direct_first):
+    alone = direct(prompt_len) if is_direct_first else None
+    before, server_s = server.metrics(), used_s(server)
+    row, generator_s = served(server)
+    server_s, inside_ms = used_s(server) - server_s, mean_of(server.metrics(), before, "vllm:time_to_first_token_seconds") * 1e3
+    if alone is None:
+        alone = direct(prompt_len)
+    return {"direct": round(alone), "served": round(row["output_tokens_per_s"]), "share": round(row["output_tokens_per_s"] / alone, 3),
+            "server_cpu_s": round(server_s, 2), "generator_cpu_s": round(generator_s, 2), "wall_s": round(row["duration_s"], 2),
+            "first_token_added_ms_mean": round(row["ttft_ms"]["mean"] - inside_ms, 2)}
+
+
 def main():
-    num_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with Server("--max-num-seqs", NUM_CLIENTS, "--threads", 0) as server:
+    num_rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    with Server("--max-num-seqs", NUM_CLIENTS, "--threads", 0, "--no-prefix-cache") as server:
         row, _ = served(server, NUM_CLIENTS * 2)
         prompt_len = round(row["prompt_tokens"] / row["num_requests"])
         rounds = []
-        for _ in range(num_rounds):
-            alone = direct(prompt_len)
-            before, server_s = server.metrics(), used_s(server)
-            row, generator_s = served(server)
-            inside_ms = mean_of(server.metrics(), before, "vllm:time_to_first_token_seconds") * 1e3
-            rounds.append({"direct": round(alone), "served": round(row["output_tokens_per_s"]), "share": round(row["output_tokens_per_s"] / alone, 3),
-                           "server_cpu_s": round(used_s(server) - server_s, 2), "generator_cpu_s": round(generator_s, 2), "wall_s": round(row["duration_s"], 2),
-                           "first_token_added_ms_mean": round(row["ttft_ms"]["mean"] - inside_ms, 2)})
+        for i in range(num_rounds):
+            rounds.append(measure_round(server, prompt_len, is_direct_first=i % 2 == 0))
             print(json.dumps(rounds[-1]), flush=True)
         added = [whole - inside for whole, inside in (first_token_ms(server, i) for i in range(NUM_FIRST_TOKENS))]
     report = {"first_token_added_ms_idle": {"median": round(statistics.median(added), 3), "p90": round(sorted(added)[len(added) * 9 // 10], 3)}}
@@ -91,6 +98,9 @@ def main():
         report[kind] = {"median": statistics.median(r[kind] for r in rounds), "best": max(r[kind] for r in rounds)}
     for which in ("median", "best") if rounds else ():
         report[f"share_of_{which}"] = round(report["served"][which] / report["direct"][which], 3)
+    if rounds:
+        shares = [r["share"] for r in rounds]
+        report["share_of_pairs"] = {"median": round(statistics.median(shares), 3), "mean": round(statistics.mean(shares), 3)}
     print(json.dumps(report, indent=1))
 
 

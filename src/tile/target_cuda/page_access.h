@@ -1,7 +1,7 @@
 // How kernels find keys and values in pages.
 #pragma once
 
-#include "tile/target_cuda/tiles.h"
+#include "tile/target_cuda/left_operand.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
