@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 
 #include "apps/bench/ceilings.h"
@@ -89,11 +90,20 @@ ServedModel served_model(const ServeFlags& flags, const std::filesystem::path& f
   return model;
 }
 
+// Once the server, which took them, is gone: signals that come now do not change the exit code.
+struct LateSignals {
+  ~LateSignals() {
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGTERM, SIG_IGN);
+  }
+};
+
 int serve(const Program& program, ServeFlags flags) {
   complete(flags);
   raise_file_limit();
   const LogLine log_now = [](std::string_view line) { log_line(line); };
   Service service(flags.service, log_now);
+  const LateSignals late_signals;
   HttpServer server(flags.http, service, log_now);
   const int port = server.start();
   warn_of_open_doors(flags);

@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from serving import CHAT, COMPLETIONS, QUESTION, Server, ServerTest
+from serving import CHAT, COMPLETIONS, QUESTION, Server, ServerTest, wait_until
 
 ORIGIN = "https://app.example"
 
@@ -58,6 +58,7 @@ class AccessTest(ServerTest):
         self.server.post(CHAT, {"messages": [{"role": "user", "content": "my secret prompt"}]}, {"Authorization": "Bearer flag-key", "X-Request-Id": "find-me"})
         self.server.get("/v1/models", Authorization="Bearer wrong-secret")
         self.server.get("/%1b[31m", Authorization="Bearer flag-key")
+        wait_until(lambda: any("find-me" in line for line in self.server.log), "the log")
         log = "\n".join(self.server.log)
         self.assertIn("find-me", log)
         for secret in ("flag-key", "file-key", "secret", "\x1b[31m"):
