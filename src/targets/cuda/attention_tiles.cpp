@@ -15,6 +15,7 @@ constexpr int kMaxStages = 4;            // the words for arrivals have room for
 constexpr int kInvariantSplitKeys = 4096;  // the planner's: every tile of keys divides it
 constexpr int kWarpgroupKeys = 128;      // the width of one product
 constexpr int kMaxBlocks = 2;
+constexpr int kArrivalBytes = 512;  // as in tile/target_cuda/program.h
 constexpr int kFewProducerRegisters = 88, kManyProducerRegisters = 72;  // with less the producer of many rows spills
 constexpr int kProducerRegisters[] = {24, 40, 56, 72, 88, 104};
 
@@ -103,7 +104,7 @@ int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   const int panels = ceil_div(problem.head_dim * static_cast<int>(dtype_bytes(problem.dtype)), 128);
   const int probs = is_f32 ? kFewRows * t.num_warps * std::max(t.keys, t.few_keys) * 4 : 0;
   const int tiles = round_up(panels * kFewRows * t.num_warps * 128, 1024) + 2 * panels * t.ring_keys * 128 + probs;
-  const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? 512 : 0), 1024);  // beside the tiles
+  const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? kArrivalBytes : 0), 1024);  // beside the tiles
   return reserved + std::max(tiles, t.num_warps * problem.head_dim * 64);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "device/attention_configs.h"
+#include "kernels/params.h"
 #include "targets/cuda/embedded_text.h"
 #include "targets/cuda/kernel_choice.h"
 
@@ -45,6 +46,28 @@ void expect_compilable(const AttentionClass& c, const AttentionTiles& t) {
       EXPECT_GE(t.ring_keys / keys, 2);
     }
   }
+}
+
+// The kernel without edges copies and stores aligned pieces of 16 bytes only.
+TEST(AttentionTiles, RowsThatAreNotWholePiecesTakeTheRaggedKernel) {
+  alignas(16) char rows[32];
+  AttentionParams aligned{};
+  aligned.q = aligned.o = rows;
+  aligned.q_token_stride = aligned.o_token_stride = 4096;
+  aligned.head_dim_qk = aligned.head_dim_vo = 128;
+  aligned.has_many = 1;
+  aligned.sm_scale = 1;
+  const auto name_of = [](const AttentionParams& p, DType dtype = DType::kBF16) {
+    return make_kernel(kernel_id({KernelName::kAttention, dtype}, &p), 90).name;
+  };
+  EXPECT_EQ(name_of(aligned), "attention_many_bf16_d128");
+  AttentionParams q_inside = aligned, o_inside = aligned, q_gap = aligned, o_gap = aligned, other_head = aligned;
+  q_inside.q = rows + 2;
+  o_inside.o = rows + 8;
+  q_gap.q_token_stride = o_gap.o_token_stride = 4100;
+  other_head.head_dim_vo = 120;
+  for (const AttentionParams& p : {q_inside, o_inside, q_gap, o_gap, other_head}) EXPECT_EQ(name_of(p), "attention_many_bf16_d128_ragged");
+  EXPECT_EQ(name_of(q_gap, DType::kF32), "attention_many_f32_d128") << "4 elements of f32 are a piece";
 }
 
 TEST(AttentionTiles, LegalOnesFitAndTheHeuristicsAreFirst) {
