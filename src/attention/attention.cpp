@@ -56,16 +56,19 @@ void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t
 
 namespace {
 
+// Sum of clamp(first + i, 0, most) over i in [0, n).
+double sum_of_clamped(double first, int n, double most) {
+  const double below = std::clamp<double>(-first, 0, n), inside = std::clamp<double>(most - first, 0, n) - below;
+  return inside * (first + below + (inside - 1) / 2) + (n - below - inside) * most;
+}
+
 // Sum over the query tokens of one request of the keys that each sees.
 double visible_pairs(const AttentionDesc& d, int query_len, int kv_len) {
-  double pairs = 0;
-  for (int i = 0; i < query_len; ++i) {
-    const long position = long{kv_len} - query_len + i;
-    const long end = d.causal ? position + 1 : d.window > 0 ? std::min<long>(kv_len, position + d.window) : kv_len;
-    const long begin = d.window > 0 ? std::max<long>(0, position - d.window + 1) : 0;
-    pairs += static_cast<double>(std::max<long>(0, end - begin));
-  }
-  return pairs;
+  const double position = double(kv_len) - query_len;
+  const double ends = d.causal       ? sum_of_clamped(position + 1, query_len, kv_len)
+                      : d.window > 0 ? sum_of_clamped(position + d.window, query_len, kv_len)
+                                     : double(query_len) * kv_len;
+  return ends - (d.window > 0 ? sum_of_clamped(position - d.window + 1, query_len, kv_len) : 0);
 }
 
 }  // namespace

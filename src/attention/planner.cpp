@@ -1,6 +1,8 @@
 #include "attention/planner.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -30,32 +32,53 @@ int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
   return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.attention_keys + 1 - w.kv_begin / caps.attention_keys : 1;
 }
 
-// When all programs are done, in tiles, if no item has more than `tiles`. Parts of a block are written and merged, which costs with their rows.
-double time_of_split(const std::vector<AttentionWork>& blocks, const DeviceCaps& caps, int tiles) {
-  long total = 0, items = 0, longest = 0, merged_rows = 0;
+// Of one block, for one KV head. f64, so that parts are counted without a division of integers.
+struct BlockSize {
+  double tiles, rows;
+};
+struct BlockSizes {
+  std::vector<BlockSize> blocks;
+  int num_kv_heads;
+  double longest = 0, total = 0;  // tiles of a block, tiles for all heads
+};
+
+BlockSizes sizes_of(const std::vector<AttentionWork>& blocks, int num_kv_heads, const DeviceCaps& caps) {
+  BlockSizes sizes{{}, num_kv_heads};
+  sizes.blocks.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
-    const int all = tiles_of(w, caps), parts = ceil_div(all, tiles);
-    total += all;
-    items += parts;
-    longest = std::max<long>(longest, std::min(all, tiles));
-    if (parts > 1) merged_rows += long{parts} * w.num_tokens * w.num_heads;
+    const double tiles = tiles_of(w, caps);
+    sizes.blocks.push_back({tiles, double(w.num_tokens * w.num_heads)});
+    sizes.longest = std::max(sizes.longest, tiles);
+    sizes.total += num_kv_heads * tiles;
   }
-  const long turns = (items + caps.num_programs - 1) / caps.num_programs;
-  const double even = double(turns) * (double(total) / double(items) + caps.split_policy.item_cost_tiles);
-  const double merges = double(merged_rows) * caps.split_policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
-  return std::max(even, double(longest + caps.split_policy.item_cost_tiles)) + merges;
+  return sizes;
+}
+
+// When all programs are done, in tiles, if no item has more than `tiles`. Parts of a block are written and merged, which costs with their rows.
+double time_of_split(const BlockSizes& sizes, const DeviceCaps& caps, double tiles) {
+  double items = static_cast<double>(sizes.blocks.size()), merged_rows = 0;
+  if (sizes.longest > tiles) {
+    for (const BlockSize& b : sizes.blocks) {
+      const int more = static_cast<int>((b.tiles - 0.5) / tiles);  // parts beyond the first
+      items += more;
+      merged_rows += more > 0 ? (more + 1) * b.rows : 0;
+    }
+  }
+  items *= sizes.num_kv_heads;
+  const SplitPolicy& policy = caps.split_policy;
+  const double even = std::ceil(items / caps.num_programs) * (sizes.total / items + policy.item_cost_tiles);
+  const double merges = merged_rows * sizes.num_kv_heads * policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
+  return std::max(even, std::min(sizes.longest, tiles) + policy.item_cost_tiles) + merges;
 }
 
 // Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying no splits and to fill 1 … 8 rounds.
-int choose_split_tiles(const std::vector<AttentionWork>& blocks, const DeviceCaps& caps) {
-  long total = 0;
-  for (const AttentionWork& w : blocks) total += tiles_of(w, caps);
+int choose_split_tiles(const std::vector<AttentionWork>& blocks, int num_kv_heads, const DeviceCaps& caps) {
+  const BlockSizes sizes = sizes_of(blocks, num_kv_heads, caps);
   int best = 1 << 20;
-  double best_time = time_of_split(blocks, caps, best);
+  double best_time = time_of_split(sizes, caps, best);
   for (int rounds = 1; rounds <= 8; ++rounds) {
-    const long programs = long{rounds} * caps.num_programs;
-    const int tiles = std::max<int>(caps.split_policy.min_split_tiles, static_cast<int>((total + programs - 1) / programs));
-    const double time = time_of_split(blocks, caps, tiles);
+    const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(std::ceil(sizes.total / (double(rounds) * caps.num_programs))));
+    const double time = time_of_split(sizes, caps, tiles);
     if (time < best_time) {
       best_time = time;
       best = tiles;
@@ -80,7 +103,7 @@ void check_lengths(const AttentionDesc& desc, const AttentionLengths& lengths) {
   }
 }
 
-// The row blocks of a batch before any split, one for each KV head and row block.
+// The row blocks of a batch before any split, each for the first KV head: those of the others are the same.
 void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLengths& lengths, std::vector<AttentionWork>& work) {
   const int group_size = d.num_qo_heads / d.num_kv_heads;
   const int heads_at_once = std::min(group_size, max_rows);
@@ -99,11 +122,9 @@ void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLength
       w.kv_begin = keys.begin;
       w.kv_end = keys.end;
       w.num_splits = 1;
-      for (w.kv_head = 0; w.kv_head < d.num_kv_heads; ++w.kv_head) {
-        for (w.group_begin = 0; w.group_begin < group_size; w.group_begin += heads_at_once) {
-          w.num_heads = std::min(heads_at_once, group_size - w.group_begin);
-          work.push_back(w);
-        }
+      for (w.group_begin = 0; w.group_begin < group_size; w.group_begin += heads_at_once) {
+        w.num_heads = std::min(heads_at_once, group_size - w.group_begin);
+        work.push_back(w);
       }
     }
     token_begin += query_len;
@@ -119,8 +140,8 @@ BatchKind kind_of(const std::vector<AttentionWork>& blocks, const AttentionCaps&
   return num_few == 0 ? BatchKind::kPrefill : BatchKind::kMixed;
 }
 
-// Cuts block `w` at multiples of split_keys (absolute positions) and appends the parts.
-void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& schedule) {
+// Cuts block `w` at multiples of split_keys (absolute positions) and appends the parts. All heads have memory of their own for them.
+void append_splits(const AttentionWork& w, int split_keys, int num_kv_heads, std::vector<AttentionWork>& parts, AttentionSchedule& schedule) {
   const int first = w.kv_begin / split_keys, last = (w.kv_end - 1) / split_keys;
   const int num_splits = w.kv_end > w.kv_begin ? last - first + 1 : 1;
   AttentionWork part = w;
@@ -128,14 +149,47 @@ void append_splits(const AttentionWork& w, int split_keys, AttentionSchedule& sc
   if (num_splits > 1) {
     part.partial_begin = schedule.num_partial_rows;
     part.counter_idx = schedule.num_counters;
-    schedule.num_partial_rows += num_splits * w.num_tokens * w.num_heads;
-    schedule.num_counters += 1;
+    schedule.num_partial_rows += num_kv_heads * num_splits * w.num_tokens * w.num_heads;
+    schedule.num_counters += num_kv_heads;
   }
   for (int i = 0; i < num_splits; ++i) {
     part.split_idx = i;
     part.kv_begin = std::max(w.kv_begin, (first + i) * split_keys);
     part.kv_end = i + 1 < num_splits ? (first + i + 1) * split_keys : w.kv_end;
-    schedule.work.push_back(part);
+    parts.push_back(part);
+  }
+}
+
+// Longest first. Parts of equal cost that read the same pages run at about the same time.
+std::vector<const AttentionWork*> ordered(const std::vector<AttentionWork>& parts, const DeviceCaps& caps) {
+  struct Place {
+    double cost;
+    const AttentionWork* part;
+  };
+  std::vector<Place> places;
+  places.reserve(parts.size());
+  for (const AttentionWork& part : parts) places.push_back({cost_of(part, caps), &part});
+  const auto is_before = [](const Place& a, const Place& b) {
+    if (a.cost != b.cost) return a.cost > b.cost;
+    if (a.part->seq_idx != b.part->seq_idx) return a.part->seq_idx < b.part->seq_idx;
+    return a.part->kv_begin != b.part->kv_begin ? a.part->kv_begin < b.part->kv_begin : a.part < b.part;
+  };
+  if (!std::is_sorted(places.begin(), places.end(), is_before)) std::sort(places.begin(), places.end(), is_before);
+  std::vector<const AttentionWork*> order;
+  order.reserve(parts.size());
+  for (const Place& place : places) order.push_back(place.part);
+  return order;
+}
+
+// A part for each KV head, one after the other: a page's heads lie side by side in memory.
+void put_heads(const AttentionWork& part, int num_kv_heads, AttentionWork* to) {
+  const int rows = part.num_splits * part.num_tokens * part.num_heads;
+  for (int head = 0; head < num_kv_heads; ++head) {
+    to[head] = part;
+    to[head].kv_head = head;
+    if (part.num_splits == 1) continue;
+    to[head].partial_begin += head * rows;
+    to[head].counter_idx += head;
   }
 }
 
@@ -162,19 +216,18 @@ int AttentionCaps::most_programs() const {
 void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule) {
   check_lengths(desc, lengths);
-  schedule.work.clear();
   schedule.num_partial_rows = schedule.num_counters = 0;
-  std::vector<AttentionWork> blocks;
+  std::vector<AttentionWork> blocks, parts;
   make_row_blocks(desc, kinds.rows(desc), lengths, blocks);
   schedule.kind = kind_of(blocks, kinds);
   const DeviceCaps& caps = kinds.of(schedule.kind);
   double total = 0;
   for (const AttentionWork& w : blocks) total += cost_of(w, caps);
   // Four items a program balance a dynamic queue well.
-  const double share = total / (4.0 * caps.num_programs);
+  const double share = total * desc.num_kv_heads / (4.0 * caps.num_programs);
   const bool is_coarse = caps.split_policy.item_cost_tiles > 0 && !desc.batch_invariant && !blocks.empty();
-  const int coarse_keys = is_coarse ? choose_split_tiles(blocks, caps) * caps.attention_keys : 0;
-  schedule.work.reserve(blocks.size());
+  const int coarse_keys = is_coarse ? choose_split_tiles(blocks, desc.num_kv_heads, caps) * caps.attention_keys : 0;
+  parts.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
     int split_keys = 1 << 30;
     if (desc.batch_invariant) {
@@ -186,15 +239,16 @@ void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const 
       const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(keys / caps.attention_keys + 0.5));
       split_keys = tiles * caps.attention_keys;
     }
-    append_splits(w, split_keys, schedule);
+    append_splits(w, split_keys, desc.num_kv_heads, parts, schedule);
   }
-  // Longest first. Items of equal cost that read the same pages, for different heads, run at about the same time: a page's heads lie
-  // side by side in memory.
-  std::stable_sort(schedule.work.begin(), schedule.work.end(), [&](const AttentionWork& a, const AttentionWork& b) {
-    const double cost_a = cost_of(a, caps), cost_b = cost_of(b, caps);
-    if (cost_a != cost_b) return cost_a > cost_b;
-    return a.seq_idx != b.seq_idx ? a.seq_idx < b.seq_idx : a.kv_begin < b.kv_begin;
-  });
+  schedule.num_work = static_cast<int>(parts.size()) * desc.num_kv_heads;
+  schedule.image.resize(AttentionSchedule::kHeaderBytes + static_cast<std::size_t>(schedule.num_work) * sizeof(AttentionWork));
+  std::memcpy(schedule.image.data(), &schedule.num_work, sizeof schedule.num_work);
+  auto* to = reinterpret_cast<AttentionWork*>(schedule.image.data() + AttentionSchedule::kHeaderBytes);
+  for (const AttentionWork* part : ordered(parts, caps)) {
+    put_heads(*part, desc.num_kv_heads, to);
+    to += desc.num_kv_heads;
+  }
 }
 
 }  // namespace quire

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <vector>
 
 #include "attention/attention.h"
@@ -25,10 +27,17 @@ class AttentionCaps {
 };
 
 struct AttentionSchedule {
+  static constexpr std::size_t kHeaderBytes = 64;
+
   BatchKind kind = BatchKind::kDecode;
-  std::vector<AttentionWork> work;  // longest first
+  std::vector<std::byte> image;     // what the device reads: the number of items (int), from kHeaderBytes on the items, longest first
+  int num_work = 0;
   int num_partial_rows = 0;         // rows of partial states
   int num_counters = 0;
+
+  std::span<const AttentionWork> work() const {
+    return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes), static_cast<std::size_t>(num_work)};
+  }
 };
 
 // In batch-invariant mode keys are split at multiples of this, whatever the batch; a multiple of every target's key tile.
@@ -37,7 +46,7 @@ constexpr int kInvariantSplitKeys = 4096;
 // No request is longer, so that a position plus a window fits an int.
 constexpr int kMaxContext = 1 << 30;
 
-// Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is cleared first; its capacity is kept.
+// Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is replaced; its memory is used again.
 void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule);
 

@@ -41,9 +41,8 @@ std::string len_text(int len) { return len % 1024 == 0 ? fmt::format("{}k", len 
 
 // Everything that a schedule says: plans of two policies may be the same.
 std::string fingerprint(const AttentionSchedule& schedule) {
-  std::string bytes(schedule.work.size() * sizeof(AttentionWork), '\0');
-  if (!bytes.empty()) std::memcpy(bytes.data(), schedule.work.data(), bytes.size());
-  return bytes + fmt::format("|{}|{}", schedule.num_partial_rows, schedule.num_counters);
+  return std::string(reinterpret_cast<const char*>(schedule.image.data()), schedule.image.size()) +
+         fmt::format("|{}|{}", schedule.num_partial_rows, schedule.num_counters);
 }
 
 double to_double(const std::byte* p, DType dtype, std::size_t i) {

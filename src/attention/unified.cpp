@@ -1,6 +1,5 @@
 // The unified backend: one launch for any mix of prefill, extend, decode and verification.
 #include <algorithm>
-#include <cstring>
 
 #include "attention/backends.h"
 #include "attention/planner.h"
@@ -21,17 +20,11 @@ class UnifiedOp : public AttentionOp {
 
   void plan(const AttentionLengths& lengths) override {
     make_schedule(desc_, caps_, lengths, schedule_);
-    make_room(schedule_.work.size(), schedule_.num_partial_rows, schedule_.num_counters);
-    const auto num_work = static_cast<int>(schedule_.work.size());
-    staging_.resize(kHeaderBytes + schedule_.work.size() * sizeof(AttentionWork));
-    std::memcpy(staging_.data(), &num_work, sizeof num_work);
-    if (num_work > 0) std::memcpy(staging_.data() + kHeaderBytes, schedule_.work.data(), staging_.size() - kHeaderBytes);
-    device_.copy_to_device(work_->data(), staging_.data(), staging_.size());
-    const int few_rows = caps_.of(BatchKind::kDecode).few_rows;
-    const auto is_few = [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= few_rows; };
-    const auto num_few = std::count_if(schedule_.work.begin(), schedule_.work.end(), is_few);
-    has_few_ = num_few > 0;
-    has_many_ = num_few < num_work;
+    make_room(static_cast<std::size_t>(schedule_.num_work), schedule_.num_partial_rows, schedule_.num_counters);
+    device_.copy_to_device(work_->data(), schedule_.image.data(), schedule_.image.size());
+    const bool takes_few = caps_.of(BatchKind::kDecode).few_rows > 0, is_empty = schedule_.num_work == 0;
+    has_few_ = !is_empty && takes_few && schedule_.kind != BatchKind::kPrefill;
+    has_many_ = !is_empty && (!takes_few || schedule_.kind != BatchKind::kDecode);
     cost_ = attention_cost(desc_, lengths);
   }
 
@@ -57,7 +50,7 @@ class UnifiedOp : public AttentionOp {
     p.page_table = t.page_table;
     p.max_pages = t.max_pages;
     p.num_work = work_->as<int>();
-    p.work = reinterpret_cast<const AttentionWork*>(work_->data() + kHeaderBytes);
+    p.work = reinterpret_cast<const AttentionWork*>(work_->data() + AttentionSchedule::kHeaderBytes);
     p.has_few = has_few_ ? 1 : 0;
     p.has_many = has_many_ ? 1 : 0;
     p.alibi_slopes = t.alibi_slopes;
@@ -82,16 +75,13 @@ class UnifiedOp : public AttentionOp {
     p.logits_soft_cap = desc_.logits_soft_cap;
     QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
-    const int num_work = static_cast<int>(schedule_.work.size());
-    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(num_work, least_programs_), t.is_recorded ? LaunchCost{} : cost_);
+    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(schedule_.num_work, least_programs_), t.is_recorded ? LaunchCost{} : cost_);
   }
 
  private:
-  static constexpr std::size_t kHeaderBytes = 64;  // of work_: the number of items, then the items
-
   void make_room(std::size_t num_items, int num_partial_rows, int num_counters) {
     const auto rows = static_cast<std::size_t>(num_partial_rows);
-    bool is_new = grow(work_, kHeaderBytes + num_items * sizeof(AttentionWork));
+    bool is_new = grow(work_, AttentionSchedule::kHeaderBytes + num_items * sizeof(AttentionWork));
     is_new |= grow(partial_o_, rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
     is_new |= grow(partial_md_, rows * 2 * sizeof(float));
     if (grow(counters_, static_cast<std::size_t>(num_counters) * sizeof(int))) {
@@ -115,7 +105,6 @@ class UnifiedOp : public AttentionOp {
   const AttentionCaps caps_;
   const KvLayout layout_;
   AttentionSchedule schedule_;
-  std::vector<std::byte> staging_;
   bool has_few_ = false, has_many_ = false;  // items of few and of many rows
   int least_programs_ = 0;
   std::uint64_t num_reallocations_ = 0;

@@ -72,6 +72,7 @@ class Soak:
     def check(self, is_good, *what):
         if not is_good:
             self.failures.append(" ".join(map(str, what))[:1000])
+            print(f"soak: {time.monotonic() - self.start:.0f} s, failure:", self.failures[-1], file=sys.stderr, flush=True)
 
     def check_texts(self, texts, idx):
         self.check(texts == self.alone[idx], "another answer than alone:", self.bodies[idx], texts, self.alone[idx])

@@ -44,9 +44,10 @@ QUIRE_DEV void load_right_transposed(unsigned (&b)[4], const Chunks& rows, int f
 // are this warp's rows.
 template <class E, int num_blocks>
 struct RowProduct {
+  static constexpr int kStepsAtOnce = num_blocks < 8 ? 8 : 4;  // more of wide tiles do not fit into the registers of attention
   static QUIRE_DEV void run(float (&c)[num_blocks][4], const Chunks& left, int first_left, const Chunks& right, int first_right,
                             int begin, int end) {
-#pragma unroll 8
+#pragma unroll kStepsAtOnce
     for (int step = begin; step < end; ++step) {
       unsigned a[4];
       load_left(a, left, first_left, step);

@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <functional>
+#include <random>
 
 #include "attention/attention.h"
+#include "attention/reference.h"
 #include "base/error.h"
 
 namespace quire {
@@ -126,6 +128,23 @@ TEST(AttentionCost, CountsVisiblePairsAndWhatMustBeRead) {
   const LaunchCost cost = attention_cost(d, {query_len, kv_len});
   EXPECT_EQ(cost.flops, 2.0 * (64 + 64) * 8 * (100 + 3 + 4 + 5));
   EXPECT_EQ(cost.bytes, 2.0 * (64 + 64) * ((100 + 5) * 2 + (1 + 3) * 8));
+}
+
+TEST(AttentionCost, CountsThePairsOfAnyMask) {
+  std::mt19937 random(5);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  for (int i = 0; i < 500; ++i) {
+    AttentionDesc d = good_desc();
+    d.causal = below(2) == 0;
+    d.window = below(2) == 0 ? 0 : 1 + below(60);
+    const std::int32_t query_len[] = {below(50)}, kv_len[] = {(d.causal ? query_len[0] : 0) + below(70)};
+    double pairs = 0;
+    for (int q = 0; q < query_len[0]; ++q) {
+      const VisibleKeys seen = reference_visible_keys(d, kv_len[0] - query_len[0] + q, kv_len[0]);
+      pairs += seen.end - seen.begin;
+    }
+    EXPECT_EQ(attention_cost(d, {query_len, kv_len}).flops, 2.0 * (64 + 64) * 8 * pairs) << query_len[0] << " of " << kv_len[0] << ", window " << d.window;
+  }
 }
 
 }  // namespace

@@ -132,7 +132,7 @@ void check_schedule(const AttentionDesc& d, const DeviceCaps& caps, const Batch&
   const AttentionSchedule schedule = schedule_of(d, caps, batch);
   Coverage coverage(d, caps, batch);
   std::map<int, std::vector<const AttentionWork*>> by_counter;
-  for (const AttentionWork& w : schedule.work) {
+  for (const AttentionWork& w : schedule.work()) {
     coverage.add(w);
     if (w.num_splits > 1) by_counter[w.counter_idx].push_back(&w);
   }
@@ -187,16 +187,16 @@ TEST(Planner, EveryVisibleKeyOfEveryRowIsCoveredOnce) {
 }
 
 TEST(Planner, EmptyBatchAndPaddingHaveNoWork) {
-  EXPECT_TRUE(schedule_of(desc_of(8, 2), caps_of(4), {{}, {}}).work.empty());
-  EXPECT_TRUE(schedule_of(desc_of(8, 2), caps_of(4), {{0, 0, 0}, {0, 17, 5000}}).work.empty());
+  EXPECT_TRUE(schedule_of(desc_of(8, 2), caps_of(4), {{}, {}}).work().empty());
+  EXPECT_TRUE(schedule_of(desc_of(8, 2), caps_of(4), {{0, 0, 0}, {0, 17, 5000}}).work().empty());
 }
 
 TEST(Planner, LongContextIsSplitForAllPrograms) {
   const AttentionDesc d = desc_of(8, 1);
   const Batch batch{{1}, {100000}};
-  EXPECT_EQ(schedule_of(d, caps_of(1), batch).work.size(), 1u);
-  EXPECT_GE(schedule_of(d, caps_of(16), batch).work.size(), 16u);
-  EXPECT_GE(schedule_of(d, caps_of(16), {{5}, {100000}}).work.size(), 16u);  // a verification as well
+  EXPECT_EQ(schedule_of(d, caps_of(1), batch).work().size(), 1u);
+  EXPECT_GE(schedule_of(d, caps_of(16), batch).work().size(), 16u);
+  EXPECT_GE(schedule_of(d, caps_of(16), {{5}, {100000}}).work().size(), 16u);  // a verification as well
   // Enough requests fill the device without splits.
   EXPECT_EQ(
       schedule_of(d, caps_of(2), {std::vector<std::int32_t>(64, 1), std::vector<std::int32_t>(64, 2000)})
@@ -213,7 +213,7 @@ TEST(Planner, CostlyItemsFillWholeRoundsOfPrograms) {
   const auto num_items = [&](int num_seqs, int kv_len) {
     const auto n = static_cast<std::size_t>(num_seqs);
     const Batch batch{std::vector<std::int32_t>(n, 1), std::vector<std::int32_t>(n, kv_len)};
-    return schedule_of(d, caps, batch).work.size();
+    return schedule_of(d, caps, batch).work().size();
   };
   EXPECT_EQ(num_items(1, 32768), 128u);  // 8 heads of 256 tiles: 16 parts each, one round of 132 programs
   EXPECT_EQ(num_items(8, 2048), 128u);   // 64 heads of 16 tiles: 2 parts each
@@ -227,16 +227,16 @@ TEST(Planner, LongestWorkComesFirst) {
   const auto cost = [](const AttentionWork& w) {
     return long{w.kv_end - w.kv_begin} * (w.num_tokens * w.num_heads + 8);
   };
-  for (std::size_t i = 1; i < schedule.work.size(); ++i)
-    EXPECT_GE(cost(schedule.work[i - 1]), cost(schedule.work[i]));
+  for (std::size_t i = 1; i < schedule.work().size(); ++i)
+    EXPECT_GE(cost(schedule.work()[i - 1]), cost(schedule.work()[i]));
 }
 
 TEST(Planner, WindowPrunesKeys) {
   AttentionDesc d = desc_of(1, 1);
   d.window = 1024;  // position 5000 sees keys 3977 to 5000: tiles of 32 from number 124 on, 33 of them
   const AttentionSchedule schedule = schedule_of(d, caps_of(1, 64, 32), {{1}, {5001}});
-  ASSERT_EQ(schedule.work.size(), 1u);
-  const AttentionWork& w = schedule.work[0];
+  ASSERT_EQ(schedule.work().size(), 1u);
+  const AttentionWork& w = schedule.work()[0];
   EXPECT_EQ(w.kv_begin, 3977);
   EXPECT_EQ(w.kv_end, 5001);
   EXPECT_EQ(w.kv_begin / 32, 124);
@@ -246,9 +246,11 @@ TEST(Planner, WindowPrunesKeys) {
 TEST(Planner, NonCausalKeysEndAtTheSequence) {
   AttentionDesc d = desc_of(1, 1);
   d.causal = false;
-  for (const AttentionWork& w : schedule_of(d, caps_of(1), {{100}, {130}}).work) EXPECT_EQ(w.kv_end, 130);
+  const AttentionSchedule all = schedule_of(d, caps_of(1), {{100}, {130}});
+  for (const AttentionWork& w : all.work()) EXPECT_EQ(w.kv_end, 130);
   d.window = 5;
-  for (const AttentionWork& w : schedule_of(d, caps_of(1), {{200}, {130}}).work) EXPECT_LE(w.kv_end, 130);
+  const AttentionSchedule near = schedule_of(d, caps_of(1), {{200}, {130}});
+  for (const AttentionWork& w : near.work()) EXPECT_LE(w.kv_end, 130);
 }
 
 // A token's splits in invariant mode are a matter of its own keys: the same whatever else is in the batch and
@@ -259,7 +261,8 @@ TEST(Planner, InvariantBoundariesDoNotDependOnTheBatch) {
   using Boundaries = std::vector<std::pair<int, int>>;
   const auto boundaries = [&](const DeviceCaps& caps, const Batch& batch, int seq_idx) {
     Boundaries result;
-    for (const AttentionWork& w : schedule_of(d, caps, batch).work) {
+    const AttentionSchedule schedule = schedule_of(d, caps, batch);
+    for (const AttentionWork& w : schedule.work()) {
       if (w.seq_idx == seq_idx && w.kv_head == 0) result.push_back({w.kv_begin, w.kv_end});
     }
     std::sort(result.begin(), result.end());
@@ -297,7 +300,7 @@ TEST(Planner, ScheduleIsReplacedNotExtended) {
   make_schedule(desc_of(4, 1), caps_of(16), first.lengths(), schedule);
   EXPECT_GT(schedule.num_partial_rows, 0);
   make_schedule(desc_of(4, 1), caps_of(16), second.lengths(), schedule);
-  EXPECT_EQ(schedule.work.size(), 1u);
+  EXPECT_EQ(schedule.work().size(), 1u);
   EXPECT_EQ(schedule.num_partial_rows, 0);
   EXPECT_EQ(schedule.num_counters, 0);
 }
