@@ -83,9 +83,10 @@ class BenchJsonTest(ProgramTest):
         self.assertGreater(row["bytes"], 0)
 
     def test_scheduler(self):
-        file = self.bench(2, set(), "scheduler", "--requests", "4,8", "--steps", 20)
+        file = self.bench(4, set(), "scheduler", "--requests", "4,8", "--steps", 20)
         self.assertIsNone(file["rows"][0]["ceiling"])
         self.assertIn("request_ns", file["rows"][0])
+        self.assertEqual([row["name"] for row in file["rows"][2:]], ["attention plan, 4 decodes", "attention plan, 8 decodes"])
         self.assertGreater(file["kv_waste"]["unused_percent"], 0)
         self.assertLess(file["kv_waste"]["unused_percent"], 4)
 
