@@ -160,12 +160,13 @@ void append_splits(const AttentionWork& w, int split_keys, int num_kv_heads, std
   }
 }
 
+struct Place {
+  double cost;
+  const AttentionWork* part;
+};
+
 // Longest first. Parts of equal cost that read the same pages run at about the same time.
-std::vector<const AttentionWork*> ordered(const std::vector<AttentionWork>& parts, const DeviceCaps& caps) {
-  struct Place {
-    double cost;
-    const AttentionWork* part;
-  };
+std::vector<Place> ordered(const std::vector<AttentionWork>& parts, const DeviceCaps& caps) {
   std::vector<Place> places;
   places.reserve(parts.size());
   for (const AttentionWork& part : parts) places.push_back({cost_of(part, caps), &part});
@@ -175,10 +176,7 @@ std::vector<const AttentionWork*> ordered(const std::vector<AttentionWork>& part
     return a.part->kv_begin != b.part->kv_begin ? a.part->kv_begin < b.part->kv_begin : a.part < b.part;
   };
   if (!std::is_sorted(places.begin(), places.end(), is_before)) std::sort(places.begin(), places.end(), is_before);
-  std::vector<const AttentionWork*> order;
-  order.reserve(parts.size());
-  for (const Place& place : places) order.push_back(place.part);
-  return order;
+  return places;
 }
 
 // A part for each KV head, one after the other: a page's heads lie side by side in memory.
@@ -245,8 +243,8 @@ void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const 
   schedule.image.resize(AttentionSchedule::kHeaderBytes + static_cast<std::size_t>(schedule.num_work) * sizeof(AttentionWork));
   std::memcpy(schedule.image.data(), &schedule.num_work, sizeof schedule.num_work);
   auto* to = reinterpret_cast<AttentionWork*>(schedule.image.data() + AttentionSchedule::kHeaderBytes);
-  for (const AttentionWork* part : ordered(parts, caps)) {
-    put_heads(*part, desc.num_kv_heads, to);
+  for (const Place& place : ordered(parts, caps)) {
+    put_heads(*place.part, desc.num_kv_heads, to);
     to += desc.num_kv_heads;
   }
 }
