@@ -9,11 +9,9 @@ if(QUIRE_CCACHE)
 endif()
 
 add_library(quire_options INTERFACE)
-# -Wno-restrict: GCC 12 finds overlaps of 2^63 bytes in std::string::operator+ (its bug 105651). Clang finds that the std::stable_sort of
-# GCC 12's library calls what C++17 deprecates.
+# -Wno-restrict: GCC 12 finds overlaps of 2^63 bytes in std::string::operator+ (its bug 105651).
 target_compile_options(quire_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -fno-math-errno
-                                               $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-                                               $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
+                                               $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 target_include_directories(quire_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 if(QUIRE_SANITIZE)
   target_compile_options(quire_options INTERFACE -fsanitize=${QUIRE_SANITIZE} -fno-sanitize-recover=all
