@@ -1,6 +1,5 @@
 #include "apps/tune_report.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -9,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/stable_sort.h"
 #include "load/svg_plot.h"
 
 namespace quire {
@@ -32,7 +32,7 @@ std::vector<const TunedCandidate*> measured_of(const TuneReport& report) {
   for (const TunedCandidate& c : report.candidates) {
     if (!c.time_us.empty() && std::isfinite(c.score)) found.push_back(&c);
   }
-  std::stable_sort(found.begin(), found.end(), [](const auto* a, const auto* b) { return a->score < b->score; });
+  sort_stably(found, [](const auto* a, const auto* b) { return a->score < b->score; });
   return found;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/stable_sort.h"
 
 namespace quire {
 namespace {
@@ -63,7 +64,7 @@ SearchResult search_candidates(const SearchOptions& options) {
       result.candidates[at] = {times[at], score_of(times[at], times[0]), round};
     }
     ranking.assign(left.begin() + 1, left.end());
-    std::stable_sort(ranking.begin(), ranking.end(), [&](int a, int b) { return score(a) < score(b); });
+    sort_stably(ranking, [&](int a, int b) { return score(a) < score(b); });
     if (is_last) break;
     const auto num_kept = std::max<std::size_t>(static_cast<std::size_t>(options.num_finalists), (ranking.size() + 1) / 2);
     left.assign(1, 0);

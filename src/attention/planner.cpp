@@ -1,7 +1,6 @@
 #include "attention/planner.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
@@ -32,43 +31,46 @@ int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
   return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.attention_keys + 1 - w.kv_begin / caps.attention_keys : 1;
 }
 
-// Of one block, for one KV head. f64, so that parts are counted without a division of integers.
-struct BlockSize {
-  double tiles, rows;
-};
+// Of the blocks of one KV head.
 struct BlockSizes {
-  std::vector<BlockSize> blocks;
+  struct Block {
+    int tiles, rows;
+  };
+  std::vector<Block> blocks;
   int num_kv_heads;
-  double longest = 0, total = 0;  // tiles of a block, tiles for all heads
+  int longest = 0;  // tiles of a block
+  long total = 0;   // tiles, for all heads
 };
 
 BlockSizes sizes_of(const std::vector<AttentionWork>& blocks, int num_kv_heads, const DeviceCaps& caps) {
   BlockSizes sizes{{}, num_kv_heads};
   sizes.blocks.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
-    const double tiles = tiles_of(w, caps);
-    sizes.blocks.push_back({tiles, double(w.num_tokens * w.num_heads)});
+    const int tiles = tiles_of(w, caps);
+    sizes.blocks.push_back({tiles, w.num_tokens * w.num_heads});
     sizes.longest = std::max(sizes.longest, tiles);
-    sizes.total += num_kv_heads * tiles;
+    sizes.total += long{num_kv_heads} * tiles;
   }
   return sizes;
 }
 
 // When all programs are done, in tiles, if no item has more than `tiles`. Parts of a block are written and merged, which costs with their rows.
-double time_of_split(const BlockSizes& sizes, const DeviceCaps& caps, double tiles) {
-  double items = static_cast<double>(sizes.blocks.size()), merged_rows = 0;
+double time_of_split(const BlockSizes& sizes, const DeviceCaps& caps, int tiles) {
+  long items = static_cast<long>(sizes.blocks.size()), merged_rows = 0;
   if (sizes.longest > tiles) {
-    for (const BlockSize& b : sizes.blocks) {
-      const int more = static_cast<int>((b.tiles - 0.5) / tiles);  // parts beyond the first
-      items += more;
-      merged_rows += more > 0 ? (more + 1) * b.rows : 0;
+    items = 0;
+    for (const BlockSizes::Block& b : sizes.blocks) {
+      const int parts = ceil_div(b.tiles, tiles);
+      items += parts;
+      if (parts > 1) merged_rows += long{parts} * b.rows;
     }
   }
   items *= sizes.num_kv_heads;
   const SplitPolicy& policy = caps.split_policy;
-  const double even = std::ceil(items / caps.num_programs) * (sizes.total / items + policy.item_cost_tiles);
-  const double merges = merged_rows * sizes.num_kv_heads * policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
-  return std::max(even, std::min(sizes.longest, tiles) + policy.item_cost_tiles) + merges;
+  const long turns = (items + caps.num_programs - 1) / caps.num_programs;
+  const double even = double(turns) * (double(sizes.total) / double(items) + policy.item_cost_tiles);
+  const double merges = double(merged_rows) * sizes.num_kv_heads * policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
+  return std::max(even, double(std::min(sizes.longest, tiles) + policy.item_cost_tiles)) + merges;
 }
 
 // Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying no splits and to fill 1 … 8 rounds.
@@ -77,7 +79,8 @@ int choose_split_tiles(const std::vector<AttentionWork>& blocks, int num_kv_head
   int best = 1 << 20;
   double best_time = time_of_split(sizes, caps, best);
   for (int rounds = 1; rounds <= 8; ++rounds) {
-    const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(std::ceil(sizes.total / (double(rounds) * caps.num_programs))));
+    const long programs = long{rounds} * caps.num_programs;
+    const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>((sizes.total + programs - 1) / programs));
     const double time = time_of_split(sizes, caps, tiles);
     if (time < best_time) {
       best_time = time;
@@ -239,9 +242,9 @@ void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const 
     }
     append_splits(w, split_keys, desc.num_kv_heads, parts, schedule);
   }
-  schedule.num_work = static_cast<int>(parts.size()) * desc.num_kv_heads;
-  schedule.image.resize(AttentionSchedule::kHeaderBytes + static_cast<std::size_t>(schedule.num_work) * sizeof(AttentionWork));
-  std::memcpy(schedule.image.data(), &schedule.num_work, sizeof schedule.num_work);
+  const int num_work = static_cast<int>(parts.size()) * desc.num_kv_heads;
+  schedule.image.resize(AttentionSchedule::kHeaderBytes + static_cast<std::size_t>(num_work) * sizeof(AttentionWork));
+  std::memcpy(schedule.image.data(), &num_work, sizeof num_work);
   auto* to = reinterpret_cast<AttentionWork*>(schedule.image.data() + AttentionSchedule::kHeaderBytes);
   for (const Place& place : ordered(parts, caps)) {
     put_heads(*place.part, desc.num_kv_heads, to);

@@ -31,12 +31,12 @@ struct AttentionSchedule {
 
   BatchKind kind = BatchKind::kDecode;
   std::vector<std::byte> image;     // what the device reads: the number of items (int), from kHeaderBytes on the items, longest first
-  int num_work = 0;
   int num_partial_rows = 0;         // rows of partial states
   int num_counters = 0;
 
   std::span<const AttentionWork> work() const {
-    return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes), static_cast<std::size_t>(num_work)};
+    if (image.empty()) return {};
+    return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes), (image.size() - kHeaderBytes) / sizeof(AttentionWork)};
   }
 };
 

@@ -11,6 +11,7 @@
 #include "attention/backends.h"
 #include "attention/planner.h"
 #include "base/check.h"
+#include "base/stable_sort.h"
 
 namespace quire {
 namespace {
@@ -328,7 +329,7 @@ std::vector<SplitPolicy> policies_around(const SplitPolicy& base) {
   const auto num_changes = [&](const SplitPolicy& p) {
     return (p.min_split_tiles != base.min_split_tiles) + (p.key_cost_rows != key) + (p.item_cost_tiles != item) + (p.merge_cost_tiles != merge);
   };
-  std::stable_sort(policies.begin(), policies.end(), [&](const auto& a, const auto& b) { return num_changes(a) < num_changes(b); });
+  sort_stably(policies, [&](const auto& a, const auto& b) { return num_changes(a) < num_changes(b); });
   return policies;
 }
 

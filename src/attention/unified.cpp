@@ -20,11 +20,8 @@ class UnifiedOp : public AttentionOp {
 
   void plan(const AttentionLengths& lengths) override {
     make_schedule(desc_, caps_, lengths, schedule_);
-    make_room(static_cast<std::size_t>(schedule_.num_work), schedule_.num_partial_rows, schedule_.num_counters);
+    make_room(schedule_.work().size(), schedule_.num_partial_rows, schedule_.num_counters);
     device_.copy_to_device(work_->data(), schedule_.image.data(), schedule_.image.size());
-    const bool takes_few = caps_.of(BatchKind::kDecode).few_rows > 0, is_empty = schedule_.num_work == 0;
-    has_few_ = !is_empty && takes_few && schedule_.kind != BatchKind::kPrefill;
-    has_many_ = !is_empty && (!takes_few || schedule_.kind != BatchKind::kDecode);
     cost_ = attention_cost(desc_, lengths);
   }
 
@@ -38,7 +35,7 @@ class UnifiedOp : public AttentionOp {
     least_programs_ = caps_.most_programs();
   }
 
-  std::uint64_t recording_id() const override { return num_reallocations_ * 4 + (has_few_ ? 2 : 0) + (has_many_ ? 1 : 0); }
+  std::uint64_t recording_id() const override { return num_reallocations_ * 4 + (has_few() ? 2 : 0) + (has_many() ? 1 : 0); }
   LaunchCost cost() const override { return cost_; }
 
   void run(const AttentionTensors& t) override {
@@ -51,8 +48,8 @@ class UnifiedOp : public AttentionOp {
     p.max_pages = t.max_pages;
     p.num_work = work_->as<int>();
     p.work = reinterpret_cast<const AttentionWork*>(work_->data() + AttentionSchedule::kHeaderBytes);
-    p.has_few = has_few_ ? 1 : 0;
-    p.has_many = has_many_ ? 1 : 0;
+    p.has_few = has_few() ? 1 : 0;
+    p.has_many = has_many() ? 1 : 0;
     p.alibi_slopes = t.alibi_slopes;
     p.sinks = desc_.has_sinks ? t.sinks : nullptr;
     p.partial_o = partial_o_->as<float>();
@@ -75,10 +72,15 @@ class UnifiedOp : public AttentionOp {
     p.logits_soft_cap = desc_.logits_soft_cap;
     QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
-    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(schedule_.num_work, least_programs_), t.is_recorded ? LaunchCost{} : cost_);
+    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(static_cast<int>(schedule_.work().size()), least_programs_), t.is_recorded ? LaunchCost{} : cost_);
   }
 
  private:
+  // Items of few and of many rows.
+  bool takes_few() const { return caps_.of(BatchKind::kDecode).few_rows > 0; }
+  bool has_few() const { return takes_few() && !schedule_.work().empty() && schedule_.kind != BatchKind::kPrefill; }
+  bool has_many() const { return !schedule_.work().empty() && (!takes_few() || schedule_.kind != BatchKind::kDecode); }
+
   void make_room(std::size_t num_items, int num_partial_rows, int num_counters) {
     const auto rows = static_cast<std::size_t>(num_partial_rows);
     bool is_new = grow(work_, AttentionSchedule::kHeaderBytes + num_items * sizeof(AttentionWork));
@@ -105,7 +107,6 @@ class UnifiedOp : public AttentionOp {
   const AttentionCaps caps_;
   const KvLayout layout_;
   AttentionSchedule schedule_;
-  bool has_few_ = false, has_many_ = false;  // items of few and of many rows
   int least_programs_ = 0;
   std::uint64_t num_reallocations_ = 0;
   LaunchCost cost_;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/stable_sort.h"
 #include "kernels/params.h"
 #include "selftest/arrays.h"
 #include "selftest/check.h"
@@ -146,7 +147,7 @@ DrawProblem random_draw(Random& random, int vocab_size) {
 std::vector<std::size_t> by_likelihood(const std::vector<float>& logits) {
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  sort_stably(order, [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
   return order;
 }
 

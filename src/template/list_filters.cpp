@@ -1,8 +1,8 @@
 // Filters over the elements of lists, dicts and texts.
 #include <algorithm>
 
+#include "base/stable_sort.h"
 #include "template/natives.h"
-#include "template/stable_sort.h"
 #include "template/value_text.h"
 
 namespace quire::jinja {

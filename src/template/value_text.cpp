@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "template/stable_sort.h"
+#include "base/stable_sort.h"
 
 namespace quire::jinja {
 namespace {

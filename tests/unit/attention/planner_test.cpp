@@ -231,6 +231,20 @@ TEST(Planner, LongestWorkComesFirst) {
     EXPECT_GE(cost(schedule.work()[i - 1]), cost(schedule.work()[i]));
 }
 
+// A page's heads lie side by side in memory, so those who read them run at about the same time.
+TEST(Planner, HeadsOfTheSameKeysAreNeighbours) {
+  DeviceCaps caps = caps_of(132, 128, 128);
+  caps.split_policy.item_cost_tiles = 2;
+  const AttentionSchedule schedule = schedule_of(desc_of(32, 8), caps, {{1, 300, 1}, {9000, 300, 9000}});
+  ASSERT_EQ(schedule.work().size() % 8, 0u);
+  EXPECT_GT(schedule.num_partial_rows, 0);
+  for (std::size_t i = 0; i < schedule.work().size(); ++i) {
+    const AttentionWork &w = schedule.work()[i], &first = schedule.work()[i - i % 8];
+    EXPECT_EQ(w.kv_head, static_cast<int>(i % 8));
+    EXPECT_EQ(std::tie(w.token_begin, w.kv_begin, w.split_idx), std::tie(first.token_begin, first.kv_begin, first.split_idx));
+  }
+}
+
 TEST(Planner, WindowPrunesKeys) {
   AttentionDesc d = desc_of(1, 1);
   d.window = 1024;  // position 5000 sees keys 3977 to 5000: tiles of 32 from number 124 on, 33 of them

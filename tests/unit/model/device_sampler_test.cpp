@@ -9,6 +9,7 @@
 #include <numeric>
 #include <random>
 
+#include "base/stable_sort.h"
 #include "device/registry.h"
 #include "engine/philox.h"
 #include "engine/sampler.h"
@@ -132,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Cpu, DeviceSamplerLevels, testing::ValuesIn(cpu_levels(
 std::vector<double> probabilities(std::span<const float> logits, const TokenDraw& draw, double top_p) {
   std::vector<std::size_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
+  sort_stably(order, [&](std::size_t a, std::size_t b) { return logits[a] > logits[b]; });
   std::vector<double> weights(logits.size(), 0.0);
   double total = 0.0, mass = 0.0;
   for (std::size_t rank = 0; rank < order.size(); ++rank) {

@@ -1,11 +1,12 @@
-// A stable sort that bears any comparison: one that throws, and one that is no order (NaN).
+// A stable sort that bears any comparison: one that throws, and one that is no order (NaN). Clang compiles it without a word, unlike
+// std::stable_sort of GCC 12's library, which calls what C++17 deprecates.
 #pragma once
 
 #include <algorithm>
 #include <iterator>
 #include <vector>
 
-namespace quire::jinja {
+namespace quire {
 
 template <class Item, class Less>
 void sort_stably(std::vector<Item>& items, Less less) {
@@ -24,4 +25,4 @@ void sort_stably(std::vector<Item>& items, Less less) {
   }
 }
 
-}  // namespace quire::jinja
+}  // namespace quire
