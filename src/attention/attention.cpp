@@ -32,7 +32,7 @@ KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   return layout;
 }
 
-void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
+KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
   const KvLayout layout = kv_layout(device, desc);
   KvWriteParams p{};
   p.k = t.k;
@@ -49,6 +49,11 @@ void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t
   p.head_dim_qk = desc.head_dim_qk;
   p.head_dim_vo = desc.head_dim_vo;
   p.page_size = desc.page_size;
+  return p;
+}
+
+void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
+  const KvWriteParams p = kv_write_params(device, desc, t);
   const double elems = double(t.num_tokens) * desc.num_kv_heads * (desc.head_dim_qk + desc.head_dim_vo);
   device.run(KernelName::kKvWrite, desc.dtype, p, t.num_tokens,
              {2 * elems * static_cast<double>(dtype_bytes(desc.dtype)), 0});

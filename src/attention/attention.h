@@ -80,6 +80,8 @@ struct KvWriteTensors {
   int num_tokens = 0;
 };
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
+// For a kernel that does this besides something else.
+KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
 
 // What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo) flops a visible pair.
 LaunchCost attention_cost(const AttentionDesc& desc, const AttentionLengths& lengths);

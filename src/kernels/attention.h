@@ -9,7 +9,7 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 // One work item. E: element type of q, k, v and o. Config: kRows, kKeys (tile of scores), kHeadDim (bound of both head sizes),
-// kTransforms (false: soft cap, position bias and scales below 0 never come).
+// kTransforms (false: soft cap, position bias and scales below 0 never come), kPartsAtOnce (whose states are loaded together).
 template <class E, class Config>
 class AttentionItem {
  public:
@@ -34,12 +34,9 @@ class AttentionItem {
     const float to_log2 = scale_log2_;
     row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
     join(state_);
-    if (w_.num_splits > 1) {
-      publish();
-      if (!last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) return;
-      collect();
-    }
-    finish();
+    if (w_.num_splits == 1) return finish();
+    publish();
+    if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
  private:
@@ -144,7 +141,7 @@ class AttentionItem {
     }
   }
 
-  // A split's state into its slot of the workspace, and all slots of a row block merged in the order of the keys.
+  // A split's state into its slot of the workspace.
   QUIRE_DEV float* partial_row(int split, int row) const {
     return p_.partial_o + (w_.partial_begin + long{split} * rows_ + row) * p_.head_dim_vo;
   }
@@ -155,21 +152,41 @@ class AttentionItem {
     store_row(state_.m, rows_, partial_md(w_.split_idx));
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
   }
+
+  QUIRE_DEV E* output_row(int r) const {
+    return static_cast<E*>(p_.o) + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo;
+  }
+  QUIRE_DEV float* lse_of(int r) const { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); }
+  QUIRE_DEV float sink_of(int r) const { return p_.sinks[head_of(r)] * kLog2E; }
+
+  // Output and LSE from all slots of a row block, merged in the order of the keys.
   QUIRE_DEV void collect() {
-    reset(state_, rows_, p_.head_dim_vo);
-    for_each_part<kRows>(w_.num_splits, [&](int split) {
-      Row<kRows> m, d;
-      load_row(m, rows_, partial_md(split));
-      load_row(d, rows_, partial_md(split) + rows_);
-      merge(state_, m, d, [&](int r) -> const float* { return partial_row(split, r); });
+    map(rows_, p_.head_dim_vo, [&](int r, auto i) {
+      using State = RowState<decltype(zeros(i))>;
+      State all{kNegInf, 0.0f, zeros(i)};
+      in_turn<Config::kPartsAtOnce>(
+          w_.num_splits,
+          [&](int split) {
+            const float* md = partial_md(split) + r;
+            return State{load_fresh(md), load_fresh(md + rows_), load_fresh(partial_row(split, r), i)};
+          },
+          [&](const State& part) { merge(all, part); });
+      float weight = 1.0f;
+      if (p_.sinks != nullptr) {
+        const float sink = sink_of(r), m = all.m > sink ? all.m : sink;
+        weight = WeightOf{1.0f}(all.m, m);
+        all.d = all.d * weight + WeightOf{1.0f}(sink, m);
+        all.m = m;
+      }
+      store(output_row(r), i, all.o * (all.d == 0.0f ? 0.0f : weight / all.d));
+      if (p_.lse != nullptr && is_first(i)) *lse_of(r) = all.d == 0.0f ? all.m : (all.m + log2(all.d)) * kLn2;
     });
-    join(state_);
   }
 
-  // Sinks enter once per row, here: one more score with no value. `weight` becomes what is left of the row's output.
+  // Sinks enter once per row, at its end: one more score with no value. `weight` becomes what is left of the row's output.
   QUIRE_DEV void add_sinks(Row<kRows>& weight) {
     Row<kRows> sink, m_new;
-    gather_row(sink, rows_, [&](int r) { return p_.sinks[head_of(r)] * kLog2E; });
+    gather_row(sink, rows_, [&](int r) { return sink_of(r); });
     row_map(m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
     row_map(weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
     row_map(state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
@@ -182,14 +199,12 @@ class AttentionItem {
     row_map(weight, rows_, [](auto r) { return to_f32(r) * 0.0f + 1.0f; });
     if (p_.sinks != nullptr) add_sinks(weight);
     row_map(factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
-    E* o = static_cast<E*>(p_.o);
-    store_rows(state_.o, factor, rows_, p_.head_dim_vo,
-               [&](int r) { return o + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo; });
+    store_rows(state_.o, factor, rows_, p_.head_dim_vo, [&](int r) { return output_row(r); });
     if (p_.lse == nullptr) return;
     Row<kRows> lse;
     row_map(lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
             state_.d);
-    scatter_row(lse, rows_, [&](int r) { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); });
+    scatter_row(lse, rows_, [&](int r) { return lse_of(r); });
   }
 };
 

@@ -1,40 +1,41 @@
 // The elementwise and row-wise kernels of a decoder layer, and the embedding. One work item is one row, or a piece of one.
 #pragma once
 
-#include "kernels/params.h"
-#include "tile/tile.h"
+#include "kernels/kv_write.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference models do.
+// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference models do. The sum with the
+// residual is computed twice: what is stored between two loads would keep them apart.
 template <class E>
 struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {
-    const E* weight = static_cast<const E*>(p.weight);
+    prefetch_row(static_cast<const E*>(p.weight), p.dim);
+    for_each_work(program, p.num_rows, [&](int row) { p.residual != nullptr ? normalise<true>(p, row) : normalise<false>(p, row); });
+  }
+
+  template <bool has_residual>
+  static QUIRE_DEV void normalise(const RmsNormParams& p, int row) {
     const int group = p.group > 1 ? p.group : 1;
-    prefetch_row(weight, p.dim);
-    for_each_work(program, p.num_rows, [&](int row) {
-      const long first = row / group, next = long{row % group} * p.dim;
-      const E* x = static_cast<const E*>(p.x) + first * p.x_stride + next;
-      E* y = static_cast<E*>(p.y) + first * p.y_stride + next;
-      float square = 0;
-      if (p.residual != nullptr) {
-        E* residual = static_cast<E*>(p.residual) + first * p.residual_stride + next;
-        square = reduce_sum(p.dim, [&](auto i) {
-          const auto value = round_to<E>(load(x, i) + load(residual, i));
-          store(residual, i, value);
-          return value * value;
-        });
-        x = residual;
-      } else {
-        square = reduce_sum(p.dim, [&](auto i) {
-          const auto value = load(x, i);
-          return value * value;
-        });
-      }
-      const float inverse = rsqrt(square / static_cast<float>(p.dim) + p.eps);
-      map(p.dim, [&](auto i) { store(y, i, round_to<E>(load(x, i) * inverse) * load(weight, i)); });
+    const long first = row / group, next = long{row % group} * p.dim;
+    const E* x = static_cast<const E*>(p.x) + first * p.x_stride + next;
+    const E* weight = static_cast<const E*>(p.weight);
+    E* y = static_cast<E*>(p.y) + first * p.y_stride + next;
+    E* residual = has_residual ? static_cast<E*>(p.residual) + first * p.residual_stride + next : nullptr;
+    const auto value = [&](auto i) {
+      if constexpr (has_residual) return round_to<E>(load(x, i) + load(residual, i));
+      else return load(x, i);
+    };
+    const float square = reduce_sum(p.dim, [&](auto i) {
+      const auto v = value(i);
+      return v * v;
+    });
+    const float inverse = rsqrt(square / static_cast<float>(p.dim) + p.eps);
+    map(p.dim, [&](auto i) {
+      const auto v = value(i);
+      if constexpr (has_residual) store(residual, i, v);
+      store(y, i, round_to<E>(v * inverse) * load(weight, i));
     });
   }
 };
@@ -42,18 +43,23 @@ struct RmsNorm {
 template <class E>
 struct Rope {
   static QUIRE_DEV void run(Program& program, const RopeParams& p) {
-    const int half = p.head_dim / 2;
     for_each_work(program, p.num_tokens, [&](int token) {
-      const float* cosine = p.cos_sin + long{p.positions[token]} * p.head_dim;
-      const float* sine = cosine + half;
-      E* heads = static_cast<E*>(p.x) + token * p.token_stride;
-      map(p.num_heads, half, [&](int head, auto i) {
-        E* a = heads + long{head} * p.head_dim;
-        E* b = a + half;
-        const auto x = load(a, i), y = load(b, i), c = load(cosine, i), s = load(sine, i);
-        store(a, i, x * c - y * s);
-        store(b, i, y * c + x * s);
-      });
+      rotate(p, token);
+      if (p.kv.num_tokens > 0) KvWrite<E>::write(p.kv, token);
+    });
+  }
+
+  static QUIRE_DEV void rotate(const RopeParams& p, int token) {
+    const int half = p.head_dim / 2;
+    const float* cosine = p.cos_sin + long{p.positions[token]} * p.head_dim;
+    const float* sine = cosine + half;
+    E* heads = static_cast<E*>(p.x) + token * p.token_stride;
+    map(p.num_heads, half, [&](int head, auto i) {
+      E* a = heads + long{head} * p.head_dim;
+      E* b = a + half;
+      const auto x = load(a, i), y = load(b, i), c = load(cosine, i), s = load(sine, i);
+      store(a, i, x * c - y * s);
+      store(b, i, y * c + x * s);
     });
   }
 };

@@ -89,13 +89,15 @@ struct RmsNormParams {
   float eps;
 };
 
-// Rotates the halves of each head in place: (a, b) -> (a cos - b sin, b cos + a sin).
+// Rotates the halves of each head in place: (a, b) -> (a cos - b sin, b cos + a sin). Then writes keys and values of the same tokens to
+// their pages, where kv has tokens; its keys may be heads of x.
 struct RopeParams {
   void* x;                // [num_tokens, num_heads, head_dim], token_stride apart
   const int* positions;   // [num_tokens]
   const float* cos_sin;   // [max_position, 2, head_dim / 2]
   long token_stride;
   int num_tokens, num_heads, head_dim;
+  KvWriteParams kv;  // of num_tokens tokens or none
 };
 
 enum class ActivationKind : int { kSilu, kGelu, kGeluTanh };

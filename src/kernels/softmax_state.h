@@ -49,24 +49,22 @@ QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, ScoresTile& scores, f
   s.m = m_new;
 }
 
-// s = merge(s, (rows of f32 at row_pointer(r), m, d)), both in log2 units.
-template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void merge(SoftmaxState<max_rows, max_cols>& s, const Row<max_rows>& m, const Row<max_rows>& d,
-                     const RowPointer& row_pointer) {
-  Row<max_rows> m_new, a, b;
-  const int rows = s.o.rows;
-  const WeightOf weight{1.0f};
-  row_map(m_new, rows, [](auto, auto x, auto y) { return select(x > y, x, y); }, s.m, m);
-  row_map(a, rows, [&](auto, auto x, auto to) { return weight(x, to); }, s.m, m_new);
-  row_map(b, rows, [&](auto, auto x, auto to) { return weight(x, to); }, m, m_new);
-  row_map(s.d, rows, [](auto, auto x, auto wx, auto y, auto wy) { return select(wy == 0.0f, x * wx, x * wx + y * wy); },
-          s.d, a, d, b);
-  row_scale(s.o, a);
-  row_add_scaled(s.o, b, row_pointer);
-  s.m = m_new;
+// One row's state with some elements of its output, in log2 units.
+template <class Elements>
+struct RowState {
+  float m, d;
+  Elements o;
+};
+// What has weight 0 may be anything.
+template <class Elements>
+QUIRE_DEV void merge(RowState<Elements>& s, const RowState<Elements>& other) {
+  const float m = s.m > other.m ? s.m : other.m, a = WeightOf{1.0f}(s.m, m), b = WeightOf{1.0f}(other.m, m);
+  s.d = b == 0.0f ? s.d * a : s.d * a + other.d * b;
+  s.o = b == 0.0f ? s.o * a : s.o * a + other.o * b;
+  s.m = m;
 }
 
-// The parts of a program (see for_each_part), each with a state of its own, join theirs.
+// The parts of a program (see tile.h), each with a state of its own, join theirs.
 template <int max_rows, int max_cols>
 QUIRE_DEV void join(SoftmaxState<max_rows, max_cols>& s) {
   Row<max_rows> m_new = s.m, weight;

@@ -318,7 +318,6 @@ void DecoderModel::attention_block(const Step& step, int layer) {
   rope.num_tokens = tokens;
   rope.num_heads = config_.num_qo_heads + config_.num_kv_heads;
   rope.head_dim = config_.head_dim;
-  device_.run(KernelName::kRope, config_.dtype, rope, tokens, {2.0 * tokens * (q_dim + kv_dim) * double(elem()), 0});
 
   KvWriteTensors kv;
   kv.k = qkv.data() + static_cast<std::size_t>(q_dim) * elem();
@@ -327,7 +326,8 @@ void DecoderModel::attention_block(const Step& step, int layer) {
   kv.slot_mapping = step.arrays.slot_mapping;
   kv.k_token_stride = kv.v_token_stride = qkv_dim();
   kv.num_tokens = tokens;
-  write_kv(device_, desc(layer), kv);
+  rope.kv = kv_write_params(device_, desc(layer), kv);
+  device_.run(KernelName::kRope, config_.dtype, rope, tokens, {2.0 * tokens * (q_dim + 3 * kv_dim) * double(elem()), 0});
 
   AttentionTensors attention;
   attention.q = qkv.data();

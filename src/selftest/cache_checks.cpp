@@ -67,10 +67,30 @@ void write_by_maps(const WriteCase& c, const KvLayout& layout, HostArray& pool) 
   }
 }
 
+// The rotation of the keys where they are, and the write by the same launch. That it rotates right is check_rope's business.
+void rotate_and_write(CheckCase& check, const WriteCase& c, const KvWriteTensors& t) {
+  const auto num_tokens = c.slots.size();
+  const std::vector<std::int32_t> positions(num_tokens, 1);
+  std::vector<float> cos_sin(static_cast<std::size_t>(2 * c.desc.head_dim_qk));
+  for (float& x : cos_sin) x = static_cast<float>(check.random.uniform(-1, 1));
+  const GuardedBuffer device_positions(check.device, positions), device_table(check.device, cos_sin);
+  RopeParams p{};
+  p.x = const_cast<void*>(t.k);
+  p.positions = device_positions.as<int>();
+  p.cos_sin = device_table.as<float>();
+  p.token_stride = t.k_token_stride;
+  p.num_tokens = t.num_tokens;
+  p.num_heads = c.desc.num_kv_heads;
+  p.head_dim = c.desc.head_dim_qk;
+  p.kv = kv_write_params(check.device, c.desc, t);
+  check.device.run(KernelName::kRope, check.dtype, p, p.num_tokens);
+  check.device.synchronize();
+}
+
 // A pool of random bytes before; afterwards exactly the written elements differ, bit for bit.
 void check_kv_write(CheckCase& check, Comparison& found) {
   Random& random = check.random;
-  const WriteCase c = make_write_case(check.dtype, random);
+  WriteCase c = make_write_case(check.dtype, random);
   const KvLayout layout = kv_layout(check.device, c.desc);
   HostArray pool(check.dtype, static_cast<std::size_t>(c.num_pages * layout.page_stride));
   for (std::byte& b : pool.bytes()) b = static_cast<std::byte>(random.bits());
@@ -87,8 +107,13 @@ void check_kv_write(CheckCase& check, Comparison& found) {
   t.k_token_stride = static_cast<long>(k_stride);
   t.v_token_stride = static_cast<long>(v_stride);
   t.num_tokens = static_cast<int>(c.slots.size());
-  write_kv(check.device, c.desc, t);
-  check.device.synchronize();
+  if (c.desc.head_dim_qk % 2 == 0 && random.chance(0.4)) {
+    rotate_and_write(check, c, t);
+    c.k = gather_rows(device_k.download(check.dtype), c.slots.size(), c.k_cols(), k_stride);
+  } else {
+    write_kv(check.device, c.desc, t);
+    check.device.synchronize();
+  }
   write_by_maps(c, layout, pool);
   found.expect(device_pool.download(check.dtype).bytes() == pool.bytes(), [&] { return describe(c); });
   found.expect(device_pool.guards_intact(),

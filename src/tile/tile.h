@@ -25,22 +25,20 @@
 //   fill(accum, rows, cols, x)              every element of the active part
 //   each(scores, f(col, x, r...), row...)   x := f(...) with the row's values; col and x are vectors where the target likes
 //   row_map(row, rows, f(r, x...), row...)  row := f of other rows, elementwise
-//   load_row(row, rows, p), store_row(row, rows, p)   one f32 a row
+//   store_row(row, rows, p)                 one f32 a row
 //   gather_row(row, rows, f(r)), scatter_row(row, rows, f(r))   one value a row from f(r), to the pointer f(r)
 //   row_max(row, accum)                     row = max(row, maximum of the accum's row)
 //   exp2_rows(accum, scale, m, d)           x := exp2(scale (x - m)), 0 where x = -inf; d += sum of the row,
 //                                           which is whole after complete_sum(d)
 //   row_scale(accum, row)                   every element times its row's value
-//   row_add_scaled(accum, row, f)           accum += row[r] * (f32 row at f(r))
 //   pipeline(program, num_tiles, stage, scores, loads, score, update, accumulate)   the skeleton; owns order, roles and overlap;
 //                                           Loads{left, tile}: left() once, tile(stage, i) for each tile
 //   pipeline_work(program, n, num_steps, stage, load, accumulate, finish)   for_each_work of items that are such loops with nothing
 //                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
 //   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
-//   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory
+//   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory, which no launch writes
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
-//   for_each_part<M>(n, f)                  f(0) … f(n - 1), shared among the parts
 //   join_max(row), join_sum(row)            the same in all parts
 //   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
 //   store_token(slot, shape, num_heads, k, v)   one token's keys and values into its page, through the index maps
@@ -55,6 +53,9 @@
 //   append(list, counter, most, n, x(i), wanted(x))   values wanted, in no order; beyond `most` they are only counted
 //   take_count(counter)                     how many, by the last arrival; the counter is 0 again
 //   map(num_rows, n, f(row, i))             the same for n elements of each row
+//   is_first(i)                             whether a row begins with it
+//   in_turn<M>(n, load(j), use(x))          use(load(0)) … use(load(n - 1)) in this order; up to M loads come together
+//   load_fresh(p), load_fresh(p, i)         one f32, elements of a row: of what other programs of this launch wrote
 //   cut_row(n)                              a row in pieces that are worth a program of their own
 //   prefetch_row(p, n)                      constant memory that will be read soon; may come before for_each_work
 //   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store

@@ -16,7 +16,7 @@ namespace QUIRE_TARGET {
 
 // 64 rows x 256 keys: scores, queries and output fit the second-level cache beside a tile of keys and values.
 struct AttentionConfig {
-  static constexpr int kRows = 64, kKeys = 256, kHeadDim = 256;
+  static constexpr int kRows = 64, kKeys = 256, kHeadDim = 256, kPartsAtOnce = 1;
   static constexpr bool kTransforms = true;
 };
 struct LinearManyConfig {

@@ -142,9 +142,11 @@ CudaKernel make_attention(const Choice& c, const AttentionTiles& t) {
   const AttentionClass problem = class_of(c);
   const auto kind = static_cast<std::size_t>(problem.kind);
   const bool transforms = c.variant / 2 % 2 != 0, exact = c.variant % 2 != 0, has_producer = t.producer_registers > 0;
+  // Registers are scarce where text for many rows needs them, most of all beside that for few.
+  const int parts_at_once = problem.kind == BatchKind::kDecode ? 4 : problem.kind == BatchKind::kPrefill && has_producer ? 2 : 1;
   const auto config = [&](const char* name, int rows, int keys) {
-    return fmt::format("struct {} {{ static constexpr int kRows = {}, kKeys = {}, kHeadDim = {}; static constexpr bool kTransforms = {}; }};\n",
-                       name, rows, keys, problem.head_dim, transforms);
+    return fmt::format("struct {} {{ static constexpr int kRows = {}, kKeys = {}, kHeadDim = {}, kPartsAtOnce = {}; static constexpr bool kTransforms = {}; }};\n",
+                       name, rows, keys, problem.head_dim, parts_at_once, transforms);
   };
   const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
   CudaKernel k;

@@ -58,6 +58,7 @@ QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) {
 struct Values4 {
   float x, y, z, w;
 };
+QUIRE_DEV Values4 load_fresh_128(const float* p) { return {load_fresh(p), load_fresh(p + 1), load_fresh(p + 2), load_fresh(p + 3)}; }
 QUIRE_DEV Values4 load_128(const float* p) { return {p[0], p[1], p[2], p[3]}; }
 QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
   emulator::check_alignment(p, 16);
@@ -67,7 +68,6 @@ QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) {
   emulator::check_alignment(p, 16);
   for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
 }
-QUIRE_DEV void prefetch(const void*) {}
 
 QUIRE_DEV void copy_async_16(void* to, const void* from, bool valid) {
   emulator::copy_async_16(to, from, valid);

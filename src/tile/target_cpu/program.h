@@ -30,10 +30,6 @@ QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
 }
 
 // A task is one part.
-template <int max_rows, class F>
-QUIRE_DEV void for_each_part(int n, const F& f) {
-  for (int i = 0; i < n; ++i) f(i);
-}
 template <int max_rows>
 QUIRE_DEV void join_max(Row<max_rows>&) {}
 template <int max_rows>
@@ -90,6 +86,9 @@ QUIRE_DEV void store(E* p, Lanes i, VecF x) {
   store_lanes(lanes, x);
   for (int j = 0; j < i.num; ++j) p[i.first + j] = lanes[j];
 }
+QUIRE_DEV float load_fresh(const float* p) { return *p; }
+QUIRE_DEV VecF load_fresh(const float* p, Lanes i) { return load(p, i); }
+QUIRE_DEV bool is_first(Lanes i) { return i.first == 0; }
 QUIRE_DEV VecI index(Lanes i) { return iota(i.first); }
 QUIRE_DEV VecF zeros(Lanes) { return VecF{}; }
 
@@ -106,6 +105,10 @@ QUIRE_DEV void map(int num_rows, int n, const F& f) {
   for (int row = 0; row < num_rows; ++row) {
     map(n, [&](Lanes i) { f(row, i); });
   }
+}
+template <int at_once, class Load, class Use>
+QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+  for (int i = 0; i < n; ++i) use(load(i));
 }
 // Pieces of a row that are worth a program of their own: the whole row.
 QUIRE_DEV Cut cut_row(int n) { return cut_by(n, n); }

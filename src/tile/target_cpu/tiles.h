@@ -75,10 +75,6 @@ QUIRE_DEV void convert_row(To* to, const From* from, int n) {
 
 // One f32 a row from and to memory.
 template <int max_rows>
-QUIRE_DEV void load_row(Row<max_rows>& row, int rows, const float* from) {
-  for (int r = 0; r < rows; ++r) row.value[r] = from[r];
-}
-template <int max_rows>
 QUIRE_DEV void store_row(const Row<max_rows>& row, int rows, float* to) {
   for (int r = 0; r < rows; ++r) to[r] = row.value[r];
 }
@@ -183,25 +179,6 @@ inline void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& fact
     if (factor[r] == 1.0f) continue;  // exact, and the common case once the maximum has settled
     float* x = tile.row(r);
     for (int i = 0; i < tile.cols; i += kLanes) store_lanes(x + i, load_lanes(x + i) * factor[r]);
-  }
-}
-
-// accum += factor[r] * (row of f32 at row_pointer(r)); a factor of 0 reads nothing, so the row may be garbage.
-template <int max_rows, int max_cols, class RowPointer>
-inline void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, const RowPointer& row_pointer) {
-  for (int r = 0; r < tile.rows; ++r) {
-    if (factor[r] == 0.0f) continue;
-    float* x = tile.row(r);
-    const auto* other = row_pointer(r);
-    int i = 0;
-    for (; i + kLanes <= tile.cols; i += kLanes) {
-      store_lanes(x + i, load_lanes(other + i) * factor[r] + load_lanes(x + i));
-    }
-    for (; i < tile.cols; ++i) {
-      typename DotTraits<float>::Left one[kLanes] = {};
-      convert_row(one, other + i, 1);
-      x[i] += one[0] * factor[r];
-    }
   }
 }
 

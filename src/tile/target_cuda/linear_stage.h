@@ -68,6 +68,7 @@ struct LinearStage<E, kFewRows, max_cols, max_k> {
   static constexpr int kOddBytes = max_cols / 2 * kRowBytes + 64;  // from row 0 to row 1
   static constexpr int kBytes = max_cols * kRowBytes + 128;        // of a slot
   static constexpr int kRowsAtOnce = kLaneCount / kChunks;         // that the lanes of a warp copy
+  static constexpr int kPacedRows = 8;                             // of a piece: more would keep others waiting for memory
   static_assert(kRowBytes % 128 == 0 && kRowsAtOnce >= 1 && max_cols % 8 == 0, "lanes take whole rows, in different banks");
   using PartOfX = unsigned[2][kChunks / 4][4];  // rows l / 4 and + 8, chunks 4 i + l % 4
   char* const base;           // of this warp: [kStages][kBytes]
@@ -75,6 +76,7 @@ struct LinearStage<E, kFewRows, max_cols, max_k> {
   int in_dim = 0;
   bool x_has_chunks = false;  // rows of x begin at multiples of 16 bytes
   int fill_slot = 0;          // that load_block fills
+  bool is_paced = true;       // while earlier launches run: copies come in pieces, of which two are under way
   int slot = 0, k = 0;        // that is multiplied, and its first k
   int num_chunks = 0;         // of it
   PartOfX x = {}, next_x = {};  // of the step that is multiplied and of the one after it. f32 reads x when it multiplies
@@ -144,6 +146,10 @@ QUIRE_DEV void load_block(LinearStage<E, kFewRows, max_cols, max_k>& stage, cons
   for (int row = 0; row < max_cols; row += Stage::kRowsAtOnce) {
     if (first + row >= cols.size()) break;
     copy_async_16(stage.place(stage.fill_slot, first + row, chunk), from + row * stride, true);
+    if (stage.is_paced && (row + Stage::kRowsAtOnce) % Stage::kPacedRows == 0) {
+      copy_async_commit();
+      copy_async_wait<1>();
+    }
   }
 }
 
@@ -243,6 +249,7 @@ QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Loa
     if (i < total) fetch(i);
     copy_async_commit();
   }
+  stage.is_paced = false;
   wait_for_earlier_launches();
   stage.prefetch_x(0);
   int item = block_idx(), step = 0, slot = 0;

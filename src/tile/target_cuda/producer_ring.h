@@ -80,9 +80,10 @@ QUIRE_DEV void fill_by_pages(KvStage<E, max_rows, max_keys>& stage, const TilePa
   const int first = page * page_size;
   const int begin = first > part.begin ? first : part.begin, end = first + page_size < part.end ? first + page_size : part.end;
   const int rows = end > begin ? end - begin : 0;
+  const int number = rows == 0 ? 0 : page == stage.ahead_page ? stage.ahead_number : view.page_table[page];
+  wait_for_earlier_launches();
   if (rows > 0) {
     arrival_announce(arrival_word(part.arrival), rows * part.panels * 128);
-    const int number = page == stage.ahead_page ? stage.ahead_number : view.page_table[page];
     const E* from = view.pool + number * view.page_stride + (fills_values() ? view.v_base : view.k_base) + (begin - first) * 64;
     char* to = part.to + (begin - stage.first_key) * 128;
     for (int panel = 0; panel < part.panels; ++panel) {
@@ -99,6 +100,7 @@ QUIRE_DEV void fill_by_pages(KvStage<E, max_rows, max_keys>& stage, const TilePa
 // Chunk by chunk, where rows of a page and of the tile have different swizzles.
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_chunks(const KvStage<E, max_rows, max_keys>& stage, const TilePart<E>& part) {
+  wait_for_earlier_launches();
   const KvView<E>& view = part.view;
   const Chunks tile{part.to, max_keys};
   const int rows_at_once = kLaneCount / kRowChunks;

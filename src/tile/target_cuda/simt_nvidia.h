@@ -68,6 +68,10 @@ QUIRE_DEV Values4 load_128(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
   return {v.x, v.y, v.z, v.w};
 }
+QUIRE_DEV Values4 load_fresh_128(const float* p) {
+  const float4 v = __ldcg(reinterpret_cast<const float4*>(p));
+  return {v.x, v.y, v.z, v.w};
+}
 
 // 16 bytes from and to aligned memory of any kind.
 QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
@@ -75,9 +79,6 @@ QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
   x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
 }
 QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
-
-// Global memory at p will be read soon.
-QUIRE_DEV void prefetch(const void* p) { asm volatile("prefetch.global.L2 [%0];" ::"l"(p)); }
 
 QUIRE_DEV unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }
 

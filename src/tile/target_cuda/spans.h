@@ -8,7 +8,7 @@ namespace QUIRE_TARGET {
 
 constexpr int kSpan = 8;
 // All rows have a multiple of eight elements and begin at multiples of 16 bytes.
-#if QUIRE_WHOLE_SPANS
+#if QUIRE_WHOLE_SPANS || QUIRE_EXACT_HEADS
 constexpr bool kWholeSpans = true;
 #else
 constexpr bool kWholeSpans = false;
@@ -73,6 +73,7 @@ struct Indices {
 QUIRE_DEV Indices index(Span i) { return {i.first}; }
 QUIRE_DEV Vec to_f32(Indices i) { return vec_of([&](int j) { return to_f32(i.first + j); }); }
 QUIRE_DEV Vec zeros(Span) { return Vec(0.0f); }
+QUIRE_DEV bool is_first(Span i) { return i.first == 0; }
 
 // Eight elements from and to aligned memory.
 QUIRE_DEV Vec load_whole(const float* p) {
@@ -102,6 +103,16 @@ QUIRE_DEV Vec load(const E* p, Span i) {
   const E* from = p + i.first;
   if (kWholeSpans || (i.num == kSpan && address_of(from) % 16 == 0)) return load_whole(from);
   return vec_of([&](int j) { return j < i.num ? to_f32(from[j]) : 0.0f; });
+}
+QUIRE_DEV Vec load_fresh(const float* p, Span i) {
+  if constexpr (kWholeSpans) {
+    const Values4 lo = load_fresh_128(p + i.first), hi = load_fresh_128(p + i.first + 4);
+    Vec v;
+    v.x[0] = lo.x, v.x[1] = lo.y, v.x[2] = lo.z, v.x[3] = lo.w;
+    v.x[4] = hi.x, v.x[5] = hi.y, v.x[6] = hi.z, v.x[7] = hi.w;
+    return v;
+  }
+  return vec_of([&](int j) { return j < i.num ? load_fresh(p + i.first + j) : 0.0f; });
 }
 template <class E>
 QUIRE_DEV void store(E* p, Span i, const Vec& v) {
@@ -142,21 +153,23 @@ QUIRE_DEV void map(int n, const F& f) {
   for (int i = thread_idx() * kSpan; i < n; i += num_threads() * kSpan) f(span_at(i, n));
   block_barrier();
 }
-// f(row, i) for n elements of each row.
+// f(row, i) for n elements of each row, by the team.
 template <class F>
 QUIRE_DEV void map(int num_rows, int n, const F& f) {
-  const int spans = ceil_div(n, kSpan);
-  for (int i = thread_idx(); i < num_rows * spans; i += num_threads()) f(i / spans, span_at(i % spans * kSpan, n));
-  block_barrier();
+  if (is_producer()) return;
+  const int spans = ceil_div(n, kSpan), num = kHasProducer ? kWarps * kLaneCount : num_threads();
+  for (int i = thread_idx(); i < num_rows * spans; i += num) f(i / spans, span_at(i % spans * kSpan, n));
+  team_barrier();
 }
 // Pieces of a row for programs of their own: an element span a thread.
 QUIRE_DEV Cut cut_row(int n) { return cut_by(n, num_threads() * kSpan); }
 
-// Constant memory that will be read soon.
+// Constant memory that will be read soon comes into the first-level cache. The sum keeps the loads in the program.
 template <class E>
 QUIRE_DEV void prefetch_row(const E* p, int n) {
-  constexpr int kLine = 128 / static_cast<int>(sizeof(E));
-  for (int i = thread_idx() * kLine; i < n; i += num_threads() * kLine) prefetch(p + i);
+  float sum = 0;
+  for (int i = thread_idx() * kSpan; i < n; i += num_threads() * kSpan) sum += to_f32(p[i]);
+  if (any_lane(sum == 1.2345678e-30f) && lane_idx() == 0) exchange_values()[kLaneCount + warp_idx()] = sum;
 }
 
 // One value for all threads from one of each. `join` is associative; every thread joins the warps in the same order.
@@ -182,7 +195,7 @@ QUIRE_DEV float reduce_vec(const Vec& v, int num, float neutral, const Join& joi
   }
   return part[0];
 }
-// Four spans at a time, for long rows, so that their loads are under way together.
+// Four or two spans at a time, so that their loads are under way together.
 template <class F, class Join>
 QUIRE_DEV float reduce_spans(int n, float neutral, const F& f, const Join& join) {
   const int stride = num_threads() * kSpan;
@@ -193,9 +206,12 @@ QUIRE_DEV float reduce_spans(int n, float neutral, const F& f, const Join& join)
 #pragma unroll
     for (int j = 0; j < 4; ++j) all = join(all, reduce_vec(v[j], kSpan, neutral, join));
   }
-  for (; first < n; first += stride) {
-    const Span i = span_at(first, n);
-    all = join(all, reduce_vec(f(i), i.num, neutral, join));
+  for (; first < n; first += 2 * stride) {
+    const bool is_pair = first + stride < n;
+    const Span i = span_at(first, n), j = span_at(is_pair ? first + stride : first, n);
+    const Vec v[2] = {f(i), f(j)};
+    all = join(all, reduce_vec(v[0], i.num, neutral, join));
+    if (is_pair) all = join(all, reduce_vec(v[1], j.num, neutral, join));
   }
   return reduce_block(all, join);
 }

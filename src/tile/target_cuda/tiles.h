@@ -99,14 +99,6 @@ QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
   }
 #endif
 }
-
-template <int max_rows>
-QUIRE_DEV void load_row(Row<max_rows>& row, int rows, const float* from) {
-  for (int i = 0; i < 2; ++i) {
-    const int r = first_row<max_rows>() + 8 * i;
-    row.value[i] = r < rows ? load_fresh(from + r) : 0.0f;
-  }
-}
 template <int max_rows, class F>
 QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
   for (int i = 0; i < 2; ++i) {
@@ -143,52 +135,62 @@ QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x
   }
 }
 
-// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kJoinedAtOnce) into shared memory, in the order of its
-// registers; `joined` is then the sum of register i of block n over the warps. Between the two no other tile may use that memory.
-template <int max_rows, int max_cols>
-QUIRE_DEV void share_sums(const Accum<max_rows, max_cols>& tile, int first) {
-  constexpr int kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
-  team_barrier();
-#pragma unroll
-  for (int n = 0; n < kAtOnce; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (i < 2 || tile.rows > 8) tile.joining[((warp_idx() * kAtOnce + n) * 4 + i) * kLaneCount + lane_idx()] = tile.x[first + n][i];
-    }
+// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in the order of its registers:
+// two of a block, of rows up to 8, or all four. `joined` is then the sum of register i of block n over the warps. Between the two no other
+// tile may use that memory.
+template <class Tile, int registers>
+struct Joining {
+  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks ? Tile::kJoinedAtOnce * 4 / registers : Tile::kBlocks;
+  static QUIRE_DEV float* part(const Tile& tile, int warp, int n, int i) {
+    return tile.joining + ((warp * kAtOnce + n % kAtOnce) * registers + i) * kLaneCount + lane_idx();
   }
-  team_barrier();
-}
-template <int max_rows, int max_cols>
-QUIRE_DEV float joined(const Accum<max_rows, max_cols>& tile, int n, int i) {
-  constexpr int kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
-  const float* part = tile.joining + (n % kAtOnce * 4 + i) * kLaneCount + lane_idx();
-  float sum = part[0];
-  for (int w = 1; w < kWarps; ++w) sum += part[w * kAtOnce * 4 * kLaneCount];
-  return sum;
-}
-
-// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
-// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp.
-template <int max_rows, int max_cols, class F>
-QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
-  constexpr int kBlocks = max_cols / 8, kAtOnce = Accum<max_rows, max_cols>::kJoinedAtOnce;
-  if constexpr (max_rows == kFewRows) {
+  static QUIRE_DEV void share_sums(const Tile& tile, int first) {
+    team_barrier();
 #pragma unroll
-    for (int first = 0; first < kBlocks; first += kAtOnce) {
+    for (int n = 0; n < kAtOnce; ++n) {
+#pragma unroll
+      for (int i = 0; i < registers; ++i) {
+        if (i < 2 || tile.rows > 8) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
+      }
+    }
+    team_barrier();
+  }
+  static QUIRE_DEV float joined(const Tile& tile, int n, int i) {
+    float sum = *part(tile, 0, n, i);
+    for (int w = 1; w < kWarps; ++w) sum += *part(tile, w, n, i);
+    return sum;
+  }
+  // f(n, half, x, y) as below, each pair by one warp.
+  template <class F>
+  static QUIRE_DEV void visit_pairs(const Tile& tile, const F& f) {
+#pragma unroll
+    for (int first = 0; first < Tile::kBlocks; first += kAtOnce) {
       share_sums(tile, first);
 #pragma unroll 1
-      for (int j = 0; j < ceil_div(2 * kAtOnce, kWarps); ++j) {
+      for (int j = 0; j < ceil_div(registers / 2 * kAtOnce, kWarps); ++j) {
         const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
         if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
       }
     }
     team_barrier();
-  } else {
+  }
+};
+
+// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
+// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp; where memory is short, more blocks at once
+// if there are no more than 8 rows.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
+  using Tile = Accum<max_rows, max_cols>;
+  if constexpr (max_rows != kFewRows) {
 #pragma unroll
-    for (int n = 0; n < kBlocks; ++n) {
+    for (int n = 0; n < Tile::kBlocks; ++n) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) f(n, half, tile.x[n][2 * half], tile.x[n][2 * half + 1]);
     }
+  } else {
+    if (Tile::kJoinedAtOnce < Tile::kBlocks && tile.rows <= 8) return Joining<Tile, 2>::visit_pairs(tile, f);
+    Joining<Tile, 4>::visit_pairs(tile, f);
   }
 }
 
@@ -276,7 +278,8 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, c
 // x := f(i, x) with i a column: for operands that lie along the columns, such as a bias.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
-  if constexpr (max_rows == kFewRows) share_sums(tile, 0);
+  using Join = Joining<Accum<max_rows, max_cols>, 4>;
+  if constexpr (max_rows == kFewRows) Join::share_sums(tile, 0);
 #pragma unroll
   for (int n = 0; n < max_cols / 8; ++n) {
 #pragma unroll
@@ -284,7 +287,7 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
       const int col = n * 8 + lane_idx() % 4 * 2 + i % 2;
       if constexpr (max_rows == kFewRows) {
         if (i >= 2 && tile.rows <= 8) continue;
-        const float x = joined(tile, n, i);
+        const float x = Join::joined(tile, n, i);
         tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
       } else if (col < cols) {
         tile.x[n][i] = f(col, tile.x[n][i]);
@@ -307,27 +310,6 @@ QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& f
   for (int n = 0; n < max_cols / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) tile.x[n][i] *= factor.value[i / 2];
-  }
-}
-
-// accum += factor[r] * (row of f32 at row_pointer(r), written by other programs); where the factor is 0 the row may be anything.
-template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void row_add_scaled(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, const RowPointer& row_pointer) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int row = first_row<max_rows>() + half * 8;
-    if (row >= tile.rows) continue;
-    const float* from = row_pointer(row) + lane_idx() % 4 * 2;
-    const int cols = tile.cols - lane_idx() % 4 * 2;
-    const float f = factor.value[half];
-#pragma unroll
-    for (int n = 0; n < max_cols / 8; ++n) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const float other = kExactHeads || n * 8 + i < cols ? load_fresh(from + n * 8 + i) : 0.0f;
-        tile.x[n][2 * half + i] += f != 0.0f ? other * f : 0.0f;
-      }
-    }
   }
 }
 
@@ -366,13 +348,21 @@ QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
   }
 }
 
-// With 16 rows each warp is a part of the program: it takes every kWarps-th item, in order.
-template <int max_rows, class F>
-QUIRE_DEV void for_each_part(int n, const F& f) {
-  constexpr bool kFew = max_rows == kFewRows;
-  if (is_producer()) return;
-  for (int i = kFew ? warp_idx() : 0; i < n; i += kFew ? kWarps : 1) f(i);
+template <int at_once, class Load, class Use>
+QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+  for (int first = 0; first < n; first += at_once) {
+    decltype(load(0)) loaded[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) loaded[j] = load(first + j);
+    }
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) use(loaded[j]);
+    }
+  }
 }
+// With 16 rows each warp is a part of the program.
 template <int max_rows>
 QUIRE_DEV void join_max(Row<max_rows>& row) {
   join_row<max_rows>(row.value, 0, [](float a, float b) { return vec_max(a, b); });

@@ -102,7 +102,10 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
   constexpr bool kBringsLeft = Stage::kMaxRows == kManyRows;
   for (int tile = 0; (kBringsLeft && tile == 0) || tile < num_tiles; ++tile) {
     if (tile < num_tiles) loads.tile(stage, tile);
-    if (kBringsLeft && tile == 0) loads.left();
+    if (kBringsLeft && tile == 0) {
+      wait_for_earlier_launches();
+      loads.left();
+    }
     if (!kBringsLeft || tile != (num_tiles > 1 ? 1 : 0)) continue;
     copy_async_wait_all();
     shared_memory_fence();
@@ -115,6 +118,7 @@ QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Lo
   if (is_producer()) {
     produce(num_tiles, stage, loads);
   } else {
+    wait_for_earlier_launches();
     loads.left();
     if constexpr (Stage::kMaxRows == kFewRows) {
       copy_async_wait_all();

@@ -44,7 +44,10 @@ QUIRE_DEV void take_items(Program& program, const int* num, const T* items, cons
   RingPlace at;
   while (current.idx < n) {
     int next = current.idx + num_blocks();
-    if (is_queue && fetches) next = fetch_item(program);
+    if (is_queue && fetches) {
+      wait_for_earlier_launches();
+      next = fetch_item(program);
+    }
     program.used = kReservedBytes;
     f(current.item);
     if (!is_queue) {
@@ -69,17 +72,18 @@ QUIRE_DEV void take_items(Program& program, const int* num, const T* items, cons
 }
 
 // Items of a launch, each done once; there is memory of one for each program, if not more. The item after this one is asked for before
-// this one is worked on. Results of earlier launches are there from here on.
+// this one is worked on. Numbers and items come from the host; f itself waits for earlier launches, as late as it can. That the first program
+// does so in any case lets no launch end before an earlier one.
 template <class T, class F>
-QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
-  wait_for_earlier_launches();
+QUIRE_DEV void for_each_work(Program& program, const int* num, const T* items, const F& f) {
   if (is_producer()) {
     give_registers<kProducerRegisters>();
-    take_items(program, n, items, f);
+    take_items(program, num, items, f);
   } else {
     take_registers<kComputeRegisters>();
-    take_items(program, n, items, f);
+    take_items(program, num, items, f);
   }
+  if (block_idx() == 0) wait_for_earlier_launches();
 }
 #else
 template <class F>
