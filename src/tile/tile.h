@@ -37,7 +37,7 @@
 //                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
 //   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
-//   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory, which no launch writes
+//   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory, which no launch writes, nor page tables
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
 //   join_max(row), join_sum(row)            the same in all parts
 //   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
