@@ -47,7 +47,8 @@ struct AttentionTensors {
   void* o = nullptr;        // [num_tokens, num_qo_heads, head_dim_vo]
   float* lse = nullptr;     // [num_tokens, num_qo_heads] natural log, -inf for an empty row, sinks included; or null
   const void* kv_pool = nullptr;               // [num_pages] pages as KvLayout says
-  const std::int32_t* page_table = nullptr;    // [num_seqs, max_pages], from a copy: the launch ahead must not write it; entries past the last page are not read
+  // [num_seqs, max_pages], written by a copy: it may be read before the launch ahead has ended. Entries past the last page are not read.
+  const std::int32_t* page_table = nullptr;
   int max_pages = 0;
   const float* alibi_slopes = nullptr;  // [num_qo_heads] if the desc has a position bias
   const float* sinks = nullptr;         // [num_qo_heads] if the desc has sinks

@@ -43,7 +43,8 @@
 //   last_arrival(program, counter, n)       true for the last of n programs that call it; resets the counter
 //   store_token(slot, shape, num_heads, k, v)   one token's keys and values into its page, through the index maps
 //   each_span(accum, cols, f(i, x))         with i a span of columns, for operands along the columns
-//   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements. f may store them
+//   map(n, f(i)), reduce_sum(n, f(i)), reduce_max(n, f(i))   elementwise work on rows; i is one or several elements. f of map may store
+//                                           them; f of a reduction is pure, as it may be called more than once for an element
 //   integer_sum(n, f(i)), to_integer(x)     the sum of f >= 0 rounded to whole numbers, in 64 bits: the same in any order; one number
 //   find_in_sum(program, n, target, f(i))   the first element at which that running sum exceeds target; n if none
 //   Bins                                    256 counts and sums of whole numbers, read by count(bin) and mass(bin)

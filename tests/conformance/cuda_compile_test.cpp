@@ -1,6 +1,6 @@
 // The compile gate: kernels become machine code for every supported chip, without a GPU. Which kernels is a setting of
-// the build (QUIRE_GATE_KERNELS): all take 5 minutes a chip on two cores. It uses matrix instructions and asynchronous copies where it should, spills nothing and fits
-// its registers and shared memory.
+// the build (QUIRE_GATE_KERNELS): all take 5 minutes a chip on two cores. A kernel uses matrix instructions and asynchronous copies where it
+// should, spills nothing and fits its registers and shared memory.
 #include <gtest/gtest.h>
 
 #include <cstdio>
