@@ -11,7 +11,7 @@
 #include "apps/command.h"
 #include "apps/device_flags.h"
 #include "chat/chat_format.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 #include "quire/quire.h"
 
 namespace quire {

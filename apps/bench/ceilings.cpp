@@ -38,7 +38,7 @@ double CeilingMeter::time_s(KernelName name, const float* data, long num_elems, 
   params.sink = sink_->as<float>();
   params.num_elems = num_elems;
   params.num_work = 16 * device_.caps().num_programs;
-  return 1e-6 * device_.time_us([&] { device_.run(name, DType::kF32, params, params.num_work, cost); });
+  return 1e-6 * device_.time_us([&] { device_.run(RowVariant{name, DType::kF32}, params, params.num_work, cost); });
 }
 
 double CeilingMeter::measure_read() {

@@ -66,7 +66,7 @@ BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& 
                2.0 * shape.num_rows * shape.out_dim * shape.in_dim};
   work.run = [&](int run) {
     params.weight = weights->data() + static_cast<std::size_t>(run) % num_copies * packed_elems * elem;
-    device.run(KernelName::kLinear, dtype, params, shape.out_dim, work.cost);
+    device.run(plain_linear(dtype, dtype), params, shape.out_dim, work.cost);
   };
   return measure(device, meter, work, flags.num_rounds);
 }

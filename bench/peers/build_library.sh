@@ -8,7 +8,7 @@ shift
 cd "$(dirname "$0")/../.."
 build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
-texts=$(cd src && echo kernels/*.h tile/target_cuda/*.h targets/cuda/ceilings.h tile/tile.h tile/page_layout.h | tr ' ' ',')
+texts=$(cd src && echo kernels/*.h targets/cuda/tile/*.h targets/cuda/ceilings.h tile/tile.h tile/page_layout.h | tr ' ' ',')
 tables=$(cd src && echo targets/cuda/tuned/*.json | tr ' ' ',')
 embed() {  # FILES FUNCTION
   cmake -DROOT="$PWD/src" -DFILES="$1" -DHEADER=targets/cuda/embedded_text.h -DFUNCTION="$2" -DOUTPUT="$build/$2.cpp" -P cmake/embed_text.cmake

@@ -9,6 +9,7 @@
 
 #include "device/device.h"
 #include "kernels/params.h"
+#include "tuning/attention_target.h"
 
 namespace quire {
 
@@ -27,6 +28,8 @@ struct AttentionDesc {
   PositionBias position_bias = PositionBias::kNone;
   bool has_sinks = false;        // one more score per query head, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
+
+  bool operator==(const AttentionDesc&) const = default;
 };
 
 // 1 / sqrt(head_dim_qk), of the true head size.
@@ -34,6 +37,10 @@ float default_sm_scale(int head_dim_qk);
 
 // Throws Error{kInvalidArgument} that names field, value and range.
 void check_desc(const AttentionDesc& desc);
+
+Visibility visibility_of(const AttentionDesc& desc);
+unsigned score_mods_of(const AttentionDesc& desc);  // of ScoreMods
+AttentionVariant variant_of(const AttentionDesc& desc);
 
 // Lengths of one batch, in tokens, on the host. Requests with query_len 0 are padding.
 struct AttentionLengths {
@@ -113,6 +120,7 @@ class AttentionOp {
 struct AttentionFeature {
   const char* name;
   bool (*wanted)(const AttentionDesc& desc);
+  bool (*in_kernel)(const KernelAbilities& abilities);  // whether a kernel with these abilities computes it
 };
 std::span<const AttentionFeature> attention_features();
 
@@ -120,9 +128,9 @@ class AttentionBackend {
  public:
   virtual ~AttentionBackend() = default;
   virtual const char* name() const = 0;
-  virtual bool supports(const AttentionFeature& feature) const = 0;
+  virtual bool supports(const AttentionFeature& feature, const Device& device) const = 0;
   // Other reasons against (device, sizes), for people; empty if none.
-  virtual std::string why_not(const AttentionDesc& desc, const DeviceCaps& caps) const = 0;
+  virtual std::string why_not(const AttentionDesc& desc, const Device& device) const = 0;
   virtual std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const = 0;
 };
 
@@ -135,6 +143,6 @@ struct BackendChoice {
 };
 
 // name "" or "auto": the first that can. Throws Error{kUnsupported} listing what is missing, Error{kNotFound} for an unknown name.
-BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const DeviceCaps& caps);
+BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const Device& device);
 
 }  // namespace quire

@@ -120,7 +120,7 @@ DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeigh
     const auto same = std::find_if(descs_.begin(), descs_.end(), [&](const AttentionDesc& d) { return d.window == desc.window; });
     const auto first = static_cast<std::size_t>(same - descs_.begin());
     if (first + 1 == descs_.size()) {
-      const BackendChoice choice = choose_backend(options.attention_backend, desc, device.caps());
+      const BackendChoice choice = choose_backend(options.attention_backend, desc, device);
       backend_ = choice.backend->name();
       ops_.push_back(choice.backend->make(device, desc));
       op_of_layer_.push_back(ops_.size() - 1);
@@ -251,7 +251,7 @@ void DecoderModel::embed(const Step& step) {
   p.y = activations_.residual->data();
   p.num_rows = step.arrays.num_tokens;
   p.dim = config_.hidden_dim;
-  device_.run(KernelName::kEmbedding, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(RowVariant{KernelName::kEmbedding, config_.dtype}, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
 }
 
 // hidden = norm(residual + x) with the sum kept in residual; without x, norm(residual).
@@ -265,7 +265,7 @@ void DecoderModel::norm(const Buffer& weight, const Buffer* x, int num_rows) {
   p.num_rows = num_rows;
   p.dim = config_.hidden_dim;
   p.eps = static_cast<float>(config_.rms_norm_eps);
-  device_.run(KernelName::kRmsNorm, config_.dtype, p, num_rows,
+  device_.run(RowVariant{KernelName::kRmsNorm, config_.dtype}, p, num_rows,
               {(x != nullptr ? 4.0 : 2.0) * num_rows * p.dim * double(elem()), 0});
 }
 
@@ -279,7 +279,7 @@ void DecoderModel::head_norm(const Buffer& weight, long first_elem, int num_head
   p.dim = config_.head_dim;
   p.group = num_heads;
   p.eps = static_cast<float>(config_.rms_norm_eps);
-  device_.run(KernelName::kRmsNorm, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(RowVariant{KernelName::kRmsNorm, config_.dtype}, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
 }
 
 void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32) {
@@ -295,7 +295,7 @@ void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buf
   p.out_dim = weight.out_dim;
   p.batch_invariant = descs_[0].batch_invariant ? 1 : 0;
   const double in = weight.in_dim, out = weight.out_dim, rows = num_rows;
-  device_.run(to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, config_.dtype, p, num_rows,
+  device_.run(plain_linear(config_.dtype, to_f32 ? DType::kF32 : config_.dtype), p, num_rows,
               {(in * out + rows * (in + out)) * double(elem()), 2 * in * out * rows});
 }
 
@@ -327,7 +327,7 @@ void DecoderModel::attention_block(const Step& step, int layer) {
   kv.k_token_stride = kv.v_token_stride = qkv_dim();
   kv.num_tokens = tokens;
   rope.kv = kv_write_params(device_, desc(layer), kv);
-  device_.run(KernelName::kRope, config_.dtype, rope, tokens, {2.0 * tokens * (q_dim + 3 * kv_dim) * double(elem()), 0});
+  device_.run(RowVariant{KernelName::kRope, config_.dtype}, rope, tokens, {2.0 * tokens * (q_dim + 3 * kv_dim) * double(elem()), 0});
 
   AttentionTensors attention;
   attention.q = qkv.data();
@@ -353,7 +353,7 @@ void DecoderModel::mlp_block(const Step& step, int layer) {
   p.kind = config_.activation == Activation::kSilu   ? ActivationKind::kSilu
            : config_.activation == Activation::kGelu ? ActivationKind::kGelu
                                                      : ActivationKind::kGeluTanh;
-  device_.run(KernelName::kActivation, config_.dtype, p, p.num_rows, {3.0 * p.num_rows * p.dim * double(elem()), 0});
+  device_.run(RowVariant{KernelName::kActivation, config_.dtype}, p, p.num_rows, {3.0 * p.num_rows * p.dim * double(elem()), 0});
   linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
 }
 
@@ -367,7 +367,7 @@ void DecoderModel::head(const Step& step) {
   p.y = activations_.delta->data();
   p.num_rows = rows;
   p.dim = config_.hidden_dim;
-  device_.run(KernelName::kEmbedding, config_.dtype, p, rows, {2.0 * rows * p.dim * double(elem()), 0});
+  device_.run(RowVariant{KernelName::kEmbedding, config_.dtype}, p, rows, {2.0 * rows * p.dim * double(elem()), 0});
   linear(weights_.lm_head, *activations_.delta, *activations_.logits, rows, true);
 }
 

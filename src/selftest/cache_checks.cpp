@@ -83,7 +83,7 @@ void rotate_and_write(CheckCase& check, const WriteCase& c, const KvWriteTensors
   p.num_heads = c.desc.num_kv_heads;
   p.head_dim = c.desc.head_dim_qk;
   p.kv = kv_write_params(check.device, c.desc, t);
-  check.device.run(KernelName::kRope, check.dtype, p, p.num_tokens);
+  check.device.run(RowVariant{KernelName::kRope, check.dtype}, p, p.num_tokens);
   check.device.synchronize();
 }
 
@@ -184,7 +184,7 @@ void check_merge_state(CheckCase& check, Comparison& found) {
   p.lse = to_lse.as<float>();
   p.num_rows = num_rows;
   p.head_dim = dim;
-  check.device.run(KernelName::kMergeState, check.dtype, p, num_rows);
+  check.device.run(RowVariant{KernelName::kMergeState, check.dtype}, p, num_rows);
   check.device.synchronize();
   std::vector<float> got_lse(a.lse.size());
   to_lse.download(got_lse.data());

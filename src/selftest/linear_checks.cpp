@@ -73,7 +73,7 @@ HostArray LinearProblem::run(int begin, int end, Comparison& found) const {
   p.in_dim = case_.in_dim;
   p.out_dim = case_.out_dim;
   p.batch_invariant = case_.batch_invariant ? 1 : 0;
-  device_.run(case_.to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, case_.dtype, p, p.num_rows);
+  device_.run(plain_linear(case_.dtype, out), p, p.num_rows);
   device_.synchronize();
   const HostArray spread = y.download(out);
   found.expect(y.guards_intact() && gaps_intact(spread, num_rows, out_dim, y_stride),

@@ -16,7 +16,7 @@ std::size_t size(int a, int b = 1, int c = 1) {
 }  // namespace
 
 DType probs_dtype(const Device& device, DType dtype) {
-  return device.caps().rounds_probs[static_cast<int>(dtype)] ? dtype : DType::kF32;
+  return device.attention().rounds_probs(dtype) ? dtype : DType::kF32;
 }
 
 AttentionData make_attention_data(const AttentionCase& c, Random& random) {

@@ -115,10 +115,17 @@ struct Loads {
 template <class Left, class Tile>
 Loads(Left, Tile) -> Loads<Left, Tile>;
 
+// Element types of cached keys and values.
+template <class K, class V>
+struct KvTypes {
+  using Key = K;
+  using Value = V;
+};
+
 // Where the keys and values of one request and KV head are.
-template <class E>
+template <class Kv>
 struct KvView {
-  const E* pool;          // [num_pages, page_stride]: the K and V parts of all KV heads of a page
+  const typename Kv::Key* pool;  // [num_pages, page_stride]: the K and V parts of all KV heads of a page
   const int* page_table;  // pages of the request; only those of tokens that are asked for are looked at
   long page_stride;       // elements from page to page
   long k_base, v_base;    // of this KV head inside a page, elements
@@ -127,9 +134,10 @@ struct KvView {
 };
 
 // Where the keys and values of one token go: the K and the V part of the first KV head in its page.
-template <class E>
+template <class Kv>
 struct TokenSlot {
-  E *k, *v;
+  typename Kv::Key* k;
+  typename Kv::Value* v;
   long head_stride;  // elements from head to head
   int token;         // in the page
 };

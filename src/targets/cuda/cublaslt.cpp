@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "device/dynamic_library.h"
+#include "base/dynamic_library.h"
 
 namespace quire {
 namespace {

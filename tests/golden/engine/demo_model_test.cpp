@@ -9,7 +9,7 @@
 #include <random>
 
 #include "base/json.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {

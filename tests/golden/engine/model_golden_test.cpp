@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "base/json.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {

@@ -1,0 +1,64 @@
+// What this level of the machine can do: reading memory, f32 multiply-adds, bf16 pair dots.
+#pragma once
+
+#include "kernels/params.h"
+#include "tile/tile.h"
+
+namespace quire {
+
+namespace QUIRE_TARGET {
+
+struct CeilingRead {
+  static void run(Program& program, const CeilingParams& p) {
+    // Four streams at a time read faster than one.
+    constexpr long kStreams = 4, kStep = 2 * kLanes;
+    VecF sum[2 * kStreams] = {};
+    for_each_work(program, p.num_work, [&](int item) {
+      const long share = p.num_elems / p.num_work / (kStreams * kStep) * kStep;
+      const float* from = p.data + item * share * kStreams;
+      for (long i = 0; i < share; i += kStep) {
+        for (int j = 0; j < 2 * kStreams; ++j) sum[j] += load_lanes(from + j / 2 * share + i + j % 2 * kLanes);
+      }
+    });
+    for (int j = 1; j < 8; ++j) sum[0] += sum[j];
+    p.sink[program.idx] = lane_sum(sum[0]);
+  }
+};
+
+// Enough independent chains to hide the latency of the instruction, all in registers.
+template <class Step>
+inline float run_chains(Program& program, const CeilingParams& p, const Step& step) {
+  constexpr int kChains = 12;
+  VecF acc[kChains] = {};
+  for_each_work(program, p.num_work, [&](int) {
+    for (long i = p.num_elems / p.num_work / (kChains * kLanes); i > 0; --i) {
+      for (int j = 0; j < kChains; ++j) acc[j] = step(acc[j]);
+    }
+  });
+  for (int j = 1; j < kChains; ++j) acc[0] += acc[j];
+  return lane_sum(acc[0]);
+}
+
+struct CeilingFma {
+  static void run(Program& program, const CeilingParams& p) {
+    const VecF a = splat(p.data[0]), b = splat(p.data[1]);
+    p.sink[program.idx] = run_chains(program, p, [&](VecF x) { return x * a + b; });
+  }
+};
+
+// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32 multiply-add.
+struct CeilingDot {
+  static void run(Program& program, const CeilingParams& p) {
+#if defined(__AVX512BF16__)
+    const VecU a = VecU{} + bit_cast_to<unsigned>(p.data[0]), b = VecU{} + bit_cast_to<unsigned>(p.data[1]);
+    p.sink[program.idx] = run_chains(program, p, [&](VecF x) {
+      return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b);
+    });
+#else
+    CeilingFma::run(program, p);
+#endif
+  }
+};
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire
