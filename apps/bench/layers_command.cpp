@@ -182,7 +182,7 @@ void measure_layers(Device& device, CeilingMeter& meter, const LayersFlags& flag
   std::vector<std::byte> repeated(some->bytes());
   device.copy_to_host(repeated.data(), some->data(), repeated.size());
   const auto weight = [&](int out_dim, int in_dim) {
-    auto made = device.allocate(static_cast<std::size_t>(weight_elems(device.native_layout(dtype), out_dim, in_dim)) * dtype_bytes(dtype));
+    auto made = device.allocate(static_cast<std::size_t>(device.weight_layout({dtype}, out_dim, in_dim)->elems()) * dtype_bytes(dtype));
     for (std::size_t at = 0; at < made->bytes(); at += repeated.size()) {
       device.copy_to_device(made->data() + at, repeated.data(), std::min(repeated.size(), made->bytes() - at));
     }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "model/shapes.h"
 #include "model/tensor_source.h"
+#include "tile/ranges.h"
 
 namespace quire {
 

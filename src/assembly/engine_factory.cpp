@@ -7,6 +7,7 @@
 #include "engine/engine_impl.h"
 #include "targets/all/linked_targets.h"
 #include "text/detokenizer.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

@@ -25,10 +25,12 @@ void check_desc(const AttentionDesc& d) {
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   check_desc(desc);
   KvLayout layout{};
-  layout.shape = {desc.page_size, desc.head_dim_qk, desc.head_dim_vo, device.native_layout(desc.dtype)};
-  layout.v_offset = k_page_elems(layout.shape);
-  layout.head_stride = layout.v_offset + v_page_elems(layout.shape);
+  layout.page = device.page_layout(plain_kv(desc.dtype), {desc.head_dim_qk, desc.head_dim_vo}, desc.page_size);
+  const auto elems = [&](std::size_t bytes) { return static_cast<long>(bytes / dtype_bytes(desc.dtype)); };
+  layout.v_offset = elems(layout.page->v_begin_bytes());
+  layout.head_stride = elems(layout.page->bytes());
   layout.page_stride = layout.head_stride * desc.num_kv_heads;
+  layout.page_bytes = layout.page->bytes() * static_cast<std::size_t>(desc.num_kv_heads);
   return layout;
 }
 

@@ -65,15 +65,16 @@ struct AttentionTensors {
 
 // Where things lie in a pool of pages: [num_pages, num_kv_heads, K part then V part].
 struct KvLayout {
-  PageShape shape;
+  std::shared_ptr<const PageLayout> page;  // of one head
   long v_offset;      // elements from the K part of a head to its V part
   long head_stride;   // elements
   long page_stride;   // elements
-  long k_index(long page, int head, int token, int dim) const {
-    return page * page_stride + head * head_stride + k_offset(shape, token, dim);
+  std::size_t page_bytes;
+  long k_index(long page_idx, int head, int token, int dim) const {
+    return page_idx * page_stride + head * head_stride + page->k_offset(token, dim);
   }
-  long v_index(long page, int head, int token, int dim) const {
-    return page * page_stride + head * head_stride + v_offset + quire::v_offset(shape, token, dim);
+  long v_index(long page_idx, int head, int token, int dim) const {
+    return page_idx * page_stride + head * head_stride + v_offset + page->v_offset(token, dim);
   }
 };
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

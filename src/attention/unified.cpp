@@ -4,6 +4,7 @@
 #include "attention/backends.h"
 #include "attention/planner.h"
 #include "base/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "base/dtype.h"
 #include "device/kernel_variant.h"
-#include "tile/page_layout.h"
+#include "device/layout.h"
 
 namespace quire {
 
@@ -123,8 +123,10 @@ class Device {
     cost_.flops += cost.flops;
   }
 
-  // How pages of keys and values, and packed weights, lie in this device's memory.
-  virtual NativeLayout native_layout(DType dtype) const = 0;
+  // How pages of keys and values, and packed weights, lie in this device's memory. Throws Error{kUnsupported} for a format that no kernel
+  // of the target reads.
+  virtual std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const = 0;
+  virtual std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const = 0;
 
   // The same, by the type of the params. The second form looks the variant up: for tests and measurements.
   template <class Params>

@@ -83,8 +83,8 @@ class AttentionItem {
   QUIRE_DEV void scan_keys(Program& program) {
     const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    const KvView<Kv> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
-                         head + p_.v_offset, page_shape<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    const KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
+                         head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
     const int first_tile = w_.kv_begin / kKeys;
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
     KvStage<Kv, kRows, kKeys> stage(program, kDimQk, kDimVo);

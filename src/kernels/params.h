@@ -74,7 +74,7 @@ struct KvWriteParams {
 // y = x W^T + bias
 struct LinearParams {
   const void* x;       // [num_rows, in_dim], x_stride apart
-  const void* weight;  // [out_dim, in_dim] packed, see tile/page_layout.h
+  const void* weight;  // [out_dim, in_dim] packed, see device/layout.h
   const void* bias;    // [out_dim] or null
   void* y;             // [num_rows, out_dim], y_stride apart
   long x_stride, y_stride;

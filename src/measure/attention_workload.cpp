@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "measure/random_buffer.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -22,7 +23,7 @@ std::unique_ptr<Buffer> upload(Device& device, const std::vector<T>& values) {
 }
 
 std::size_t page_bytes(const Device& device, const AttentionDesc& desc) {
-  return static_cast<std::size_t>(kv_layout(device, desc).page_stride) * dtype_bytes(desc.dtype);
+  return kv_layout(device, desc).page_bytes;
 }
 
 long num_pages_of(const AttentionDesc& desc, const AttentionLengths& lengths) {

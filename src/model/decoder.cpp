@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "files/rope_config.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -93,7 +94,7 @@ std::size_t page_bytes(const Device& device, const ModelConfig& config, int page
   DecoderOptions options;
   options.page_size = page_size;
   const KvLayout layout = kv_layout(device, layer_desc(config, options, 0));
-  return static_cast<std::size_t>(layout.page_stride) * dtype_bytes(config.dtype) * static_cast<std::size_t>(config.num_layers);
+  return layout.page_bytes * static_cast<std::size_t>(config.num_layers);
 }
 
 std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_batched_tokens) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/params.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

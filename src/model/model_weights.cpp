@@ -12,7 +12,7 @@ namespace {
 class Loader {
  public:
   Loader(Device& device, const ModelConfig& config, TensorSource& source, const LoadProgress& progress)
-      : device_(device), config_(config), source_(source), progress_(progress), layout_(device.native_layout(config.dtype)) {
+      : device_(device), config_(config), source_(source), progress_(progress) {
     for (const WeightSpec& spec : weight_specs(config)) {
       specs_.emplace(std::pair(spec.layer, spec.role), spec);
       total_elems_ += num_elems(spec);
@@ -95,19 +95,21 @@ class Loader {
     return linear;
   }
 
-  // 16 rows at a time are read, put in order in cache, and copied. See tile/page_layout.h for the order.
+  // A group of rows at a time is read, put in order in cache, and copied. See device/layout.h.
   std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
-    const std::size_t elem = dtype_bytes(config_.dtype);
-    const auto row_bytes = static_cast<std::size_t>(round_up(in_dim, layout_.unit)) * elem, panel_bytes = row_bytes * kPanelCols;
-    auto buffer = device_.allocate(static_cast<std::size_t>(weight_elems(layout_, out_dim, in_dim)) * elem);
-    std::vector<std::byte> rows(static_cast<std::size_t>(in_dim) * elem * kPanelCols), panel(panel_bytes);
+    constexpr int kGroup = WeightLayout::kGroup;
+    const std::size_t elem = dtype_bytes(config_.dtype), row_bytes = static_cast<std::size_t>(in_dim) * elem;
+    const auto layout = device_.weight_layout({config_.dtype}, out_dim, in_dim);
+    const std::size_t group_bytes = static_cast<std::size_t>(layout->group_elems(kGroup)) * elem;
+    auto buffer = device_.allocate(static_cast<std::size_t>(layout->elems()) * elem);
+    std::vector<std::byte> rows(row_bytes * kGroup), group(group_bytes);
     std::size_t part = 0;
     std::int64_t row = 0;
-    for (int col = 0; col < out_dim; col += kPanelCols) {
-      const int num_cols = std::min(kPanelCols, out_dim - col);
+    for (int col = 0; col < out_dim; col += kGroup) {
+      const int num_cols = std::min(kGroup, out_dim - col);
       for (int filled = 0; filled < num_cols;) {
         const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
-        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
+        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * row_bytes);
         filled += static_cast<int>(now);
         row += now;
         if (row == parts[part]->shape[0]) {
@@ -115,37 +117,18 @@ class Loader {
           row = 0;
         }
       }
-      elem == 4 ? reorder<std::uint32_t>(rows, panel, in_dim, num_cols) : reorder<std::uint16_t>(rows, panel, in_dim, num_cols);
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col) * row_bytes, panel.data(),
-                             is_swizzled(layout_) ? static_cast<std::size_t>(num_cols) * row_bytes : panel_bytes);
+      layout->pack_group(rows.data(), num_cols, elem, group.data());
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kGroup) * group_bytes, group.data(),
+                             static_cast<std::size_t>(layout->group_elems(num_cols)) * elem);
       advance(std::int64_t{num_cols} * in_dim);
     }
     return buffer;
-  }
-
-  template <class Bits>
-  void reorder(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim, int num_cols) const {
-    std::fill(panel.begin(), panel.end(), std::byte{0});
-    const auto* from = reinterpret_cast<const Bits*>(rows.data());
-    auto* to = reinterpret_cast<Bits*>(panel.data());
-    if (is_swizzled(layout_)) {
-      for (int col = 0; col < num_cols; ++col) {
-        std::copy_n(from + static_cast<long>(col) * in_dim, in_dim, to + static_cast<long>(col) * round_up(in_dim, layout_.unit));
-      }
-      return;
-    }
-    const int pair = layout_.unit;
-    for (int k = 0; k < in_dim; ++k) {
-      Bits* step = to + static_cast<long>(k / pair) * kPanelCols * pair + k % pair;
-      for (int col = 0; col < num_cols; ++col) step[col * pair] = from[static_cast<long>(col) * in_dim + k];
-    }
   }
 
   Device& device_;
   const ModelConfig& config_;
   TensorSource& source_;
   const LoadProgress& progress_;
-  const NativeLayout layout_;
   std::map<std::pair<int, WeightRole>, WeightSpec> specs_;
   std::int64_t total_elems_ = 0, done_elems_ = 0;
 };

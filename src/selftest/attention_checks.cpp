@@ -24,7 +24,12 @@ class ManyProgramsDevice : public Device {
     device_.copy_to_host(to, from, bytes);
   }
   void synchronize() override { device_.synchronize(); }
-  NativeLayout native_layout(DType dtype) const override { return device_.native_layout(dtype); }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return device_.page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return device_.weight_layout(format, out_dim, in_dim);
+  }
 
  private:
   class ManyPrograms : public AttentionTarget {

@@ -55,11 +55,11 @@ void write_by_maps(const WriteCase& c, const KvLayout& layout, HostArray& pool) 
     const long page = c.slots[token] / d.page_size;
     const int offset = static_cast<int>(c.slots[token] % d.page_size);
     for (int h = 0; h < d.num_kv_heads; ++h) {
-      for (int i = 0; i < stored_k_dim(layout.shape); ++i) {
+      for (int i = 0; i < layout.page->stored_k_dim(); ++i) {
         const std::size_t from = token * c.k_cols() + static_cast<std::size_t>(h * d.head_dim_qk + i);
         pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)), i < d.head_dim_qk ? c.k[from] : 0);
       }
-      for (int i = 0; i < stored_v_dim(layout.shape); ++i) {
+      for (int i = 0; i < layout.page->stored_v_dim(); ++i) {
         const std::size_t from = token * c.v_cols() + static_cast<std::size_t>(h * d.head_dim_vo + i);
         pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)), i < d.head_dim_vo ? c.v[from] : 0);
       }

@@ -7,6 +7,7 @@
 #include "kernels/params.h"
 #include "selftest/arrays.h"
 #include "selftest/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

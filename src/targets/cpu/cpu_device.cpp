@@ -8,8 +8,10 @@
 
 #include "base/check.h"
 #include "kernels/params.h"
+#include "targets/cpu/cpu_layout.h"
 #include "targets/cpu/gang.h"
 #include "targets/cpu/levels.h"
+#include "tile/ranges.h"
 #include "tuning/attention_target.h"
 #include "tuning/tuning_store.h"
 
@@ -145,7 +147,12 @@ class CpuDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  NativeLayout native_layout(DType dtype) const override { return {LayoutKind::kPanels, dtype == DType::kBF16 ? 2 : 1}; }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return cpu_page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return cpu_weight_layout(format, out_dim, in_dim);
+  }
 
   std::unique_ptr<Graph> capture(const std::function<void()>& launches) override {
     QUIRE_CHECK_KIND(kInternal, recording_ == nullptr, "cpu: cannot record a graph while launches are recorded");

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "tile/page_layout.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

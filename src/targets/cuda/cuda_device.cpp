@@ -26,7 +26,7 @@ class CublasLinearLayers : public VendorLinear {
 
  private:
   static CublasLinear problem(const LinearVariant& v, const LinearParams& params) {
-    return {v.x, v.y == DType::kF32 && v.x != DType::kF32, cuda_layout(v.weight.type), params};
+    return {v.x, v.y == DType::kF32 && v.x != DType::kF32, params};
   }
 
   std::shared_ptr<CudaApi> api_;
@@ -45,7 +45,8 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options) {
                  .compiler = std::move(compiler),
                  .rules = cuda_rules(family),
                  .architecture = architecture,
-                 .native_layout = cuda_layout,
+                 .page_layout = cuda_page_layout,
+                 .weight_layout = cuda_weight_layout,
                  .tuned_tables = embedded_tuned_tables(),
                  .tables_dir = options.cache_dir,
                  .spilled_bytes = spilled_bytes,

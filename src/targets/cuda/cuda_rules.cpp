@@ -6,7 +6,7 @@
 #include "kernels/params.h"
 #include "targets/cuda/attention_tiles.h"
 #include "targets/cuda/chips.h"
-#include "tile/page_layout.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

@@ -103,7 +103,12 @@ class EmulatorDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  NativeLayout native_layout(DType dtype) const override { return cuda_layout(dtype); }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return cuda_page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return cuda_weight_layout(format, out_dim, in_dim);
+  }
 
  private:
   static constexpr std::size_t kMaxParamsBytes = 4096;

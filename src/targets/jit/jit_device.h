@@ -28,7 +28,8 @@ struct JitParts {
   KernelCompiler compiler;
   std::unique_ptr<TileRules> rules;
   std::string architecture;  // as the compiler names it
-  NativeLayout (*native_layout)(DType dtype);
+  std::unique_ptr<PageLayout> (*page_layout)(const KvFormat& format, HeadShape heads, int page_size);
+  std::unique_ptr<WeightLayout> (*weight_layout)(const WeightFormat& format, int out_dim, int in_dim);
   std::span<const NamedText> tuned_tables;                   // that come with the program
   std::string tables_dir;                                    // of the user's tables; "" = none
   std::function<int(const std::string& log)> spilled_bytes;  // that the compiler's log tells of
@@ -46,7 +47,12 @@ class JitDevice : public Device, public TunableAttention {
 
   const DeviceCaps& caps() const override { return caps_; }
   const AttentionTarget& attention() const override { return attention_; }
-  NativeLayout native_layout(DType dtype) const override { return parts_.native_layout(dtype); }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return parts_.page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return parts_.weight_layout(format, out_dim, in_dim);
+  }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override;
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override;
   void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override;

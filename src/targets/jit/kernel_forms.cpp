@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "kernels/params.h"
-#include "tile/page_layout.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {

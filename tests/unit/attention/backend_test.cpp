@@ -36,7 +36,8 @@ class FactsDevice : public Device, public AttentionTarget {
   void copy_to_host(void*, const std::byte*, std::size_t) override {}
   void synchronize() override {}
   DeviceMemory memory() const override { return {0, 0, is_host_}; }
-  NativeLayout native_layout(DType) const override { return {LayoutKind::kPanels, 1}; }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat&, HeadShape, int) const override { return nullptr; }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int, int) const override { return nullptr; }
   KernelAbilities abilities() const override { return abilities_; }
   BatchKindCaps caps(const AttentionClass&) const override { return {}; }
   bool rounds_probs(DType) const override { return false; }

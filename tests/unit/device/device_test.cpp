@@ -33,7 +33,8 @@ class CountingDevice : public Device {
   void copy_to_device(std::byte*, const void*, std::size_t) override {}
   void copy_to_host(void*, const std::byte*, std::size_t) override {}
   void synchronize() override {}
-  NativeLayout native_layout(DType) const override { return {LayoutKind::kPanels, 1}; }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat&, HeadShape, int) const override { return nullptr; }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int, int) const override { return nullptr; }
 
   std::vector<KernelVariant> added;
   std::vector<int> started;

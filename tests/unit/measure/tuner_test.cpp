@@ -42,7 +42,12 @@ class PlantedDevice : public Device, public TunableAttention, public AttentionTa
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override { cpu_->copy_to_device(to, from, bytes); }
   void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override { cpu_->copy_to_host(to, from, bytes); }
   void synchronize() override {}
-  NativeLayout native_layout(DType dtype) const override { return cpu_->native_layout(dtype); }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return cpu_->page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return cpu_->weight_layout(format, out_dim, in_dim);
+  }
 
   void add_kernel(const KernelVariant& variant) override { kernels_.push_back(cpu_->resolve(variant)); }
   void start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) override {

@@ -200,7 +200,7 @@ TEST(SpilledBytes, AreStoresAndLoads) {
 
 TEST_F(CompilerTest, FindsTheEmbeddedHeaders) {
   JitKernel params = kernel("params", "*p = sizeof(quire::AttentionParams);");
-  params.source = "#include \"kernels/params.h\"\n#include \"tile/page_layout.h\"\n" + params.source;
+  params.source = "#include \"kernels/params.h\"\n#include \"tile/views.h\"\n" + params.source;
   EXPECT_NO_THROW(compiler_->get({&params, 1}, "sm_80"));
 }
 

@@ -1,9 +1,10 @@
-// The matrix step of the CPU target: C[rows, 16 columns a panel] (+)= A B, A in rows, B in panels (tile/page_layout.h).
+// The matrix step of the CPU target: C[rows, 16 columns a panel] (+)= A B, A in rows, B in panels (panel_page.h).
 // Every (row, column) sum is one chain over k in ascending order whatever the number of rows or panels at a time, so that a
 // row's bits do not depend on its neighbours: decode, verification, chunk and prefill agree.
 #pragma once
 
-#include "tile/page_layout.h"
+#include "targets/cpu/tile/panel_page.h"
+#include "tile/views.h"
 #include "targets/cpu/tile/simd.h"
 
 namespace quire {

@@ -7,12 +7,13 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
+using NativePage = PanelPage;
 template <class Kv>
-constexpr PageShape page_shape(int page_size, int head_dim_qk, int head_dim_vo) {
-  return {page_size, head_dim_qk, head_dim_vo, {LayoutKind::kPanels, DotTraits<typename Kv::Key>::kPair}};
+constexpr NativePage native_page(int page_size, int head_dim_qk, int head_dim_vo) {
+  return {page_size, head_dim_qk, head_dim_vo, DotTraits<typename Kv::Key>::kPair};
 }
 
-// Kv: KvTypes, see tile/page_layout.h.
+// Kv: KvTypes, see tile/views.h.
 template <class Kv, int max_rows, int max_keys>
 struct KvStage;
 template <class E, int max_rows, int max_keys>
@@ -37,24 +38,24 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
 
 // Copies keys [begin, end) of one 16-key panel through the index maps; the rest of the panel becomes zero.
 template <class E, int max_rows, int max_keys>
-inline void copy_panel(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>>& view, int panel, int begin, int end) {
+inline void copy_panel(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>, NativePage>& view, int panel, int begin, int end) {
   constexpr int kPair = KvStage<KvTypes<E, E>, max_rows, max_keys>::kPair;
   E* k = stage.k_copy + panel * stage.k_copy_elems;
   E* v = stage.v_copy + panel * stage.v_copy_elems;
-  const PageShape& shape = view.shape;
+  const NativePage& layout = view.page;
   const int first = begin / kPanelCols * kPanelCols;
   __builtin_memset(static_cast<void*>(k), 0, stage.k_copy_elems * sizeof(E));
   __builtin_memset(static_cast<void*>(v), 0, stage.v_copy_elems * sizeof(E));
   for (int key = begin; key < end; ++key) {
-    const E* page = view.pool + view.page_table[key / shape.page_size] * view.page_stride;
+    const E* page = view.pool + view.page_table[key / layout.page_size] * view.page_stride;
     const E* k_page = page + view.k_base;
     const E* v_page = page + view.v_base;
-    const int token = key % shape.page_size;
-    for (int d = 0; d < shape.head_dim_qk; ++d) {
-      k[panel_offset(shape.head_dim_qk, d, key - first, kPair)] = k_page[k_offset(shape, token, d)];
+    const int token = key % layout.page_size;
+    for (int d = 0; d < layout.head_dim_qk; ++d) {
+      k[panel_offset(layout.head_dim_qk, d, key - first, kPair)] = k_page[layout.k_offset(token, d)];
     }
-    for (int d = 0; d < shape.head_dim_vo; ++d) {
-      v[panel_offset(kPanelCols, key - first, d, kPair)] = v_page[v_offset(shape, token, d)];
+    for (int d = 0; d < layout.head_dim_vo; ++d) {
+      v[panel_offset(kPanelCols, key - first, d, kPair)] = v_page[layout.v_offset(token, d)];
     }
   }
   stage.k_panel[panel] = k;
@@ -64,41 +65,41 @@ inline void copy_panel(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const 
 
 // Keys and values of one token's heads into its page, through the index maps. The zero that pads an odd head_dim is written too.
 template <class E>
-inline void store_token(const TokenSlot<KvTypes<E, E>>& to, const PageShape& shape, int num_heads, const E* k, const E* v) {
+inline void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads, const E* k, const E* v) {
   for (int head = 0; head < num_heads; ++head) {
     E* k_page = to.k + head * to.head_stride;
     E* v_page = to.v + head * to.head_stride;
-    for (int d = 0; d < shape.head_dim_qk; ++d) k_page[k_offset(shape, to.token, d)] = k[d];
-    for (int d = shape.head_dim_qk; d < stored_k_dim(shape); ++d) k_page[k_offset(shape, to.token, d)] = E{};
-    for (int d = 0; d < shape.head_dim_vo; ++d) v_page[v_offset(shape, to.token, d)] = v[d];
-    k += shape.head_dim_qk;
-    v += shape.head_dim_vo;
+    for (int d = 0; d < layout.head_dim_qk; ++d) k_page[layout.k_offset(to.token, d)] = k[d];
+    for (int d = layout.head_dim_qk; d < layout.stored_k_dim(); ++d) k_page[layout.k_offset(to.token, d)] = E{};
+    for (int d = 0; d < layout.head_dim_vo; ++d) v_page[layout.v_offset(to.token, d)] = v[d];
+    k += layout.head_dim_qk;
+    v += layout.head_dim_vo;
   }
 }
 
 // Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the first and last
 // panel that lie outside the range have undefined scores and values of zero.
 template <class E, int max_rows, int max_keys>
-inline void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>>& view, int begin, int end) {
+inline void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {
   constexpr int kPair = KvStage<KvTypes<E, E>, max_rows, max_keys>::kPair;
-  const PageShape& shape = view.shape;
-  const bool panels = has_panels(shape.page_size);
+  const NativePage& layout = view.page;
+  const bool panels = layout.has_panels();
   stage.first_key = begin / kPanelCols * kPanelCols;
   stage.num_keys = ceil_div(end - stage.first_key, kPanelCols) * kPanelCols;
   stage.num_panels = stage.num_keys / kPanelCols;
-  stage.num_value_panels = ceil_div(shape.head_dim_vo, kPanelCols);
-  stage.k_steps = ceil_div(shape.head_dim_qk, kPair);
+  stage.num_value_panels = ceil_div(layout.head_dim_vo, kPanelCols);
+  stage.k_steps = ceil_div(layout.head_dim_qk, kPair);
   for (int p = 0; p < stage.num_panels; ++p) {
     const int first = stage.first_key + p * kPanelCols;
     if (!panels || first < begin || first + kPanelCols > end) {
       copy_panel(stage, view, p, first < begin ? begin : first, first + kPanelCols > end ? end : first + kPanelCols);
       continue;
     }
-    const int token = first % shape.page_size;
-    const E* page = view.pool + view.page_table[first / shape.page_size] * view.page_stride;
-    stage.k_panel[p] = page + view.k_base + k_offset(shape, token, 0);
-    stage.v_first[p] = page + view.v_base + v_offset(shape, token, 0);
-    stage.v_stride[p] = long{shape.page_size} * kPanelCols;
+    const int token = first % layout.page_size;
+    const E* page = view.pool + view.page_table[first / layout.page_size] * view.page_stride;
+    stage.k_panel[p] = page + view.k_base + layout.k_offset(token, 0);
+    stage.v_first[p] = page + view.v_base + layout.v_offset(token, 0);
+    stage.v_stride[p] = long{layout.page_size} * kPanelCols;
   }
   for (int p = 0; p < 8; ++p) stage.k_panel[stage.num_panels + p] = stage.k_panel[stage.num_panels - 1];
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 #include "tile/lanes/facts.h"
-#include "tile/page_layout.h"
+#include "targets/cuda/tile/swizzled_page.h"
+#include "tile/views.h"
 #include QUIRE_SIMT_HEADER
 
 namespace quire {

@@ -6,9 +6,10 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
+using NativePage = SwizzledPage;
 template <class Kv>
-constexpr PageShape page_shape(int page_size, int head_dim_qk, int head_dim_vo) {
-  return {page_size, head_dim_qk, head_dim_vo, {LayoutKind::kSwizzled, kChunkElems<typename Kv::Key>}};
+constexpr NativePage native_page(int page_size, int head_dim_qk, int head_dim_vo) {
+  return {page_size, head_dim_qk, head_dim_vo, kChunkElems<typename Kv::Key>};
 }
 
 // token / page size for token < 2^31 without a division: the quotient by multiplication is right or one too small.

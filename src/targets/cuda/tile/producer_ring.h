@@ -68,7 +68,7 @@ QUIRE_DEV void zero_rows(char* to, int panels, int panel_rows, int begin, int en
 // What the producer's warp brings of a tile: keys [begin, end), or their values.
 template <class E>
 struct TilePart {
-  const KvView<KvTypes<E, E>>& view;
+  const KvView<KvTypes<E, E>, NativePage>& view;
   int panels;      // that pages have
   int begin, end;  // keys
   char* to;        // [panels][max_keys] rows of 128 bytes
@@ -78,8 +78,8 @@ struct TilePart {
 // By the copy engine: a page for each lane.
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const TilePart<E>& part) {
-  const KvView<KvTypes<E, E>>& view = part.view;
-  const int page_size = view.shape.page_size, page = stage.pages.of(part.begin) + 2 * lane_idx() + producer_half();
+  const KvView<KvTypes<E, E>, NativePage>& view = part.view;
+  const int page_size = view.page.page_size, page = stage.pages.of(part.begin) + 2 * lane_idx() + producer_half();
   const int first = page * page_size;
   const int begin = first > part.begin ? first : part.begin, end = first + page_size < part.end ? first + page_size : part.end;
   const int rows = end > begin ? end - begin : 0;
@@ -104,16 +104,16 @@ QUIRE_DEV void fill_by_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, 
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_chunks(const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const TilePart<E>& part) {
   wait_for_earlier_launches();
-  const KvView<KvTypes<E, E>>& view = part.view;
+  const KvView<KvTypes<E, E>, NativePage>& view = part.view;
   const Chunks tile{part.to, max_keys};
   const int rows_at_once = kLaneCount / kRowChunks;
   for (int row = producer_half() * rows_at_once + lane_idx() / kRowChunks; row < max_keys; row += 2 * rows_at_once) {
     const int key = stage.first_key + row, chunk = lane_idx() % kRowChunks;
     const bool is_there = key >= part.begin && key < part.end;
-    const int page = is_there ? stage.pages.of(key) : 0, token = key - page * view.shape.page_size;
+    const int page = is_there ? stage.pages.of(key) : 0, token = key - page * view.page.page_size;
     const E* from = view.pool + (is_there ? view.page_table[page] * view.page_stride : 0) + (fills_values() ? view.v_base : view.k_base);
     for (int panel = 0; panel < part.panels; ++panel) {
-      const long place = (long{panel * view.shape.page_size + token} * kRowChunks + ((chunk ^ token) % kRowChunks)) * kChunkElems<E>;
+      const long place = (long{panel * view.page.page_size + token} * kRowChunks + ((chunk ^ token) % kRowChunks)) * kChunkElems<E>;
       copy_async_16(tile.at(row, panel * kRowChunks + chunk), is_there ? from + place : from, is_there);
     }
   }
@@ -125,19 +125,19 @@ QUIRE_DEV void fill_by_chunks(const KvStage<KvTypes<E, E>, max_rows, max_keys>& 
 // Keys [begin, end) of a tile into the next slots, when they are free; the rest of the tile is zero, but for keys of many rows, whose
 // scores are masked. The team only learns where the tile begins.
 template <class E, int max_rows, int max_keys>
-QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>>& view, int begin, int end) {
-  const PageShape& shape = view.shape;
+QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {
+  const NativePage& layout = view.page;
   stage.first_key = begin / max_keys * max_keys;
-  if (!kExactHeads) stage.v_chunks = read_chunks<E>(shape.head_dim_vo);
+  if (!kExactHeads) stage.v_chunks = read_chunks<E>(layout.head_dim_vo);
   if (!is_producer()) return;
-  if (stage.pages.size != shape.page_size) stage.pages = PageIndex(shape.page_size);
+  if (stage.pages.size != layout.page_size) stage.pages = PageIndex(layout.page_size);
   const bool is_values = fills_values();
   const int slot = stage.keys_at.slot, max_panels = (is_values ? stage.value_bytes : stage.key_bytes) / (max_keys * 128);
-  const TilePart<E> part{view, kExactHeads ? max_panels : panels_of<E>(is_values ? shape.head_dim_vo : shape.head_dim_qk), begin, end,
+  const TilePart<E> part{view, kExactHeads ? max_panels : panels_of<E>(is_values ? layout.head_dim_vo : layout.head_dim_qk), begin, end,
                          stage.key_rows() + (is_values ? stage.key_bytes : 0), (is_values ? kValuesFull : kKeysFull) + slot};
   arrival_wait(arrival_word((is_values ? kValuesFree : kKeysFree) + slot), stage.keys_at.phase ^ 1);
   if (!kExactHeads) zero_rows(part.to + part.panels * max_keys * 128, max_panels - part.panels, max_keys, 0, max_keys);
-  if (shape.page_size % 8 != 0) {
+  if (layout.page_size % 8 != 0) {
     fill_by_chunks(stage, part);
   } else {
     if (end - begin < max_keys && (is_values || max_rows == kFewRows)) {

@@ -13,17 +13,17 @@ namespace QUIRE_TARGET {
 
 // Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
 template <class E>
-QUIRE_DEV void store_token(const TokenSlot<KvTypes<E, E>>& to, const PageShape& shape, int num_heads, const E* k, const E* v) {
+QUIRE_DEV void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads, const E* k, const E* v) {
   constexpr int kUnit = kChunkElems<E>;
-  const int k_chunks = stored_k_dim(shape) / kUnit, chunks = k_chunks + stored_v_dim(shape) / kUnit;
+  const int k_chunks = layout.stored_k_dim() / kUnit, chunks = k_chunks + layout.stored_v_dim() / kUnit;
   for (int i = thread_idx(); i < num_heads * chunks; i += num_threads()) {
     const int head = i / chunks, chunk = i % chunks;
     const bool is_value = chunk >= k_chunks;
-    const int dim = is_value ? shape.head_dim_vo : shape.head_dim_qk, first = (is_value ? chunk - k_chunks : chunk) * kUnit;
+    const int dim = is_value ? layout.head_dim_vo : layout.head_dim_qk, first = (is_value ? chunk - k_chunks : chunk) * kUnit;
     unsigned bits[4];
     load_chunk(bits, (is_value ? v : k) + long{head} * dim, first, dim);
     E* page = (is_value ? to.v : to.k) + head * to.head_stride;
-    store_bits(page + (is_value ? v_offset(shape, to.token, first) : k_offset(shape, to.token, first)), bits);
+    store_bits(page + (is_value ? layout.v_offset(to.token, first) : layout.k_offset(to.token, first)), bits);
   }
 }
 

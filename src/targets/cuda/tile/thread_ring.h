@@ -52,30 +52,30 @@ struct PagedToken {
 // Keys [begin, end) of the tile that holds `begin`: the rest of the tile is zero. Eight threads bring a row; page numbers are read
 // before the first copy, so that their latencies overlap. With 16 rows a warp brings the keys that it multiplies itself.
 template <class E, int max_rows, int max_keys>
-QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>>& view, int begin, int end) {
+QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {
   constexpr bool kFew = max_rows == kFewRows;
   constexpr int kUnit = kChunkElems<E>, kRows = max_keys * kRowChunks / (kWarps * kLaneCount);
   constexpr int kStep = (kFew ? 1 : kWarps) * kLaneCount / kRowChunks;  // rows at once
   static_assert(kRows * kWarps * kLaneCount == max_keys * kRowChunks, "whole rounds of rows");
-  const PageShape& s = view.shape;
-  const int k_full = ceil_div(s.head_dim_qk, kUnit), v_full = ceil_div(s.head_dim_vo, kUnit);
+  const NativePage& layout = view.page;
+  const int k_full = ceil_div(layout.head_dim_qk, kUnit), v_full = ceil_div(layout.head_dim_vo, kUnit);
   if (!kExactHeads) {
-    stage.k_chunks = read_chunks<E>(s.head_dim_qk);
-    stage.v_chunks = read_chunks<E>(s.head_dim_vo);
+    stage.k_chunks = read_chunks<E>(layout.head_dim_qk);
+    stage.v_chunks = read_chunks<E>(layout.head_dim_vo);
   }
   stage.first_key = begin / max_keys * max_keys;
-  const PageIndex page_of(s.page_size);
+  const PageIndex page_of(layout.page_size);
   const int first_row = kFew ? warp_idx() * (max_keys / kWarps) + lane_idx() / kRowChunks : thread_idx() / kRowChunks;
   const int first_chunk = thread_idx() % kRowChunks;
   const auto find = [&](int row) {
     const int key = stage.first_key + row, page = page_of.of(key);
     const bool is_there = key >= begin && key < end;
-    return PagedToken<E>{view.pool + (is_there ? view.page_table[page] * view.page_stride : 0), is_there ? key - page * s.page_size : -1};
+    return PagedToken<E>{view.pool + (is_there ? view.page_table[page] * view.page_stride : 0), is_there ? key - page * layout.page_size : -1};
   };
   const auto copy = [&](int row, const PagedToken<E>& at) {
     const bool is_there = at.token >= 0;
     const int token = is_there ? at.token : 0;
-    const auto from = [&](int c) { return (long{c / kRowChunks * s.page_size + token} * kRowChunks + ((c ^ token) % kRowChunks)) * kUnit; };
+    const auto from = [&](int c) { return (long{c / kRowChunks * layout.page_size + token} * kRowChunks + ((c ^ token) % kRowChunks)) * kUnit; };
     for (int c = first_chunk; c < stage.k_chunks; c += kRowChunks) {
       copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(c), is_there && c < k_full);
     }
