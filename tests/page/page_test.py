@@ -1,94 +1,14 @@
 """The live page in Chromium against a server of made-up figures: it draws 1,000 requests, says no word to the console, asks no
-other host, and treats whatever the model says as text. Skipped where Chromium is absent.
-
-    page_test.py PAGE [--screenshots FOLDER]"""
+other host, and treats whatever the model says as text. Skipped where Chromium is absent."""
 
 import json
-import sys
-import threading
 import time
-import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import CHROMIUM, Browser  # noqa: E402
-from fake_server import HOSTILE, FakeServer, World  # noqa: E402
-
-PAGE = Path(sys.argv.pop(1)) if len(sys.argv) > 1 and sys.argv[1].endswith(".html") else \
-    Path(__file__).resolve().parents[2] / "src/server/page/index.html"
-SHOTS = None
-if "--screenshots" in sys.argv:
-    at = sys.argv.index("--screenshots")
-    SHOTS = Path(sys.argv[at + 1])
-    del sys.argv[at:at + 2]
-
-ANSWER = "document.querySelector('.said.assistant:last-child .text')"
-# The pixels of a copy of a canvas: reading the canvas itself would change how the browser draws it.
-PIXELS = """const c = document.querySelector('%s'), copy = Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}),
-  g = copy.getContext('2d', {willReadFrequently: true}); g.drawImage(c, 0, 0); const d = g.getImageData(0, 0, c.width, c.height).data;"""
-# The page's modules, inside an async function.
-POOL, PAINT = "const { pool } = await import('/page/pool.js');", "const { paint } = await import('/page/paint.js');"
-# Different colours in a canvas; a blank one has one.
-COLOURS = "(() => {" + PIXELS + """ const seen = new Set(); for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return seen.size; })()"""
+from fake_server import HOSTILE
+from page_case import ANSWER, COLOURS, PAINT, PIXELS, POOL, PageCase, main
 
 
-@unittest.skipUnless(CHROMIUM, "no Chromium here (Debian package chromium): the live page was not tested")
-class PageTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.world = World(num_pages=20000, num_requests=1000)
-        cls.browser = Browser()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-
-    def setUp(self):
-        self.server = FakeServer(PAGE, self.world)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.browser.call("Emulation.clearDeviceMetricsOverride")
-        self.browser.set_dark(False)
-        self.browser.messages.clear()
-        self.browser.urls.clear()
-        self.browser.open(self.url)
-        self.browser.evaluate("localStorage.clear(); sessionStorage.clear()")
-        self.browser.open("about:blank")
-
-    def tearDown(self):
-        self.browser.open("about:blank")
-        self.server.shutdown()
-        self.server.server_close()
-
-    def open_live(self):
-        self.browser.open(self.url)
-        self.browser.wait_for("document.getElementById('state').className === 'good'")
-        self.browser.wait_for("document.getElementById('grid').height > 50")
-
-    def run_in(self, *lines):
-        """The value that the body of an async function returns."""
-        return self.browser.evaluate("(async () => {" + "\n".join(lines) + "})()")
-
-    def wait_in(self, *lines):
-        return self.browser.wait_for("(async () => {" + "\n".join(lines) + "})()")
-
-    def figure(self, label):
-        return self.browser.evaluate(f"[...document.querySelectorAll('#figures div')].find(d => d.children[0].textContent === '{label}').children[1].textContent")
-
-    def ask(self, text):
-        self.browser.evaluate("document.getElementById('ask').focus()")
-        self.browser.type(text)
-        self.browser.press("Enter")
-
-    def assert_quiet(self):
-        self.browser.evaluate("1")  # what has been said meanwhile
-        self.assertEqual(self.browser.messages, [])
-
-    def shoot(self, name):
-        if SHOTS:
-            SHOTS.mkdir(parents=True, exist_ok=True)
-            self.browser.screenshot(SHOTS / f"{name}.png")
-
+class PageTest(PageCase):
     def test_draws_a_thousand_requests(self):
         self.open_live()
         self.browser.wait_for("document.querySelectorAll('#figures dd')[2].textContent !== '–'")  # tokens/s
@@ -237,6 +157,4 @@ class PageTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not CHROMIUM:
-        print("skipped: no Chromium here (Debian package chromium), so the live page was not tested")
-    unittest.main()
+    main()

@@ -146,7 +146,8 @@ export const steps = addChart({ title: "Tokens in each step", isStacked: true, l
   { key: "decode", label: "decode", color: "blue" }, { key: "extend", label: "extend", color: "amber" },
   { key: "prefill", label: "prefill", color: "rose" }] });
 export const rates = addChart({ title: "Tokens per second", note: "last two minutes", least: 10, format: perSecond,
-  series: [{ key: "generated", label: "generated", color: "blue" }, { key: "prompt", label: "prompt", color: "amber" }] });
+  series: [{ key: "generated", label: "generated", color: "blue" },
+    { key: "prompt", label: "prompt", color: "amber" }] });
 const halves = [{ key: "p50", label: "median", color: "blue" },
   { key: "p99", label: "99 %", color: "rose", isDashed: true }];
 const ofLate = { note: "requests of the last 10 s", least: 0.01, format: seconds, series: halves };

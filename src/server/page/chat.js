@@ -112,7 +112,7 @@ async function ask(question) {
   own.push({ role: "user", content: question });
   addSaid(own.at(-1));
   const { text, facts } = addSaid(turn), start = performance.now(), reads = [];
-  let first = 0, last = start, isAsked = false, fault = "";
+  let first = 0, last = start, isAsked = false, fault = "", end = "";
   const draw = () => {  // once a frame, however fast the tokens come
     isAsked = false;
     const log = $("log"), isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
@@ -135,13 +135,14 @@ async function ask(question) {
   } catch (error) {
     const isStopped = error.name === "AbortError";
     if (!isStopped) fault = error.message;
+    end = isStopped ? "stopped" : "broken off";
     setText($("spoken"), isStopped ? "Stopped" : "The request failed");
   }
   draw();
   if (fault) text.after(make("div", { className: "text fault" }, fault));
   if (turn.content) own.push(turn);
   else own.pop();  // a question without an answer would confuse the next one
-  turn.facts = first ? factsOf(start, first, last, reads) : "";
+  turn.facts = [...(first ? [factsOf(start, first, last, reads)] : []), ...(first && end ? [end] : [])].join(", ");
   setText(facts, turn.facts);
   setAnswering(null);
   keep();

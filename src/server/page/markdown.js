@@ -129,8 +129,8 @@ function cellsOf(line) {
 function table(lines) {
   const sides = cellsOf(lines[1]).map(cell => cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : "");
   const row = (line, tag) => {
-    const cells = cellsOf(line);
-    return make("tr", {}, ...sides.map((side, i) => make(tag, { className: side }, ...inline(cells[i] || ""))));
+    const cells = cellsOf(line), cell = i => inline(cells[i] || "");
+    return make("tr", {}, ...sides.map((side, i) => make(tag, side ? { className: side } : {}, ...cell(i))));
   };
   const node = make("table", {}, make("thead", {}, row(lines[0], "th")),
     make("tbody", {}, ...lines.slice(2).map(line => row(line, "td"))));

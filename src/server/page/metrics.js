@@ -49,7 +49,7 @@ export function quantile(now, before, q) {
   return low;
 }
 
-const kWindowS = 2, kWindowSteps = 4, kLongestWindowS = 30;
+const kWindowS = 3, kWindowSteps = 5, kLongestWindowS = 30;
 
 // Rates of counters that move only when a step ends. A rate is taken from one end of a step to another, over some
 // steps and some seconds: between two readings within one step nothing moves, and dividing by such a time, or by the
@@ -61,7 +61,11 @@ export class StepMeter {
     if (![now.at, now.steps, now.generated].every(isNumber)) return;
     const last = this.ends[this.ends.length - 1];
     if (last && (now.steps < last.steps || now.generated < last.generated)) this.ends.length = 0;  // a new server
-    if (!this.ends.length || now.steps !== last?.steps || now.running === 0) this.ends.push(now);
+    if (this.ends.length && now.steps === last.steps && now.running !== 0) return;
+    // The very first reading falls somewhere within a step, which says little until many steps have ended.
+    const isEnd = this.ends.length > 0 || now.running === 0;
+    if (this.ends.length === 1 && !this.ends[0].isEnd && now.steps - this.ends[0].steps < 8) this.ends.length = 0;
+    this.ends.push({ ...now, isEnd });
     const isOld = end => now.at - end.at > kLongestWindowS;
     while (this.ends.length > 2 && isOld(this.ends[1])) this.ends.shift();
   }
@@ -81,7 +85,7 @@ export class StepMeter {
     const first = this.ends[i], span = last.at - first.at, waiting = this.waitingS(now);
     // A step that takes longer than all before it makes the rate smaller while it lasts.
     const time = waiting > span ? now.at - first.at : span;
-    if (time < kWindowS / 2) return { generated: null, prompt: null, stepS: this.stepS(first, last) };
+    if (time < kWindowS) return { generated: null, prompt: null, stepS: this.stepS(first, last) };
     const rate = name => isNumber(last[name]) ? Math.max(0, (last[name] - (first[name] || 0)) / time) : null;
     return { generated: rate("generated"), prompt: rate("prompt"), stepS: this.stepS(first, last) };
   }
