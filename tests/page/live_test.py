@@ -31,7 +31,7 @@ class LiveTest(PageCase):
         self.browser.wait_for("document.querySelector('#figures dd').textContent === '50'")
         self.assertEqual(self.figure("Waiting"), "37")
         self.assertRegex(self.figure("Pages in use"), r"^[\d,]+\d+ %$")
-        self.assertIn("as soon as the running step has ended", self.browser.evaluate("document.getElementById('poolnote').textContent"))
+        self.browser.wait_for("/as soon as the running step has ended/.test(document.getElementById('poolnote').textContent)")
         self.wait_in(POOL, "return pool.owners.length === 2000;")
         self.assert_quiet()
 
