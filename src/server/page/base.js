@@ -19,7 +19,7 @@ export function seconds(s) {
 }
 
 // A rate, with a decimal where whole numbers would be too coarse.
-export const perSecond = x => isNumber(x) && x > 0 && x < 9.95 ? x.toFixed(1) : count(x);
+export const perSecond = x => isNumber(x) && x < 9.95 && x % 1 ? x.toFixed(1) : count(x);
 
 let key = "";  // of the server; lives in this variable only
 $("key").addEventListener("input", e => { key = e.target.value.trim(); });
