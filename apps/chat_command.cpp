@@ -59,8 +59,10 @@ void help(Conversation&, const std::string&) {
     if (command.help != nullptr)
       log("  {:<16} {}", fmt::format("{} {}", command.name, command.argument), command.help);
   }
-  log("A message of several lines stands between two \"\"\"; at a terminal that can edit lines, Alt-Enter begins a\n"
-      "line too, pasted lines stay together, and the arrows and Ctrl-R bring back what was said. Ctrl-C stops an\n"
+  log("A message of several lines stands between two \"\"\"; at a terminal that can edit lines, Alt-Enter "
+      "begins a\n"
+      "line too, pasted lines stay together, and the arrows and Ctrl-R bring back what was said. Ctrl-C "
+      "stops an\n"
       "answer. A space before a slash makes the line a message.");
 }
 
@@ -68,8 +70,9 @@ void help(Conversation&, const std::string&) {
 std::string_view command_word(std::string_view line) {
   if (!line.starts_with('/')) return {};
   const std::string_view word = line.substr(0, line.find_first_of(" \t\n"));
-  const bool is_word = word.size() > 1 && std::all_of(word.begin() + 1, word.end(),
-                                                      [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; });
+  const bool is_word = word.size() > 1 && std::all_of(word.begin() + 1, word.end(), [](char c) {
+                         return (c >= 'a' && c <= 'z') || c == '-';
+                       });
   return is_word ? word : std::string_view();
 }
 
@@ -131,7 +134,9 @@ Examples:
   add_model_argument(command, *flags);
   add_sampling_flags(command, *flags);
   add_engine_flags(command, *flags);
-  command.add_option("--history", flags->history_file, "Recall messages of earlier chats, and keep those of this one, in a file")
+  command
+      .add_option("--history", flags->history_file,
+                  "Recall messages of earlier chats, and keep those of this one, in a file")
       ->type_name("FILE");
   command.callback(
       [&program, flags] { program.action = [&program, flags] { return chat(program, *flags); }; });

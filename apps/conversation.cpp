@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kMaxFileBytes = 16u << 20;
-constexpr std::int64_t kAnswerTokens = 512;  // for which room is kept where no flag says how long answers may be
+constexpr std::int64_t kAnswerTokens =
+    512;  // for which room is kept where no flag says how long answers may be
 
 }  // namespace
 
@@ -51,25 +52,29 @@ nlohmann::ordered_json Conversation::shown() const {
   return messages;
 }
 
-// Leaves out the oldest turns until prompt and answer have room, and then a quarter of the context more: the model has to
-// read all that is left anew, which should not happen with every message.
+// Leaves out the oldest turns until prompt and answer have room, and then a quarter of the context more: the
+// model has to read all that is left anew, which should not happen with every message.
 std::vector<std::int32_t> Conversation::encode_what_fits() {
   const std::int64_t context = model_.context_len;
   const std::int64_t room = std::min(model_.params.max_tokens.value_or(kAnswerTokens), context / 4);
   std::vector<std::int32_t> tokens = model_.encode(shown());
-  const auto fits = [&](std::int64_t limit) { return static_cast<std::int64_t>(tokens.size()) + room <= limit; };
+  const auto fits = [&](std::int64_t limit) {
+    return static_cast<std::int64_t>(tokens.size()) + room <= limit;
+  };
   if (!model_.chat || fits(context)) return tokens;
   const std::size_t first = first_shown_;
   while (!fits(context - context / 4) && leave_out_oldest()) tokens = model_.encode(shown());
   if (first_shown_ > first) {
-    log("(the conversation no longer fits into the context of {} tokens: the model does not see the oldest {} of {} "
+    log("(the conversation no longer fits into the context of {} tokens: the model does not see the oldest "
+        "{} of {} "
         "messages any more; /reset starts anew)",
         context, first_shown_, turns_.size());
   }
   return tokens;
 }
 
-// Up to the next message of the user, as templates want turns to begin with one. False if only the last message is left.
+// Up to the next message of the user, as templates want turns to begin with one. False if only the last
+// message is left.
 bool Conversation::leave_out_oldest() {
   std::size_t next = first_shown_ + 1;
   while (next < turns_.size() && turns_[next].role != "user") ++next;
@@ -128,11 +133,12 @@ std::vector<Conversation::Turn> Conversation::read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   QUIRE_CHECK_KIND(kNotFound, !error && fs::is_regular_file(path, error) && file, "cannot read {}: {}", path,
                    error ? error.message() : "not a file that can be read");
-  QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= kMaxFileBytes, "{} has {} bytes, a conversation at most {}", path,
-                   num_bytes, kMaxFileBytes);
+  QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= kMaxFileBytes, "{} has {} bytes, a conversation at most {}",
+                   path, num_bytes, kMaxFileBytes);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const Json whole = parse_json(text, path);
-  const bool has_messages = whole.is_object() && whole.contains("messages") && whole.at("messages").is_array();
+  const bool has_messages =
+      whole.is_object() && whole.contains("messages") && whole.at("messages").is_array();
   QUIRE_CHECK_KIND(kCorruptFile, has_messages, "{} is no conversation: it has no list of messages", path);
   std::vector<Turn> turns;
   for (const Json& message : whole.at("messages")) {
@@ -142,9 +148,10 @@ std::vector<Conversation::Turn> Conversation::read(const std::string& path) {
     };
     const std::string role = word("role");
     const bool is_role = role == "user" || role == "assistant" || (role == "system" && turns.empty());
-    QUIRE_CHECK_KIND(kCorruptFile, is_role && message.contains("content") && message.at("content").is_string(),
-                     "{} is no conversation: message {} has no role (a system message comes first) or no text", path,
-                     turns.size());
+    QUIRE_CHECK_KIND(
+        kCorruptFile, is_role && message.contains("content") && message.at("content").is_string(),
+        "{} is no conversation: message {} has no role (a system message comes first) or no text", path,
+        turns.size());
     turns.push_back({role, word("content")});
   }
   return turns;

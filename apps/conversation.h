@@ -1,4 +1,5 @@
-// What quire chat keeps of a conversation: the system message, the turns, and which of them the model still sees.
+// What quire chat keeps of a conversation: the system message, the turns, and which of them the model still
+// sees.
 #pragma once
 
 #include <string>
@@ -19,12 +20,14 @@ class Conversation {
   void set_system(std::string system) { system_ = std::move(system); }
   std::size_t size() const { return turns_.size(); }  // messages, without the system's
 
-  // Streams the answer to stdout. A message that the model cannot take is logged and not kept. Where the conversation
-  // no longer fits into the context, its oldest turns are not shown to the model any more, which is logged.
+  // Streams the answer to stdout. A message that the model cannot take is logged and not kept. Where the
+  // conversation no longer fits into the context, its oldest turns are not shown to the model any more, which
+  // is logged.
   void answer(const std::string& message, InterruptScope& interrupt);
 
-  // As {"messages": [{"role", "content"}, …]}, in the form that the server takes. `save` replaces no file but one that
-  // `load` could read. Throw Error{kInvalidArgument, kNotFound, kCorruptFile}; the conversation is then as it was.
+  // As {"messages": [{"role", "content"}, …]}, in the form that the server takes. `save` replaces no file but
+  // one that `load` could read. Throw Error{kInvalidArgument, kNotFound, kCorruptFile}; the conversation is
+  // then as it was.
   void save(const std::string& path) const;
   void load(const std::string& path);
 

@@ -12,9 +12,9 @@ class EditTerminal {
  public:
   enum class Got { kLine, kEnd, kInterrupted };
 
-  // Nothing where the build has no libedit, or standard input and standard error are not a terminal that can move its
-  // cursor. Messages of `history_file`, if one is named, are there to be recalled. Throws Error{kNotFound} for a file
-  // that is there and cannot be read.
+  // Nothing where the build has no libedit, or standard input and standard error are not a terminal that can
+  // move its cursor. Messages of `history_file`, if one is named, are there to be recalled. Throws
+  // Error{kNotFound} for a file that is there and cannot be read.
   static std::unique_ptr<EditTerminal> open(std::string history_file);
 
   virtual ~EditTerminal() = default;  // writes the history; logs if it cannot

@@ -1,4 +1,5 @@
-// EditTerminal with libedit. Characters are read here, so that Ctrl-C wakes the reader and pasted lines stay together.
+// EditTerminal with libedit. Characters are read here, so that Ctrl-C wakes the reader and pasted lines stay
+// together.
 #include <histedit.h>
 #include <langinfo.h>
 #include <unistd.h>
@@ -106,7 +107,8 @@ void LibeditTerminal::load_history() {
   QUIRE_CHECK_KIND(kNotFound, is_read, "{} cannot be read as a history of messages", history_file_);
 }
 
-EditTerminal::Got LibeditTerminal::read(const std::string& prompt, InterruptScope& interrupt, std::string& line) {
+EditTerminal::Got LibeditTerminal::read(const std::string& prompt, InterruptScope& interrupt,
+                                        std::string& line) {
   const std::string bold = paint("x", Color::kBold, 2);
   prompt_ = bold == "x" ? prompt : fmt::format("\1\033[1m\1{}\1\033[0m\1", prompt);
   interrupt_ = &interrupt;

@@ -44,7 +44,8 @@ MessageReader::Got MessageReader::read_block(InterruptScope& interrupt, std::str
   return Got::kLine;
 }
 
-MessageReader::Got MessageReader::read_line(const char* prompt, InterruptScope& interrupt, std::string& line) {
+MessageReader::Got MessageReader::read_line(const char* prompt, InterruptScope& interrupt,
+                                            std::string& line) {
   if (terminal_) return terminal_->read(prompt, interrupt, line);
   if (is_terminal(0)) {
     fmt::print(stderr, "{}", paint(prompt, Color::kBold, 2));
