@@ -76,9 +76,10 @@ LibeditTerminal::LibeditTerminal(std::string history_file) : history_file_(std::
   el_set(edit_, EL_HIST, history, history_);
   el_set(edit_, EL_PROMPT_ESC, prompt_of, '\1');
   el_set(edit_, EL_GETCFN, read_char);
-  el_set(edit_, EL_ADDFN, "quire-interrupt", "Drop the line", on_interrupt);
-  el_set(edit_, EL_ADDFN, "quire-newline", "Begin a line of the same message", on_newline);
-  el_set(edit_, EL_ADDFN, "quire-paste", "Take what is pasted", on_paste);
+  // The wide form keeps these texts as they are; the other copies them, and never gives the copies back.
+  el_wset(edit_, EL_ADDFN, L"quire-interrupt", L"Drop the line", on_interrupt);
+  el_wset(edit_, EL_ADDFN, L"quire-newline", L"Begin a line of the same message", on_newline);
+  el_wset(edit_, EL_ADDFN, L"quire-paste", L"Take what is pasted", on_paste);
   el_set(edit_, EL_BIND, "^C", "quire-interrupt", nullptr);
   el_set(edit_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   for (const char* keys : {"\033\r", "\033\n"}) el_set(edit_, EL_BIND, keys, "quire-newline", nullptr);
@@ -109,10 +110,12 @@ void LibeditTerminal::load_history() {
 
 EditTerminal::Got LibeditTerminal::read(const std::string& prompt, InterruptScope& interrupt,
                                         std::string& line) {
-  const std::string bold = paint("x", Color::kBold, 2);
-  prompt_ = bold == "x" ? prompt : fmt::format("\1\033[1m\1{}\1\033[0m\1", prompt);
+  // libedit takes an escape between two \1 together with the character behind it: the last must not be one.
+  const bool is_coloured = paint("x", Color::kBold, 2) != "x";
+  prompt_ = is_coloured ? fmt::format("\1\033[1m\1{}\1\033[0m\1 ", prompt) : prompt + ' ';
   interrupt_ = &interrupt;
   is_interrupted_ = false;
+  el_set(edit_, EL_PREP_TERM, 1);  // before the prompt: from then on every key is for the editor
   fmt::print(stderr, "{}", kPasteOn);
   el_resize(edit_);
   int num_bytes = 0;

@@ -15,7 +15,7 @@ constexpr std::string_view kQuotes = "\"\"\"";
 std::optional<std::string> MessageReader::read(InterruptScope& interrupt, const std::string& usage) {
   for (;;) {
     std::string text;
-    Got got = read_line("> ", interrupt, text);
+    Got got = read_line(">", interrupt, text);
     if (got == Got::kLine && text.starts_with(kQuotes)) got = read_block(interrupt, text);
     if (got == Got::kEnd) return std::nullopt;
     if (got == Got::kInterrupted) {
@@ -32,7 +32,7 @@ MessageReader::Got MessageReader::read_block(InterruptScope& interrupt, std::str
   std::string block = text.substr(kQuotes.size());
   while (!block.ends_with(kQuotes)) {
     std::string line;
-    const Got got = read_line(". ", interrupt, line);
+    const Got got = read_line(".", interrupt, line);
     if (got == Got::kInterrupted) return got;
     if (got == Got::kEnd) break;
     block += '\n' + line;
@@ -48,7 +48,7 @@ MessageReader::Got MessageReader::read_line(const char* prompt, InterruptScope& 
                                             std::string& line) {
   if (terminal_) return terminal_->read(prompt, interrupt, line);
   if (is_terminal(0)) {
-    fmt::print(stderr, "{}", paint(prompt, Color::kBold, 2));
+    fmt::print(stderr, "{} ", paint(prompt, Color::kBold, 2));
     if (!interrupt.wait_for_input()) {
       interrupt.take();
       return Got::kInterrupted;

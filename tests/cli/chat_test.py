@@ -12,6 +12,7 @@ from program import ProgramTest, needs_demo
 from terminal_test import Terminal
 
 UP, LEFT, ALT_ENTER, CTRL_A, CTRL_D = "\033[A", "\033[D", "\033\r", "\001", "\004"
+PROMPT = r"(^|\n)> $"
 STORY = "Anna put the key in the drawer. Where is the key?"
 
 
@@ -110,7 +111,7 @@ class EditTest(ProgramTest):
     def open(self, *args, **env):
         terminal = Terminal("chat", "--temperature", "0", "--max-tokens", "4", *args, TERM="xterm", HOME=self.folder.name,
                             **{"LC_ALL": "", "LANG": "", **env})
-        terminal.read_until("> ")
+        terminal.read_until(PROMPT)
         if "\033[?2004h" not in terminal.text:
             os.close(terminal.master)
             terminal.process.kill()
@@ -124,10 +125,10 @@ class EditTest(ProgramTest):
         for key in keys:
             terminal.write(key)
             if key.endswith("\n"):
-                terminal.read_until(r"2004h.*> ")
+                terminal.read_until(PROMPT)
         self.path.unlink(missing_ok=True)
         terminal.write(f"/save {self.path}\n")
-        terminal.read_until("messages are in")
+        terminal.read_until("messages are in [^>]*" + PROMPT)
         terminal.write(CTRL_D)
         self.assertEqual(terminal.end(), 0, terminal.text)
         self.assertNotIn("^[[A", terminal.text)
@@ -152,9 +153,9 @@ class EditTest(ProgramTest):
         terminal = self.open()
         for line in ('"""', "one", 'two"""'):
             terminal.write(line + "\n")
-        terminal.read_until(r"2004h.*> ")
+            terminal.read_until(r"\n[.>] $")
         terminal.write(f"/save {self.path}\n")
-        terminal.read_until("messages are in")
+        terminal.read_until("messages are in [^>]*" + PROMPT)
         terminal.write("/exit\n")
         self.assertEqual(terminal.end(), 0)
         self.assertEqual(json.loads(self.path.read_text(encoding="utf-8"))["messages"][0]["content"], "one\ntwo")
@@ -164,11 +165,11 @@ class EditTest(ProgramTest):
         terminal.write("half a thou")
         terminal.read_until("thou")
         os.killpg(terminal.process.pid, signal.SIGINT)
-        terminal.read_until(r"/help says more.*> ")
+        terminal.read_until("/help says more[^>]*" + PROMPT)
         terminal.write("\003")  # the key, which the terminal turns into a signal
-        terminal.read_until(r"/help says more.*> ")
+        terminal.read_until("/help says more[^>]*" + PROMPT)
         terminal.write(f"/save {self.path}\n")
-        terminal.read_until("messages are in")
+        terminal.read_until("messages are in [^>]*" + PROMPT)
         terminal.write("/exit\n")
         self.assertEqual(terminal.end(), 0)
         self.assertEqual(json.loads(self.path.read_text(encoding="utf-8"))["messages"], [])
