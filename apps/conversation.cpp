@@ -129,10 +129,12 @@ void Conversation::load(const std::string& path) {
 
 std::vector<Conversation::Turn> Conversation::read(const std::string& path) {
   std::error_code error;
-  const auto num_bytes = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
+  const bool is_regular = fs::is_regular_file(path, error);  // opening a pipe would wait for a writer
+  QUIRE_CHECK_KIND(kNotFound, is_regular, "cannot read {}: {}", path,
+                   error ? error.message() : "it is no regular file");
+  const auto num_bytes = fs::file_size(path, error);
   std::ifstream file(path, std::ios::binary);
-  QUIRE_CHECK_KIND(kNotFound, !error && fs::is_regular_file(path, error) && file, "cannot read {}: {}", path,
-                   error ? error.message() : "not a file that can be read");
+  QUIRE_CHECK_KIND(kNotFound, !error && file, "cannot read {}: {}", path, std::strerror(errno));
   QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= kMaxFileBytes, "{} has {} bytes, a conversation at most {}",
                    path, num_bytes, kMaxFileBytes);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
