@@ -151,6 +151,7 @@ OpenModel open_model(const Program& program, const ModelFlags& flags) {
   model.tokenizer = loaded.tokenizer;
   model.defaults = loaded.defaults;
   model.params = merged_params(flags, loaded.defaults);
+  model.context_len = loaded.core->scheduler().max_len();
   if (!flags.raw) model.chat = load_chat_format(model.defaults, model.tokenizer);
   if (!flags.raw && !model.chat) log("prompts are sent as plain text");
   model.engine = std::make_unique<Engine>(

@@ -43,6 +43,7 @@ struct OpenModel {
   GenerationDefaults defaults;
   std::optional<ChatFormat> chat;  // absent: prompts are sent as plain text
   SamplingParams params;  // the flags over the model's own defaults
+  std::int64_t context_len = 0;  // tokens of prompt and answer together
   std::unique_ptr<Engine> engine;
 
   // Tokens of a conversation, an array of {"role", "content"}, open for the assistant's next words; without a chat

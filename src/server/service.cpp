@@ -83,6 +83,7 @@ const Service::Route Service::kRoutes[] = {
     {"GET", "/metrics", &Service::metrics_page},
     {"GET", "/version", &Service::version},
     {"GET", "/", &Service::page},
+    {"GET", "/page/{file}", &Service::page},
     {"POST", "/v1/embeddings", &Service::later},
     {"POST", "/v1/audio/transcriptions", &Service::later},
     {"POST", "/v1/audio/translations", &Service::later},
@@ -130,8 +131,10 @@ const Service::Route* Service::find_route(const HttpRequest& request) const {
   if (path.size() > 2 && path.ends_with('/')) path.remove_suffix(1);
   const Route* same_path = nullptr;
   for (const Route& route : kRoutes) {
-    const bool is_card = route.act == &Service::model_card;
-    if (is_card ? !path.starts_with(kModelsPath) : path != route.path) continue;
+    const std::size_t name = route.path.find('{');  // what follows is a name
+    const bool is_here = name == std::string_view::npos ? path == route.path
+                                                        : path.starts_with(route.path.substr(0, name));
+    if (!is_here) continue;
     if (route.method == request.method || (request.method == "HEAD" && route.method == "GET")) return &route;
     same_path = &route;
   }
@@ -205,10 +208,7 @@ void Service::finish(const Exchange& exchange, int status) {
   }
 }
 
-std::unique_ptr<Reply> Service::page(const HttpRequest&) {
-  return std::make_unique<ReadyReply>(
-      HttpHead{200, "text/html; charset=utf-8", {{"Cache-Control", "no-cache"}}}, std::string(live_page().front().text));
-}
+std::unique_ptr<Reply> Service::page(const HttpRequest& request) { return page_reply(request.path); }
 
 std::unique_ptr<Reply> Service::live(const HttpRequest&) { return json_reply("{\"status\":\"live\"}\n"); }
 

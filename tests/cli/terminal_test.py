@@ -12,6 +12,7 @@ import unittest
 from program import QUIRE, ProgramTest, environment, needs_demo
 
 ESCAPE = "\033["
+SEQUENCE = re.compile(r"\033\[[0-9;?]*[A-Za-z@]")
 
 
 class Terminal:
@@ -24,9 +25,9 @@ class Terminal:
         self.text = ""
 
     def read_until(self, pattern, seconds=120):
-        """Reads until the text since the last call matches; returns it."""
+        """Reads until the text since the last call matches, colours and the like aside; returns it as it came."""
         deadline, seen = time.monotonic() + seconds, ""
-        while not re.search(pattern, seen):
+        while not re.search(pattern, SEQUENCE.sub("", seen)):
             ready, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
             try:
                 piece = os.read(self.master, 4096).decode(errors="replace") if ready else ""

@@ -1,83 +1,18 @@
 """The live page in Chromium against a server of made-up figures: it draws 1,000 requests, says no word to the console, asks no
-other host, and treats whatever the model says as text. Skipped where Chromium is absent.
-
-    page_test.py PAGE [--screenshots FOLDER]"""
+other host, and treats whatever the model says as text. Skipped where Chromium is absent."""
 
 import json
-import sys
-import threading
 import time
-import unittest
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import CHROMIUM, Browser  # noqa: E402
-from fake_server import HOSTILE, FakeServer, World  # noqa: E402
-
-PAGE = Path(sys.argv.pop(1)) if len(sys.argv) > 1 and sys.argv[1].endswith(".html") else \
-    Path(__file__).resolve().parents[2] / "src/server/page/index.html"
-SHOTS = None
-if "--screenshots" in sys.argv:
-    at = sys.argv.index("--screenshots")
-    SHOTS = Path(sys.argv[at + 1])
-    del sys.argv[at:at + 2]
-
-ANSWER = "document.querySelector('.said.assistant:last-child .text')"
-# The pixels of a copy of a canvas: reading the canvas itself would change how the browser draws it.
-PIXELS = """const c = document.querySelector('%s'), copy = Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}),
-  g = copy.getContext('2d', {willReadFrequently: true}); g.drawImage(c, 0, 0); const d = g.getImageData(0, 0, c.width, c.height).data;"""
-# Different colours in a canvas; a blank one has one.
-COLOURS = "(() => {" + PIXELS + """ const seen = new Set(); for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return seen.size; })()"""
+from fake_server import HOSTILE
+from page_case import ANSWER, COLOURS, PAINT, PIXELS, POOL, PageCase, main
 
 
-@unittest.skipUnless(CHROMIUM, "no Chromium here (Debian package chromium): the live page was not tested")
-class PageTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.world = World(num_pages=20000, num_requests=1000)
-        cls.browser = Browser()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.browser.close()
-
-    def setUp(self):
-        self.server = FakeServer(PAGE, self.world)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.browser.call("Emulation.clearDeviceMetricsOverride")
-        self.browser.set_dark(False)
-        self.browser.messages.clear()
-        self.browser.urls.clear()
-
-    def tearDown(self):
-        self.browser.open("about:blank")
-        self.server.shutdown()
-        self.server.server_close()
-
-    def open_live(self):
-        self.browser.open(self.url)
-        self.browser.wait_for("document.getElementById('state').className === 'good'")
-        self.browser.wait_for("document.getElementById('grid').height > 50")
-
-    def ask(self, text):
-        self.browser.evaluate("document.getElementById('ask').focus()")
-        self.browser.type(text)
-        self.browser.press("Enter")
-
-    def assert_quiet(self):
-        self.browser.evaluate("1")  # what has been said meanwhile
-        self.assertEqual(self.browser.messages, [])
-
-    def shoot(self, name):
-        if SHOTS:
-            SHOTS.mkdir(parents=True, exist_ok=True)
-            self.browser.screenshot(SHOTS / f"{name}.png")
-
+class PageTest(PageCase):
     def test_draws_a_thousand_requests(self):
         self.open_live()
-        self.browser.wait_for("document.querySelectorAll('#figures dd')[2].textContent !== '–'")
-        self.assertEqual(self.browser.evaluate("document.querySelector('#figures dd').textContent"), "1,000")
+        self.browser.wait_for("document.querySelectorAll('#figures dd')[2].textContent !== '–'")  # tokens/s
+        self.assertEqual(self.figure("Running"), "1,000")
         self.assertGreater(self.browser.evaluate(COLOURS % "#grid"), 500)
         for number in range(1, 5):
             self.browser.wait_for(COLOURS % f"#charts section:nth-child({number}) canvas" + " > 8")
@@ -92,24 +27,25 @@ class PageTest(unittest.TestCase):
         self.server.pages_text = json.dumps({"num_pages": 4, "page_size": 16, "owners": [1, 1, -1, -2], "steps": [], "running": 2,
                                              "waiting": 0, "generation_tokens": 0, "prompt_tokens": 0, "time": 1.0})
         self.open_live_small()
-        colours = self.browser.evaluate("(() => {" + PIXELS % "#grid" + """
-            return [0, 1, 2, 3].map(i => { const at = 4 * (2 * c.width + i * pool.cell + 2); return d.slice(at, at + 3).join(); }); })()""")
+        colours = self.run_in(POOL, PIXELS % "#grid", """return [0, 1, 2, 3].map(i => {
+            const at = 4 * (2 * c.width + i * pool.cell + 2); return d.slice(at, at + 3).join(); });""")
         self.assertEqual(colours[0], colours[1])
         self.assertEqual(len(set(colours)), 3)
-        self.assertEqual(colours[3], self.browser.evaluate("paint.ink.join()"))
+        self.assertEqual(colours[3], self.run_in(PAINT, "return paint.ink.join();"))
         self.assert_quiet()
 
     def open_live_small(self):
         self.browser.open(self.url)
         self.browser.wait_for("document.getElementById('state').className === 'good' && document.getElementById('grid').clientHeight > 5")
         time.sleep(1)  # new pages have faded in
-        self.browser.wait_for("pool.owners.length === 4")
+        self.wait_in(POOL, "return pool.owners.length === 4;")
 
     def test_models_text_is_text(self):
         self.open_live()
         self.ask("hello")
         self.browser.wait_for(f"{ANSWER} && document.getElementById('spoken').textContent === 'Answer complete'")
         self.assertEqual(self.browser.evaluate(f"{ANSWER}.textContent"), "".join(HOSTILE))
+        self.assertEqual(self.browser.evaluate(f"[...{ANSWER}.querySelectorAll('*')].map(n => n.tagName).join()"), "P")
         self.assertEqual(self.browser.evaluate("document.querySelectorAll('#log img, #log script, #log a, #model b').length"), 0)
         self.assertIsNone(self.browser.evaluate("window.isHacked"))
         self.assertEqual(self.browser.evaluate("document.getElementById('model').textContent"), "demo <b>model</b>")
@@ -150,7 +86,10 @@ class PageTest(unittest.TestCase):
         self.browser.wait_for("document.getElementById('state').className === 'good'")
         self.ask("hello")
         self.browser.wait_for("document.getElementById('spoken').textContent === 'Answer complete'")
-        self.assertEqual(self.browser.evaluate("localStorage.length + sessionStorage.length + document.cookie.length"), 0)
+        self.browser.evaluate("document.getElementById('theme').click(); dispatchEvent(new Event('pagehide'))")
+        kept = self.browser.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        self.assertIn("hello", kept)
+        self.assertNotIn("secret-1", kept)
         self.assertFalse(any("secret-1" in url for url in self.browser.urls))
 
     def test_keyboard_reaches_the_pages(self):
@@ -163,11 +102,11 @@ class PageTest(unittest.TestCase):
         self.browser.wait_for("/^Point/.test(document.getElementById('poolnote').textContent)")
         self.browser.evaluate("document.querySelector('[value=memory]').focus()")
         self.browser.press("ArrowRight")
-        self.browser.wait_for("document.querySelector('[value=request]').checked && pool.order !== null")
-        self.assertTrue(self.browser.evaluate("""(() => { const at = i => pool.owners[pool.order[i]], n = pool.owners.length;
+        self.wait_in(POOL, "return document.querySelector('[value=request]').checked && !pool.isStale;")
+        self.assertTrue(self.run_in(POOL, """const at = i => pool.owners[pool.slots[i]], n = pool.slots.length;
             const place = o => o < -1 ? 0 : o > 0 ? 1 : o === 0 ? 2 : 3; let ok = true;
             for (let i = 1; i < n; ++i) ok = ok && place(at(i - 1)) <= place(at(i)) && (place(at(i)) !== 1 || place(at(i - 1)) !== 1 || at(i - 1) <= at(i));
-            return ok && new Set(pool.order).size === n; })()"""), "pages by request are in order, each once")
+            return ok && n === pool.owners.length && new Set(pool.slots).size === n;"""), "pages by request are in order, each once")
         self.shoot("by_request")
         self.assert_quiet()
 
@@ -176,7 +115,7 @@ class PageTest(unittest.TestCase):
         self.open_live()
         light = self.browser.evaluate("getComputedStyle(document.body).backgroundColor")
         self.browser.set_dark(True)
-        self.browser.wait_for(f"getComputedStyle(document.body).backgroundColor !== '{light}' && paint.isDark")
+        self.wait_in(PAINT, f"return getComputedStyle(document.body).backgroundColor !== '{light}' && paint.isDark;")
         self.shoot("dark")
         self.browser.evaluate("document.getElementById('theme').click()")  # auto, then light
         self.assertEqual(self.browser.evaluate("getComputedStyle(document.body).backgroundColor"), light)
@@ -206,7 +145,7 @@ class PageTest(unittest.TestCase):
                 self.browser.evaluate("1")
                 time.sleep(0.05)
         self.server.pages_text = None
-        self.browser.wait_for("document.getElementById('state').className === 'good' && pool.owners.length === 20000")
+        self.wait_in(POOL, "return document.getElementById('state').className === 'good' && pool.owners.length === 20000;")
         self.assert_quiet()
 
     def test_server_that_comes_back(self):
@@ -218,6 +157,4 @@ class PageTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if not CHROMIUM:
-        print("skipped: no Chromium here (Debian package chromium), so the live page was not tested")
-    unittest.main()
+    main()

@@ -24,7 +24,7 @@ class AccessTest(ServerTest):
         cls.folder.cleanup()
 
     def test_everything_but_health_needs_a_key(self):
-        for method, path in (("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/version"), ("GET", "/"), ("GET", "/v1/internal/pages"),
+        for method, path in (("GET", "/v1/models"), ("GET", "/metrics"), ("GET", "/version"), ("GET", "/"), ("GET", "/page/main.js"), ("GET", "/v1/internal/pages"),
                              ("POST", COMPLETIONS), ("POST", CHAT), ("POST", "/tokenize"), ("POST", "/detokenize"), ("POST", "/v1/embeddings")):
             for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer flag-ke"}, {"Authorization": "flag-key"}):
                 answer = self.server.request(method, path, b"{}", {"Content-Type": "application/json", **headers})

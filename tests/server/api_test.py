@@ -1,6 +1,7 @@
 """The endpoints as clients use them: shapes, defaults, and that a stream says the same as a whole answer."""
 
 import json
+import re
 import unittest
 
 from serving import ANSWER, CHAT, COMPLETIONS, QUESTION, Server, ServerTest, events_of, message_of, text_of
@@ -28,6 +29,15 @@ class ApiTest(ServerTest):
         page = self.server.get("/")
         self.assertEqual((page.status, page.headers["Content-Type"]), (200, "text/html; charset=utf-8"))
         self.assertTrue(page.body.lower().startswith(b"<!doctype html>"))
+        files = re.findall(rb'(?:src|href)="(page/[^"]+)"', page.body)
+        files += [b"page/" + name for name in re.findall(rb'from "./([a-z]+\.js)"', self.server.get("/page/main.js").body)]
+        self.assertGreater(len(files), 5)
+        types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+        for name in {name.decode() for name in files}:
+            file = self.server.get("/" + name)
+            self.assertEqual((file.status, file.headers["Content-Type"]), (200, types[name.rsplit(".", 1)[1]]), name)
+        for path in ("/page/", "/page/index.html", "/page/none.js", "/page/../main.js", "/page/main.js/x"):
+            self.check_refused(self.server.get(path), 404)
         self.assertEqual(self.server.request("HEAD", "/version").body, b"")
 
     def test_a_chat_answer(self):
