@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "text/code_point_set.h"
 #include "text/regex.h"
