@@ -23,7 +23,8 @@ SamplingParams merged_params(const ModelFlags& flags, const GenerationDefaults& 
   if (flags.top_k || is_sampled) params.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
   if (flags.min_p || is_sampled) params.min_p = flags.min_p.value_or(defaults.min_p.value_or(0.0));
   params.repetition_penalty = flags.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1.0));
-  params.max_tokens = flags.max_tokens.value_or(std::min<std::int64_t>(kMaxTokens, defaults.max_new_tokens.value_or(kMaxTokens)));
+  params.max_tokens = flags.max_tokens.value_or(
+      std::min<std::int64_t>(kMaxTokens, defaults.max_new_tokens.value_or(kMaxTokens)));
   return params;
 }
 
@@ -38,7 +39,8 @@ void log_model(const fs::path& folder, const LoadedEngine& loaded, double load_s
   log("device: {}; attention: {}", describe(device.caps()), loaded.runner->decoder().backend());
   for (const std::string& warning : loaded.defaults.warnings) log("warning: {}", warning);
   for (const std::string& key : config.rope.unknown_keys) {
-    log("warning: {}: the RoPE parameter \"{}\" is not known and changes nothing", (folder / "config.json").string(), key);
+    log("warning: {}: the RoPE parameter \"{}\" is not known and changes nothing",
+        (folder / "config.json").string(), key);
   }
   if (loaded.kernels_s >= 0.1) log("kernels: ready in {:.1f} s", loaded.kernels_s);
   log("kv cache: {} pages of {} tokens, {}", cache.num_pages - 1, cache.page_size, human_bytes(cache_bytes));
@@ -103,16 +105,16 @@ void add_step_flags(CLI::App& command, EngineOptions& options) {
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   SamplingParams& params = flags.params;
   const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-  group(command.add_option("--max-tokens", flags.max_tokens, "Longest answer (default: the model's, at most 512)"))
+  group(command.add_option("--max-tokens", flags.max_tokens,
+                           "Longest answer (default: the model's, at most 512)"))
       ->check(CLI::PositiveNumber);
   group(command.add_option("--temperature", flags.temperature,
                            "0 = always the likeliest token (default: the model's, else 0)"));
   group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));
   group(command.add_option("--top-k", flags.top_k, "The k likeliest tokens; 0 = all"));
+  group(command.add_option("--min-p", flags.min_p, "Tokens at least this likely, relative to the likeliest"));
   group(
-      command.add_option("--min-p", flags.min_p, "Tokens at least this likely, relative to the likeliest"));
-  group(command.add_option("--repetition-penalty", flags.repetition_penalty,
-                           "Above 1: less of what was said"));
+      command.add_option("--repetition-penalty", flags.repetition_penalty, "Above 1: less of what was said"));
   group(command.add_option("--presence-penalty", params.presence_penalty,
                            "Once for every token of the answer so far"));
   group(command.add_option("--frequency-penalty", params.frequency_penalty, "For each time it was said"));

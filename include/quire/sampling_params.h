@@ -27,7 +27,8 @@ struct SamplingParams {
       seed;  // equal seeds give equal draws at equal logits, whatever else is in the batch
 
   // When to stop.
-  // >= 0; absent: what the context leaves; 0: nothing is drawn, the prompt is computed as far as its logprobs need
+  // >= 0; absent: what the context leaves; 0: nothing is drawn, the prompt is computed as far as its logprobs
+  // need
   std::optional<std::int64_t> max_tokens;
   std::int64_t min_tokens = 0;    // no end token, stop token or stop string before so many output tokens
   bool ignore_eos = false;        // the model's end tokens do not end the request

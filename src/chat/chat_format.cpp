@@ -56,8 +56,8 @@ std::optional<ChatFormat> ChatFormat::load(const GenerationDefaults& defaults,
 
 std::vector<std::int32_t> ChatFormat::encode(const ordered_json& messages, bool add_generation_prompt,
                                              const ordered_json& variables) const {
-  const ordered_json read = with_content_format(with_parsed_arguments(with_reasoning_fields(messages)),
-                                                template_.content_format());
+  const ordered_json read =
+      with_content_format(with_parsed_arguments(with_reasoning_fields(messages)), template_.content_format());
   const auto pieces = template_.render_pieces(read, add_generation_prompt, variables);
   std::string text;
   std::vector<ByteRange> literals;

@@ -24,11 +24,11 @@ class ChatFormat {
                                         std::shared_ptr<const Tokenizer> tokenizer,
                                         bool trusts_messages = false);
 
-  // The prompt's tokens; `messages` and `variables` as for ChatTemplate::render, contents as text or as a list of
-  // parts, whichever the template wants, arguments of tool calls as JSON in a string or as values. Special tokens come from the
-  // template alone: text of a message never becomes one, and neither becomes one of the other added tokens
-  // that the template writes (turn markers that a file does not declare special). Throws what ChatTemplate
-  // and Tokenizer throw.
+  // The prompt's tokens; `messages` and `variables` as for ChatTemplate::render, contents as text or as a
+  // list of parts, whichever the template wants, arguments of tool calls as JSON in a string or as values.
+  // Special tokens come from the template alone: text of a message never becomes one, and neither becomes one
+  // of the other added tokens that the template writes (turn markers that a file does not declare special).
+  // Throws what ChatTemplate and Tokenizer throw.
   std::vector<std::int32_t> encode(const nlohmann::ordered_json& messages, bool add_generation_prompt,
                                    const nlohmann::ordered_json& variables = {}) const;
 

@@ -57,7 +57,8 @@ ordered_json with_reasoning_fields(ordered_json messages) {
 
 ordered_json with_parsed_arguments(ordered_json messages) {
   for (ordered_json& message : messages) {
-    if (!message.is_object() || !message.contains("tool_calls") || !message["tool_calls"].is_array()) continue;
+    if (!message.is_object() || !message.contains("tool_calls") || !message["tool_calls"].is_array())
+      continue;
     for (ordered_json& call : message["tool_calls"]) {
       if (!call.is_object() || !call.contains("function") || !call["function"].is_object()) continue;
       ordered_json& arguments = call["function"]["arguments"];

@@ -12,8 +12,8 @@ namespace quire {
 nlohmann::ordered_json with_reasoning_fields(nlohmann::ordered_json messages);
 
 // tool_calls[].function.arguments as values: clients send them as JSON in a string, templates write them with
-// tojson or walk over them. A string that is no JSON object or array stays as it is; an absent or empty one is
-// an object without members.
+// tojson or walk over them. A string that is no JSON object or array stays as it is; an absent or empty one
+// is an object without members.
 nlohmann::ordered_json with_parsed_arguments(nlohmann::ordered_json messages);
 
 // Contents in the form that a template wants: parts joined to one text with a line feed between, or a text

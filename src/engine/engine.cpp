@@ -228,13 +228,14 @@ void EngineCore::add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& 
   }
 }
 
-// `logits` end with the row that tells of the last prompt token, if somebody asks; else there may be none. `live` is
-// gone afterwards.
+// `logits` end with the row that tells of the last prompt token, if somebody asks; else there may be none.
+// `live` is gone afterwards.
 void EngineCore::end_scoring(LiveRequest& live, std::span<const float> logits) {
   const auto& wanted = live.request.params.prompt_logprobs;
   if (wanted && live.last_prompt_token) {
-    live.prompt_logprobs.push_back(sampler_.logprobs_of(logits.last(static_cast<std::size_t>(config_.vocab_size)),
-                                                        *live.last_prompt_token, static_cast<std::size_t>(*wanted)));
+    live.prompt_logprobs.push_back(
+        sampler_.logprobs_of(logits.last(static_cast<std::size_t>(config_.vocab_size)),
+                             *live.last_prompt_token, static_cast<std::size_t>(*wanted)));
   }
   RequestOutput& output = add_output(live).output;
   output.prompt_logprobs = std::exchange(live.prompt_logprobs, {});

@@ -19,7 +19,7 @@ struct TextDecoder {
 // Makes the decoder of one request. Its text is what the output adds to the text of the prompt: the prompt's
 // tokens are given because a tokenizer may write a token differently at the beginning of a text than behind
 // other tokens.
-using TextDecoderFactory =
-    std::function<std::unique_ptr<TextDecoder>(std::span<const std::int32_t> prompt, bool skip_special_tokens)>;
+using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>(std::span<const std::int32_t> prompt,
+                                                                      bool skip_special_tokens)>;
 
 }  // namespace quire

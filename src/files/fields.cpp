@@ -85,7 +85,8 @@ std::vector<std::string> Fields::keys() const {
 }
 
 std::string Fields::describe(std::string_view key, const Json& value, std::string_view expected) const {
-  return fmt::format("{}: field \"{}{}\" is {}, expected {}", origin_, path_, key, value_text(value), expected);
+  return fmt::format("{}: field \"{}{}\" is {}, expected {}", origin_, path_, key, value_text(value),
+                     expected);
 }
 
 void Fields::refuse(std::string_view key, const Json& value, std::string_view expected) const {

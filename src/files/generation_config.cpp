@@ -102,8 +102,8 @@ std::string read_template(const Fields& fields, GenerationDefaults& defaults) {
 }
 
 // What a request may not ask for is put to the bound; `range` is that of requests.
-std::optional<double> clamped(const Fields& fields, std::string_view key, NumberRange known, NumberRange range,
-                              GenerationDefaults& defaults) {
+std::optional<double> clamped(const Fields& fields, std::string_view key, NumberRange known,
+                              NumberRange range, GenerationDefaults& defaults) {
   const auto value = fields.try_number(key, known);
   if (!value || (*value >= range.min && *value <= range.max)) return value;
   const double bound = std::clamp(*value, range.min, range.max);
@@ -153,7 +153,8 @@ void merge_tokenizer_config(std::string_view text, const std::string& origin, Ge
   }
 }
 
-void merge_special_tokens_map(std::string_view text, const std::string& origin, GenerationDefaults& defaults) {
+void merge_special_tokens_map(std::string_view text, const std::string& origin,
+                              GenerationDefaults& defaults) {
   const Json json = parse_json(text, origin, kLimits);
   read_tokens(Fields(json, origin), defaults);
 }

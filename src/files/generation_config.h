@@ -17,7 +17,8 @@ struct GenerationDefaults {
   std::optional<int> bos_id, pad_id;
 
   std::optional<bool> do_sample;  // false: the model's authors mean greedy, whatever the rest says
-  // Within the ranges of a request's fields of these names: what lies beyond is put to the bound, with a warning.
+  // Within the ranges of a request's fields of these names: what lies beyond is put to the bound, with a
+  // warning.
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<int> top_k, max_new_tokens;
 
@@ -31,8 +32,8 @@ struct GenerationDefaults {
 };
 
 // Reads whichever of the files exist; config.json must. Throws Error{kCorruptFile} naming file, field and
-// value. What only conversations need (templates and their tokens) stops nothing: a field of the wrong kind is
-// left out, with a warning.
+// value. What only conversations need (templates and their tokens) stops nothing: a field of the wrong kind
+// is left out, with a warning.
 GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
 
 // Each file by itself, merged into `defaults`. Ids of generation_config.json win over those of config.json,

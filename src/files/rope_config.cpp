@@ -67,11 +67,11 @@ void read_yarn(const Fields& fields, RopeConfig& rope) {
 // What no type of RoPE reads, here or in Hugging Face's library.
 std::vector<std::string> unknown_keys(const Fields& rope) {
   static constexpr std::array<std::string_view, 18> kKnown = {
-      "type",           "rope_type",        "rope_theta",
-      "factor",         "low_freq_factor",  "high_freq_factor",
-      "beta_fast",      "beta_slow",        "attention_factor",
-      "mscale",         "mscale_all_dim",   "truncate",
-      "short_factor",   "long_factor",      "original_max_position_embeddings",
+      "type",           "rope_type",         "rope_theta",
+      "factor",         "low_freq_factor",   "high_freq_factor",
+      "beta_fast",      "beta_slow",         "attention_factor",
+      "mscale",         "mscale_all_dim",    "truncate",
+      "short_factor",   "long_factor",       "original_max_position_embeddings",
       "full_attention", "sliding_attention", "partial_rotary_factor"};
   std::vector<std::string> unknown = rope.keys();
   std::erase_if(unknown, [](const std::string& key) {

@@ -131,7 +131,8 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
   loaded.kernels_s = parts.kernels_s;
   TextDecoderFactory make_decoder;
   if (loaded.tokenizer != nullptr) {
-    make_decoder = [tokenizer = loaded.tokenizer](std::span<const std::int32_t> prompt, bool skip_special_tokens) {
+    make_decoder = [tokenizer = loaded.tokenizer](std::span<const std::int32_t> prompt,
+                                                  bool skip_special_tokens) {
       return std::make_unique<StreamDecoder>(tokenizer, prompt, skip_special_tokens);
     };
   }

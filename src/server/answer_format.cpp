@@ -174,11 +174,11 @@ std::string AnswerFormat::body() {
   OrderedJson choices = OrderedJson::array();
   for (std::size_t idx = 0; idx < answers_.size(); ++idx) choices.push_back(choice(idx));
   OrderedJson body = {{"id", id_},
-                            {"object", is_chat ? "chat.completion" : "text_completion"},
-                            {"created", created_s_},
-                            {"model", settings_.model},
-                            {"choices", std::move(choices)},
-                            {"usage", total_usage()}};
+                      {"object", is_chat ? "chat.completion" : "text_completion"},
+                      {"created", created_s_},
+                      {"model", settings_.model},
+                      {"choices", std::move(choices)},
+                      {"usage", total_usage()}};
   if (is_chat && settings_.returns_token_ids) body["prompt_token_ids"] = prompt_of(0);
   return body.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
@@ -192,8 +192,7 @@ OrderedJson AnswerFormat::choice(std::size_t idx) {
   } else {
     choice["text"] = text;
   }
-  choice["logprobs"] =
-      settings_.params.logprobs ? logprobs(output, idx, true) : OrderedJson(nullptr);
+  choice["logprobs"] = settings_.params.logprobs ? logprobs(output, idx, true) : OrderedJson(nullptr);
   choice["finish_reason"] = text_or_null(finish_word(output.finish_reason));
   choice["stop_reason"] = stop_reason(output);
   if (settings_.shows_prompt_logprobs) choice["prompt_logprobs"] = prompt_logprobs(output);

@@ -121,45 +121,45 @@ constexpr const char* kRefused[] = {
     "guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_decoding_backend",
     "guided_whitespace_pattern", "regex", "ebnf", "json_schema", "grammar", "structural_tag", "stop_regex",
     // tools of before, other inputs and outputs
-    "functions", "function_call", "prompt_embeds", "input_ids", "input_embeds", "audio", "mm_processor_kwargs",
-    "image_data", "multi_modal_data", "web_search_options",
+    "functions", "function_call", "prompt_embeds", "input_ids", "input_embeds", "audio",
+    "mm_processor_kwargs", "image_data", "multi_modal_data", "web_search_options",
     // other models, processors and samplers
     "lora_path", "lora", "adapter_id", "logits_processors", "custom_logit_processor", "samplers", "template",
     "kv_transfer_params", "vllm_xargs", "session_params", "custom_params"};
 
-// Fields that ask for nothing while they hold one of these values (JSON); anything else would change the answer.
-constexpr std::pair<const char*, const char*> kRefusedUnless[] = {
-    {"detokenize", "[true]"},
-    {"spaces_between_special_tokens", "[true]"},
-    {"include_reasoning", "[true]"},
-    {"separate_reasoning", "[false]"},
-    {"return_hidden_states", "[false]"},
-    {"no_stop_trim", "[false]"},
-    {"watermark", "[false]"},
-    {"details", "[false]"},
-    {"decoder_input_details", "[false]"},
-    {"return_full_text", "[false]"},
-    {"raw", "[false]"},
-    {"think", "[false]"},
-    {"reasoning_format", "[\"none\"]"},
-    {"modalities", "[[\"text\"], []]"},
-    {"verbosity", "[\"medium\"]"},
-    {"truncate", "[0]"},
-    {"top_n_tokens", "[0]"},
-    {"typical_p", "[1]"},
-    {"top_a", "[0]"},
-    {"tfs_z", "[1]"},
-    {"top_n_sigma", "[-1, 0]"},
-    {"mirostat", "[0]"},
-    {"dynatemp_range", "[0]"},
-    {"xtc_probability", "[0]"},
-    {"dry_multiplier", "[0]"},
-    {"repeat_penalty", "[1]"},
-    {"n_keep", "[0]"},
-    {"n_probs", "[0]"},
-    {"min_new_tokens", "[0]"},
-    {"no_repeat_ngram_size", "[0]"},
-    {"num_beams", "[1]"}};
+// Fields that ask for nothing while they hold one of these values (JSON); anything else would change the
+// answer.
+constexpr std::pair<const char*, const char*> kRefusedUnless[] = {{"detokenize", "[true]"},
+                                                                  {"spaces_between_special_tokens", "[true]"},
+                                                                  {"include_reasoning", "[true]"},
+                                                                  {"separate_reasoning", "[false]"},
+                                                                  {"return_hidden_states", "[false]"},
+                                                                  {"no_stop_trim", "[false]"},
+                                                                  {"watermark", "[false]"},
+                                                                  {"details", "[false]"},
+                                                                  {"decoder_input_details", "[false]"},
+                                                                  {"return_full_text", "[false]"},
+                                                                  {"raw", "[false]"},
+                                                                  {"think", "[false]"},
+                                                                  {"reasoning_format", "[\"none\"]"},
+                                                                  {"modalities", "[[\"text\"], []]"},
+                                                                  {"verbosity", "[\"medium\"]"},
+                                                                  {"truncate", "[0]"},
+                                                                  {"top_n_tokens", "[0]"},
+                                                                  {"typical_p", "[1]"},
+                                                                  {"top_a", "[0]"},
+                                                                  {"tfs_z", "[1]"},
+                                                                  {"top_n_sigma", "[-1, 0]"},
+                                                                  {"mirostat", "[0]"},
+                                                                  {"dynatemp_range", "[0]"},
+                                                                  {"xtc_probability", "[0]"},
+                                                                  {"dry_multiplier", "[0]"},
+                                                                  {"repeat_penalty", "[1]"},
+                                                                  {"n_keep", "[0]"},
+                                                                  {"n_probs", "[0]"},
+                                                                  {"min_new_tokens", "[0]"},
+                                                                  {"no_repeat_ngram_size", "[0]"},
+                                                                  {"num_beams", "[1]"}};
 
 void check_idle(const RequestFields& fields, const char* name, const char* idle) {
   const Json* value = fields.find(name);
@@ -172,7 +172,8 @@ void check_idle(const RequestFields& fields, const char* name, const char* idle)
 void check_length_names(const RequestFields& fields) {
   for (const char* name : {"max_new_tokens", "n_predict", "num_predict", "max_length"}) {
     if (fields.find(name) == nullptr) continue;
-    throw_bad_request(name, "`{}` is not a field of this interface; the length of an answer is `max_tokens`", name);
+    throw_bad_request(name, "`{}` is not a field of this interface; the length of an answer is `max_tokens`",
+                      name);
   }
 }
 

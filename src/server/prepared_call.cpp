@@ -15,7 +15,8 @@ std::vector<std::int32_t> encode_field(const char* field, Encode encode) {
     return encode();
   } catch (const Error& error) {
     const ErrorKind kind = error.kind();
-    if (kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kExhausted || kind == ErrorKind::kUnsupported) {
+    if (kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kExhausted ||
+        kind == ErrorKind::kUnsupported) {
       throw ApiError(400, error.what(), field);
     }
     throw;
@@ -27,7 +28,8 @@ std::vector<std::int32_t> encode_messages(const OrderedJson& messages, bool add_
   if (!model.encode_chat) {
     throw ApiError(400, "this model has no chat template; use /v1/completions", "messages");
   }
-  return encode_field("messages", [&] { return model.encode_chat(messages, add_generation_prompt, variables); });
+  return encode_field("messages",
+                      [&] { return model.encode_chat(messages, add_generation_prompt, variables); });
 }
 
 // A prompt of completions is the whole text that the model reads, written by the caller, who could as well
@@ -81,7 +83,10 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     if (prompt_len > most || (is_explicit && prompt_len + *wanted > limit)) {
       throw_bad_request(prompt_len > most ? field : "max_tokens",
                         "the context holds {} tokens, but the prompt has {} and the answer may have {}",
-                        limit, prompt_len, call.is_scoring ? 0 : is_explicit ? *wanted : 1);
+                        limit, prompt_len,
+                        call.is_scoring ? 0
+                        : is_explicit   ? *wanted
+                                        : 1);
     }
     if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
   }

@@ -20,7 +20,8 @@ class RequestFields {
   std::string path_of(const char* name) const { return path_ + name; }
 
   std::optional<bool> boolean(const char* name) const;
-  std::optional<std::int64_t> integer(const char* name) const;  // no fraction (5.0 has none), 64 bits with a sign
+  std::optional<std::int64_t> integer(
+      const char* name) const;                           // no fraction (5.0 has none), 64 bits with a sign
   std::optional<double> number(const char* name) const;  // finite
   std::optional<std::string> string(const char* name) const;
   const Json* object(const char* name) const;

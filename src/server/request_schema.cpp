@@ -289,7 +289,8 @@ OrderedJson parse_template_variables(const RequestFields& fields) {
     }
     variables = ordered(*kwargs);
   }
-  if (const Json* documents = fields.array("documents", kMaxParts)) variables["documents"] = ordered(*documents);
+  if (const Json* documents = fields.array("documents", kMaxParts))
+    variables["documents"] = ordered(*documents);
   if (const auto effort = fields.string("reasoning_effort")) variables["reasoning_effort"] = *effort;
   return variables;
 }

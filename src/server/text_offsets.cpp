@@ -13,8 +13,8 @@ std::int64_t num_chars(std::string_view text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
 }
 
-// End of `piece`, the text of a token, in a text where it begins at byte `at`. Tokenizers put spaces and special
-// tokens around a text, and normalise it: what is not there as it is counts by its characters.
+// End of `piece`, the text of a token, in a text where it begins at byte `at`. Tokenizers put spaces and
+// special tokens around a text, and normalise it: what is not there as it is counts by its characters.
 std::size_t end_of(std::string_view piece, bool is_special, std::string_view text, std::size_t at) {
   const std::string_view rest = text.substr(at);
   if (rest.starts_with(piece)) return at + piece.size();
@@ -34,7 +34,8 @@ TextOffsets::TextOffsets(const Tokenizer& tokenizer, std::span<const std::int32_
   answer_.follow(prompt);
 }
 
-std::vector<std::int64_t> TextOffsets::of_prompt(std::span<const std::int32_t> prompt, std::string_view echoed) {
+std::vector<std::int64_t> TextOffsets::of_prompt(std::span<const std::int32_t> prompt,
+                                                 std::string_view echoed) {
   std::vector<std::int64_t> offsets;
   Detokenizer detokenizer(tokenizer_, false);
   std::size_t at = 0;

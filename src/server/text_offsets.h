@@ -15,8 +15,9 @@ class TextOffsets {
   // Of an answer to `prompt`. The tokenizer must outlive the object.
   TextOffsets(const Tokenizer& tokenizer, std::span<const std::int32_t> prompt, bool skip_special_tokens);
 
-  // With echo, before the first `next`: where each token of the prompt begins in `echoed`, the text that stands
-  // before the answer. Tokens that the server added and that stand for no text there begin where the next does.
+  // With echo, before the first `next`: where each token of the prompt begins in `echoed`, the text that
+  // stands before the answer. Tokens that the server added and that stand for no text there begin where the
+  // next does.
   std::vector<std::int64_t> of_prompt(std::span<const std::int32_t> prompt, std::string_view echoed);
 
   // Where `token`, the next one of the answer, begins.

@@ -65,8 +65,9 @@ Value json_value(const ordered_json& json, Runtime& runtime, int depth) {
 Value message_value(const ordered_json& message, Runtime& runtime) {
   jinja::Dict dict;
   for (const auto& [key, member] : message.items()) {
-    const bool is_role = key == "role" && member.is_string() &&
-                         std::find(kRoles.begin(), kRoles.end(), member.get_ref<const std::string&>()) != kRoles.end();
+    const bool is_role =
+        key == "role" && member.is_string() &&
+        std::find(kRoles.begin(), kRoles.end(), member.get_ref<const std::string&>()) != kRoles.end();
     Value value = is_role ? make_text(member.get_ref<const std::string&>(), runtime.budget)
                           : json_value(member, runtime, 2);
     dict.set(make_text(Text(key, true), runtime.budget), std::move(value), runtime.budget);

@@ -19,8 +19,8 @@
 
 namespace quire {
 
-// Some templates want the content of a message as one text, some as a list of parts with types; nothing but the
-// template says so.
+// Some templates want the content of a message as one text, some as a list of parts with types; nothing but
+// the template says so.
 enum class ContentFormat : std::uint8_t {
   kText,    // a string
   kParts,   // a list of objects: {"type": "text", "text": ...}
@@ -28,15 +28,17 @@ enum class ContentFormat : std::uint8_t {
 };
 
 // A stretch of a rendered prompt. `from_message` tells text that the caller of `render_pieces` handed in
-// (content, names, tools, whatever became of it) from text of the template itself and its special tokens: only
-// the latter may become special tokens. Numbers count as text of the template, and so do the roles of messages
-// that are among kRoles, since many templates build their marks from them: '<|' + message.role + '|>'.
+// (content, names, tools, whatever became of it) from text of the template itself and its special tokens:
+// only the latter may become special tokens. Numbers count as text of the template, and so do the roles of
+// messages that are among kRoles, since many templates build their marks from them: '<|' + message.role +
+// '|>'.
 struct TemplatePiece {
   std::string text;
   bool from_message;
 };
 
-constexpr std::array<std::string_view, 6> kRoles = {"system", "developer", "user", "assistant", "tool", "function"};
+constexpr std::array<std::string_view, 6> kRoles = {"system",    "developer", "user",
+                                                    "assistant", "tool",      "function"};
 
 // Names under which a template may write further special tokens, and these: {"pad_token", "<pad>"}.
 using NamedTokens = std::vector<std::pair<std::string, std::string>>;

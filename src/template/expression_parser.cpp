@@ -333,7 +333,8 @@ FilterExpr ExpressionParser::parse_filter_call(ExprPtr input) {
   const int line = current().line;
   const std::string name = expect_name();
   const Native filter = find_filter(name);
-  if (!filter) unknown_natives_.push_back(fmt::format("chat template, line {}: unknown filter \"{}\"", line, name));
+  if (!filter)
+    unknown_natives_.push_back(fmt::format("chat template, line {}: unknown filter \"{}\"", line, name));
   ArgumentExprs args;
   if (current().is_operator("(")) args = parse_arguments();
   return {std::move(input), name, filter, std::move(args)};
@@ -360,7 +361,8 @@ ExprPtr ExpressionParser::parse_test(ExprPtr input) {
   const bool is_negated = skip_name("not");
   const std::string name = expect_name();
   const TestFunction test = find_test(name);
-  if (!test) unknown_natives_.push_back(fmt::format("chat template, line {}: unknown test \"{}\"", line, name));
+  if (!test)
+    unknown_natives_.push_back(fmt::format("chat template, line {}: unknown test \"{}\"", line, name));
   ArgumentExprs args;
   const Token& next = current();
   if (next.is_name("is")) throw_syntax_error(next.line, "a test of a test needs parentheses");

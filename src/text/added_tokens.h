@@ -89,8 +89,8 @@ class AddedTokens {
                               RegexScratch& scratch) const;
 
   // The same for a prompt, before and after normalisation. Control tokens are the special ones and those of
-  // `control_ids` (sorted); they are found only where they do not touch the literals, which are ranges of bytes
-  // (sorted, disjoint) before normalisation and bytes that are marked after it.
+  // `control_ids` (sorted); they are found only where they do not touch the literals, which are ranges of
+  // bytes (sorted, disjoint) before normalisation and bytes that are marked after it.
   std::vector<TextPart> split_prompt(std::string_view text, std::span<const Span> literals,
                                      std::span<const std::int32_t> control_ids, RegexScratch& scratch) const;
   std::vector<TextPart> split_normalized_prompt(const NormalizedText& text,

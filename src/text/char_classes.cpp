@@ -69,8 +69,8 @@ void CharClasses::fill_blocks() {
       while (std::next(run) != runs_.end() && std::next(run)->begin <= c) ++run;
       const char32_t run_end = std::next(run) != runs_.end() ? std::next(run)->begin : CodePointSet::kEnd;
       const std::size_t end = std::min<std::size_t>(block.size(), j + (run_end - c));
-      std::fill(block.begin() + static_cast<std::ptrdiff_t>(j), block.begin() + static_cast<std::ptrdiff_t>(end),
-                bytes[run->class_idx]);
+      std::fill(block.begin() + static_cast<std::ptrdiff_t>(j),
+                block.begin() + static_cast<std::ptrdiff_t>(end), bytes[run->class_idx]);
       j = end;
     }
     const auto [entry, is_new] = known.emplace(block, static_cast<std::uint16_t>(blocks_.size()));

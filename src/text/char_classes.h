@@ -1,5 +1,5 @@
-// The alphabet of one pattern: characters that no part of the pattern tells apart are one class, and each class
-// is one byte. The matcher then sees bytes only, whatever it knows of Unicode.
+// The alphabet of one pattern: characters that no part of the pattern tells apart are one class, and each
+// class is one byte. The matcher then sees bytes only, whatever it knows of Unicode.
 #pragma once
 
 #include <array>
@@ -16,8 +16,8 @@ class CharClasses {
  public:
   static constexpr std::size_t kMaxClasses = 255;
 
-  // For a pattern that speaks of `sets`. A line feed is always a class of its own, which is written as itself.
-  // `are_few` is false, and the object of no use, where there would be more than kMaxClasses.
+  // For a pattern that speaks of `sets`. A line feed is always a class of its own, which is written as
+  // itself. `are_few` is false, and the object of no use, where there would be more than kMaxClasses.
   explicit CharClasses(const std::vector<CodePointSet>& sets);
   bool are_few() const { return are_few_; }
 

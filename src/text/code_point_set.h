@@ -35,8 +35,8 @@ class CodePointSet {
   std::vector<Range> ranges_;
 };
 
-// Characters of a general category (one letter for a group: "l", "lu", "zs") or a script (its name or code), written
-// in lower case without spaces, dashes and underscores; nothing for other names.
+// Characters of a general category (one letter for a group: "l", "lu", "zs") or a script (its name or code),
+// written in lower case without spaces, dashes and underscores; nothing for other names.
 std::optional<CodePointSet> find_property(std::string_view name);
 
 }  // namespace quire

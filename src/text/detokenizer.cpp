@@ -32,8 +32,8 @@ Detokenizer& Detokenizer::operator=(Detokenizer&&) noexcept = default;
 Detokenizer::~Detokenizer() = default;
 
 void Detokenizer::follow(std::span<const std::int32_t> prompt) {
-  // Decoders look back to the beginning of the text and to an unfinished run of byte tokens, no further; a long
-  // prompt need not be read whole.
+  // Decoders look back to the beginning of the text and to an unfinished run of byte tokens, no further; a
+  // long prompt need not be read whole.
   constexpr std::size_t kNumTokens = 256;
   std::size_t begin = prompt.size();
   for (std::size_t num_seen = 0; begin > 0; --begin) {

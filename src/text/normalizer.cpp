@@ -30,7 +30,8 @@ class Rewriting {
   }
   std::string& text() { return out_.text; }  // for appending; `mark_rest` then follows
   void mark_rest(std::size_t begin, std::size_t end) {
-    if (!source_.marks.empty()) out_.marks.resize(out_.text.size(), source_.is_marked(begin, end) ? '\1' : '\0');
+    if (!source_.marks.empty())
+      out_.marks.resize(out_.text.size(), source_.is_marked(begin, end) ? '\1' : '\0');
   }
   void finish() {
     source_.text = std::move(out_.text);

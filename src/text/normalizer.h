@@ -21,7 +21,8 @@ struct NormalizedText {
   std::string marks{};
 
   bool is_marked(std::size_t begin, std::size_t end) const {
-    return !marks.empty() && std::string_view(marks).substr(begin, end - begin).find('\1') != std::string_view::npos;
+    return !marks.empty() &&
+           std::string_view(marks).substr(begin, end - begin).find('\1') != std::string_view::npos;
   }
 };
 

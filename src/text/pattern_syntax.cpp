@@ -23,8 +23,8 @@ CodePointSet spaces() {
   return set;
 }
 
-// Letters, marks, digits, letter-like numbers and connectors, and the circled and squared letters. Outside of a
-// class, Oniguruma's \w and \b also count the superscripts and fractions of Latin-1.
+// Letters, marks, digits, letter-like numbers and connectors, and the circled and squared letters. Outside of
+// a class, Oniguruma's \w and \b also count the superscripts and fractions of Latin-1.
 CodePointSet word_chars(bool is_in_class) {
   CodePointSet set = {{0x24b6, 0x24ea}, {0x1f130, 0x1f14a}, {0x1f150, 0x1f16a}, {0x1f170, 0x1f18a}};
   for (const char* category : {"l", "m", "nd", "nl", "pc"}) set.add(property(category));
@@ -34,8 +34,8 @@ CodePointSet word_chars(bool is_in_class) {
 
 CodePointSet hex_digits() { return {{'0', '9' + 1}, {'A', 'F' + 1}, {'a', 'f' + 1}}; }
 
-// Stands in a pattern for a set, until all sets are known: the mark, then the set's number in three bytes that
-// are no syntax.
+// Stands in a pattern for a set, until all sets are known: the mark, then the set's number in three bytes
+// that are no syntax.
 constexpr char kSetMark = '\1';
 
 std::string set_reference(std::size_t idx) {
@@ -84,7 +84,8 @@ class SetList {
         continue;
       }
       std::size_t idx = 0;
-      for (std::size_t i = 1; i <= 3; ++i) idx = idx << 6 | (static_cast<unsigned char>(pattern[at + i]) & 63u);
+      for (std::size_t i = 1; i <= 3; ++i)
+        idx = idx << 6 | (static_cast<unsigned char>(pattern[at + i]) & 63u);
       result.pcre2 += texts[idx];
       at += 4;
     }
@@ -161,8 +162,8 @@ class Translator {
     atom_begin_.reset();
   }
 
-  // Captures are never read, so every plain group becomes a cluster. Case is a matter of our sets, so the group
-  // that changes it is a cluster too.
+  // Captures are never read, so every plain group becomes a cluster. Case is a matter of our sets, so the
+  // group that changes it is a cluster too.
   void open_group() {
     if (groups_.size() >= kMaxDepth) unsupported("a deeper nesting of groups");
     const Group group = {out_.size(), ignores_case_};
@@ -369,8 +370,7 @@ class Translator {
       if (!is_name) corrupt("this is no name of a property");
       if (c != '_' && c != '-' && c != ' ') name += static_cast<char>(std::tolower(static_cast<int>(c)));
     }
-    const auto set =
-        name == "any" ? CodePointSet{{0, CodePointSet::kEnd}} : find_property(name);
+    const auto set = name == "any" ? CodePointSet{{0, CodePointSet::kEnd}} : find_property(name);
     if (!set) unsupported(fmt::format("the property \"{}\"", shorten(name, 80)));
     return is_negated ? set->complement() : *set;
   }

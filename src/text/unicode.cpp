@@ -13,8 +13,7 @@ namespace {
 // Answers in constant time.
 class Property {
  public:
-  explicit Property(const CodePointSet& set)
-      : classes_({set}), is_member_(256) {
+  explicit Property(const CodePointSet& set) : classes_({set}), is_member_(256) {
     for (const char byte : classes_.members(set)) is_member_[static_cast<unsigned char>(byte)] = true;
   }
   bool operator()(char32_t c) const { return is_member_[classes_.class_of(c)]; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes unicode.json: which of all characters Hugging Face's tokenizers matches with a pattern of one character.
+"""Writes unicode.json: which characters Hugging Face's tokenizers match, by a pattern of one each.
 
   pip install tokenizers==0.23.3 && python make_unicode_goldens.py
 """
@@ -8,9 +8,10 @@ import pathlib
 
 from tokenizers import Regex, pre_tokenizers
 
-CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co Cn").split()
-OTHERS = [r"\p{Han}", r"\p{Cyrillic}", r"\w", r"[\w]", r"\s", r"\S", r"\d", r"\h", ".", "(?i)k", "(?i)s", "(?i)é",
-          "(?i)[a-z]", r"(?i)\p{Lu}"]
+CATEGORIES = ("Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Zs Zl Zp Cc Cf Co "
+              "Cn").split()
+OTHERS = [r"\p{Han}", r"\p{Cyrillic}", r"\w", r"[\w]", r"\s", r"\S", r"\d", r"\h", ".", "(?i)k", "(?i)s",
+          "(?i)é", "(?i)[a-z]", r"(?i)\p{Lu}"]
 CHARS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
 TEXT = "".join(map(chr, CHARS))
 

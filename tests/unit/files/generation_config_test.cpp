@@ -11,7 +11,8 @@ TEST(GenerationConfig, EndTokensAddUp) {
   const ModelFolder folder;
   folder.write("config.json", R"({"eos_token_id": 7, "bos_token_id": 1, "pad_token_id": -1})");
   folder.write("generation_config.json", R"({"eos_token_id": [9, 7, 3], "pad_token_id": 5, "do_sample": true,
-      "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 64, "min_p": 0.1})");
+      "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 64,
+      "min_p": 0.1})");
   const GenerationDefaults defaults = load_generation_defaults(folder.path());
   EXPECT_EQ(defaults.eos_ids, (std::vector<int>{3, 7, 9}));
   EXPECT_EQ(defaults.bos_id, 1);

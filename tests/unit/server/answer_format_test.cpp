@@ -186,7 +186,8 @@ TEST(AnswerFormat, TokensAsIdsOnRequest) {
     AnswerFormat format(call, model(), "7", 99);
     format.collect(std::move(answer));
     const Json logprobs = Json::parse(format.body())["choices"][0]["logprobs"];
-    EXPECT_EQ(kind == CallKind::kChat ? logprobs["content"][0]["token"] : logprobs["tokens"][0], "token_id:9");
+    EXPECT_EQ(kind == CallKind::kChat ? logprobs["content"][0]["token"] : logprobs["tokens"][0],
+              "token_id:9");
   }
 }
 

@@ -172,7 +172,8 @@ TEST(RequestBody, Prompts) {
   const auto parse = [](const std::string& prompt) {
     return judge_completion("{\"prompt\":" + prompt + "}");
   };
-  for (const char* prompt : {"\"x\"", "[\"x\",\"y\"]", "[1,2]", "[[1],[2,3]]", "[99]", "[1.0]", "\"\\u0000\""})
+  for (const char* prompt :
+       {"\"x\"", "[\"x\",\"y\"]", "[1,2]", "[[1],[2,3]]", "[99]", "[1.0]", "\"\\u0000\""})
     EXPECT_EQ(parse(prompt).first, 200) << prompt;
   std::string many = "[\"x\"";
   for (int i = 0; i < 1024; ++i) many += ",\"x\"";
@@ -240,7 +241,8 @@ TEST(RequestBody, PathsEndWithWhatIsWrong) {
       ADD_FAILURE() << messages;
     } catch (const ApiError& error) {
       EXPECT_EQ(error.param(), path);
-      EXPECT_NE(std::string(error.what()).find("`" + std::string(path) + "`"), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("`" + std::string(path) + "`"), std::string::npos)
+          << error.what();
     }
   }
 }
@@ -257,7 +259,8 @@ TEST(RequestBody, IntegersMayBeWrittenWithAPoint) {
   EXPECT_EQ(call.params.seed, -3);
   EXPECT_EQ(call.params.logprobs, 0);
   EXPECT_EQ(call.params.stop_token_ids, (std::vector<std::int32_t>{7}));
-  EXPECT_EQ(parse_chat_call(parse_request_body(kChatHead + R"("max_tokens":5.0})"), limits()).params.max_tokens, 5);
+  EXPECT_EQ(
+      parse_chat_call(parse_request_body(kChatHead + R"("max_tokens":5.0})"), limits()).params.max_tokens, 5);
   for (const char* value : {"5.5", "1e16", "9.3e18", "0.1"}) {
     expect_refused(judge_chat(kChatHead + "\"seed\":" + value + "}"), 400, "seed", value);
   }
@@ -270,16 +273,19 @@ TEST(RequestBody, ZeroTokensAreForScoring) {
   EXPECT_EQ(call.params.max_tokens, 0);
   expect_refused(judge_completion(kCompletionHead + R"("max_tokens":0})"), 400, "max_tokens", "no echo");
   expect_refused(judge_chat(kChatHead + R"("max_tokens":0})"), 400, "max_tokens", "chat");
-  expect_refused(judge_chat(kChatHead + R"("max_completion_tokens":0})"), 400, "max_completion_tokens", "chat");
+  expect_refused(judge_chat(kChatHead + R"("max_completion_tokens":0})"), 400, "max_completion_tokens",
+                 "chat");
 }
 
 TEST(RequestBody, TheAuthorsLengthIsTheDefault) {
   RequestLimits short_limits = limits();
   short_limits.defaults.max_tokens = 3;
   EXPECT_EQ(parse_chat_call(parse_request_body(kChatHead + R"("n":1})"), short_limits).params.max_tokens, 3);
-  EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens, 3);
+  EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens,
+            3);
   short_limits.defaults.max_tokens = 300;
-  EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens, 16);
+  EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens,
+            16);
   const ChatCall named = parse_chat_call(parse_request_body(kChatHead + R"("max_tokens":9})"), short_limits);
   EXPECT_EQ(named.params.max_tokens, 9);
   EXPECT_TRUE(named.has_max_tokens);
@@ -287,8 +293,9 @@ TEST(RequestBody, TheAuthorsLengthIsTheDefault) {
 
 TEST(RequestBody, TokenIdsAndSpecialTokensAreReturnedOnRequest) {
   const ChatCall call = parse_chat_call(
-      parse_request_body(kChatHead +
-                         R"("skip_special_tokens":false,"return_token_ids":true,"return_tokens_as_token_ids":true})"),
+      parse_request_body(
+          kChatHead +
+          R"("skip_special_tokens":false,"return_token_ids":true,"return_tokens_as_token_ids":true})"),
       limits());
   EXPECT_FALSE(call.params.skip_special_tokens);
   EXPECT_TRUE(call.returns_token_ids);
@@ -302,7 +309,8 @@ TEST(RequestBody, TokenIdsAndSpecialTokensAreReturnedOnRequest) {
 }
 
 TEST(RequestBody, DocumentsReachTheTemplate) {
-  const ChatCall call = parse_chat_call(parse_request_body(kChatHead + R"("documents":[{"title":"t"}]})"), limits());
+  const ChatCall call =
+      parse_chat_call(parse_request_body(kChatHead + R"("documents":[{"title":"t"}]})"), limits());
   EXPECT_EQ(call.template_variables.dump(), R"({"documents":[{"title":"t"}]})");
 }
 
@@ -313,19 +321,20 @@ TEST(RequestBody, FieldsOfOtherDialectsAreNotIgnored) {
         "\"structural_tag\":\"{}\"", "\"guided_decoding_backend\":\"x\"", "\"detokenize\":false",
         "\"logits_processors\":[\"x\"]", "\"lora_path\":\"x\"", "\"mirostat\":2", "\"typical_p\":0.9",
         "\"repeat_penalty\":1.1", "\"xtc_probability\":0.5", "\"modalities\":[\"text\",\"audio\"]",
-        "\"include_reasoning\":false", "\"echo\":true", "\"verbosity\":\"high\"", "\"function_call\":\"auto\"",
-        "\"spaces_between_special_tokens\":false"}) {
+        "\"include_reasoning\":false", "\"echo\":true", "\"verbosity\":\"high\"",
+        "\"function_call\":\"auto\"", "\"spaces_between_special_tokens\":false"}) {
     const std::string name = std::string(field).substr(1, std::string(field).find('"', 1) - 1);
     expect_refused(judge_chat(kChatHead + field + "}"), 501, name, field);
   }
   for (const char* field : {"max_new_tokens", "n_predict", "num_predict"}) {
     expect_refused(judge_chat(kChatHead + "\"" + field + "\":5}"), 400, field, field);
   }
-  for (const char* field :
-       {"\"detokenize\":true", "\"regex\":null", "\"typical_p\":1.0", "\"mirostat\":0", "\"modalities\":[\"text\"]",
-        "\"include_reasoning\":true", "\"repeat_penalty\":1", "\"metadata\":{\"a\":\"b\"}", "\"store\":true",
-        "\"service_tier\":\"auto\"", "\"length_penalty\":1.0", "\"spaces_between_special_tokens\":true"}) {
-    EXPECT_EQ(judge_chat(kChatHead + field + "}").first, 200) << field << judge_chat(kChatHead + field + "}").second;
+  for (const char* field : {"\"detokenize\":true", "\"regex\":null", "\"typical_p\":1.0", "\"mirostat\":0",
+                            "\"modalities\":[\"text\"]", "\"include_reasoning\":true", "\"repeat_penalty\":1",
+                            "\"metadata\":{\"a\":\"b\"}", "\"store\":true", "\"service_tier\":\"auto\"",
+                            "\"length_penalty\":1.0", "\"spaces_between_special_tokens\":true"}) {
+    EXPECT_EQ(judge_chat(kChatHead + field + "}").first, 200)
+        << field << judge_chat(kChatHead + field + "}").second;
   }
 }
 

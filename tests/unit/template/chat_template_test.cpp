@@ -132,8 +132,8 @@ TEST(ChatTemplateTest, UnsupportedPartsAreSaidToBe) {
 
 // As in Jinja: whoever never runs into a branch never learns that it cannot run.
 TEST(ChatTemplateTest, UnknownFiltersInBranchesFailWhenTheyRun) {
-  for (const std::string part : {"{{ 1 | nosuchfilter }}", "{{ 1 is nosuchtest }}",
-                                 "{% filter nosuchfilter %}x{% endfilter %}"}) {
+  for (const std::string part :
+       {"{{ 1 | nosuchfilter }}", "{{ 1 is nosuchtest }}", "{% filter nosuchfilter %}x{% endfilter %}"}) {
     const std::string guarded = "{% if messages %}" + part + "{% else %}fine{% endif %}";
     EXPECT_EQ(ChatTemplate::parse(guarded, "", "").render(kNone, false), "fine") << part;
     const Refusal refused = refusal(guarded, one("x"));
@@ -141,16 +141,19 @@ TEST(ChatTemplateTest, UnknownFiltersInBranchesFailWhenTheyRun) {
     EXPECT_TRUE(has(refused.message, "line 1: unknown")) << refused.message;
     EXPECT_EQ(refusal("{% if x %}{% endif %}" + part).kind, ErrorKind::kUnsupported) << part;
   }
-  EXPECT_EQ(ChatTemplate::parse("{{ (1 | nosuchfilter) if messages else 'fine' }}", "", "").render(kNone, false),
-            "fine");
+  EXPECT_EQ(
+      ChatTemplate::parse("{{ (1 | nosuchfilter) if messages else 'fine' }}", "", "").render(kNone, false),
+      "fine");
 }
 
 TEST(ChatTemplateTest, RoundedIntegersStayIntegers) {
   const std::pair<const char*, const char*> cases[] = {
-      {"1234 | round(-2)", "1200"}, {"1250 | round(-2)", "1200"}, {"1350 | round(-2)", "1400"},
-      {"1251 | round(-2)", "1300"}, {"-1250 | round(-2)", "-1200"}, {"5 | round(-1)", "0"},
-      {"15 | round(-1)", "20"},     {"7 | round", "7"},            {"7 | round(3)", "7"},
-      {"7 | round(-25)", "0"},      {"true | round", "1"},         {"1234.0 | round(-2)", "1200.0"},
+      {"1234 | round(-2)", "1200"},    {"1250 | round(-2)", "1200"},
+      {"1350 | round(-2)", "1400"},    {"1251 | round(-2)", "1300"},
+      {"-1250 | round(-2)", "-1200"},  {"5 | round(-1)", "0"},
+      {"15 | round(-1)", "20"},        {"7 | round", "7"},
+      {"7 | round(3)", "7"},           {"7 | round(-25)", "0"},
+      {"true | round", "1"},           {"1234.0 | round(-2)", "1200.0"},
       {"7 | round(0, 'floor')", "7.0"}};
   for (const auto& [source, text] : cases) {
     const std::string whole = std::string("{{ ") + source + " }}";

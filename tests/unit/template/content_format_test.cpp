@@ -6,7 +6,9 @@
 namespace quire {
 namespace {
 
-ContentFormat format_of(const std::string& source) { return ChatTemplate::parse(source, "", "").content_format(); }
+ContentFormat format_of(const std::string& source) {
+  return ChatTemplate::parse(source, "", "").content_format();
+}
 
 TEST(ContentFormat, TextIsWhatMostTemplatesWant) {
   for (const char* source :
@@ -32,15 +34,18 @@ TEST(ContentFormat, LoopsAndIndicesWantParts) {
         "{{ (messages | last).content[-1]['type'] }}",
         "{% set c = messages[0]['content'] %}{{ c[0]['text'] }}",
         "{% set first = messages | first %}{% set part = first.content | first %}{{ part.text }}",
-        "{% set loop_messages = messages[1:] %}{% for m in loop_messages %}{% for c in m.content %}{% endfor %}{% endfor %}",
-        "{% set ns = namespace(all=messages) %}{% for m in ns.all %}{% for c in m.content %}{% endfor %}{% endfor %}",
+        "{% set loop_messages = messages[1:] %}{% for m in loop_messages %}{% for c in m.content %}{% endfor "
+        "%}{% endfor %}",
+        "{% set ns = namespace(all=messages) %}{% for m in ns.all %}{% for c in m.content %}{% endfor %}{% "
+        "endfor %}",
         "{% macro show(content) %}{% for c in content %}{{ c.text }}{% endfor %}{% endmacro %}"
         "{% for m in messages %}{{ show(m.content) }}{% endfor %}",
         "{% macro show(x, y='') %}{% for c in y %}{{ c.text }}{% endfor %}{% endmacro %}"
         "{% for m in messages %}{{ show(1, y=m.content) }}{% endfor %}",
         "{% for m in messages %}{{ m.content | map(attribute='text') | join }}{% endfor %}",
         "{% for m in messages %}{{ m.content | selectattr('type', 'equalto', 'text') | list }}{% endfor %}",
-        "{% with all = messages %}{% for m in all %}{% for c in m.content %}{% endfor %}{% endfor %}{% endwith %}",
+        "{% with all = messages %}{% for m in all %}{% for c in m.content %}{% endfor %}{% endfor %}{% "
+        "endwith %}",
         "{% for m in messages %}{% for c in (m.content or []) %}{{ c.text }}{% endfor %}{% endfor %}"}) {
     EXPECT_EQ(format_of(source), ContentFormat::kParts) << source;
   }

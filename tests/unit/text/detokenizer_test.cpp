@@ -81,7 +81,8 @@ TEST(Detokenizer, ATextThatFollowsAPromptKeepsItsFirstSpace) {
 
 TEST(Detokenizer, ACharacterMayBeginInThePrompt) {
   const Tokenizer tokenizer = load("gpt2");
-  const auto ids = tokenizer.encode("a\xF0\x90\x8D\x88z", {.add_special_tokens = false, .parse_special = false});
+  const auto ids =
+      tokenizer.encode("a\xF0\x90\x8D\x88z", {.add_special_tokens = false, .parse_special = false});
   ASSERT_EQ(ids.size(), 6u);
   Detokenizer detokenizer(tokenizer, true);
   detokenizer.follow(std::span(ids).first(3));

@@ -284,14 +284,13 @@ TEST(Tokenizer, NormalizedMarksOfAPromptAreFoundWhereTextsHaveThem) {
   Json file = small_file();
   file["added_tokens"][1]["normalized"] = true;
   const Ids control_ids = {5};
-  const char* normalizers[] = {
-      R"({"type": "Prepend", "prepend": "_"})",
-      R"({"type": "Lowercase"})",
-      R"({"type": "NFC"})",
-      R"({"type": "NFKC"})",
-      R"({"type": "Strip", "strip_left": true, "strip_right": true})",
-      R"({"type": "Replace", "pattern": {"String": "B"}, "content": "tool"})",
-      R"({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"},
+  const char* normalizers[] = {R"({"type": "Prepend", "prepend": "_"})",
+                               R"({"type": "Lowercase"})",
+                               R"({"type": "NFC"})",
+                               R"({"type": "NFKC"})",
+                               R"({"type": "Strip", "strip_left": true, "strip_right": true})",
+                               R"({"type": "Replace", "pattern": {"String": "B"}, "content": "tool"})",
+                               R"({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"},
           {"type": "Replace", "pattern": {"String": " "}, "content": "_"}]})"};
   for (const char* normalizer : normalizers) {
     file["normalizer"] = Json::parse(normalizer);
@@ -311,7 +310,8 @@ TEST(Tokenizer, NormalizedMarksOfAPromptAreFoundWhereTextsHaveThem) {
 TEST(Tokenizer, LiteralsKeepTheirPlaceThroughNormalisation) {
   Json file = small_file();
   file["added_tokens"][1]["normalized"] = true;
-  file["normalizer"] = Json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"},
+  file["normalizer"] =
+      Json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"},
       {"type": "Replace", "pattern": {"String": "-"}, "content": "ab"}]})");
   const Tokenizer tokenizer = load(file);
   const auto num_tools = [&](const std::string& text, std::vector<ByteRange> literals) {

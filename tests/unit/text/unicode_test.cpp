@@ -1,5 +1,5 @@
-// Which characters patterns match: all of Unicode against what Hugging Face's tokenizers match, whatever Unicode
-// the distribution's libraries know.
+// Which characters patterns match: all of Unicode against what Hugging Face's tokenizers match, whatever
+// Unicode the distribution's libraries know.
 #include <gtest/gtest.h>
 
 #include <fstream>
