@@ -25,8 +25,9 @@ struct ModelFlags {
   std::optional<std::int64_t> kv_pages;
   std::uint64_t kv_memory_bytes = 0;
   bool no_prefix_cache = false;
-  std::optional<double> temperature, top_p;  // absent: what the model's authors say
-  std::optional<std::int64_t> top_k;
+  // Absent: what the model's authors say.
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<std::int64_t> top_k, max_tokens;
   SamplingParams params;
 };
 

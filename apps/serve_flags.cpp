@@ -155,7 +155,9 @@ SamplingParams request_defaults(const ServeFlags& flags, const GenerationDefault
   params.temperature = is_greedy ? 0.0 : defaults.temperature.value_or(1.0);
   if (!is_greedy) params.top_p = defaults.top_p.value_or(1.0);
   if (!is_greedy) params.top_k = defaults.top_k.value_or(0);
+  if (!is_greedy) params.min_p = defaults.min_p.value_or(0.0);
   params.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
+  params.max_tokens = defaults.max_new_tokens;
   return params;
 }
 

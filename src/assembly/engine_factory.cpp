@@ -14,8 +14,11 @@ namespace {
 
 class StreamDecoder : public TextDecoder {
  public:
-  explicit StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer)
-      : tokenizer_(std::move(tokenizer)), detokenizer_(*tokenizer_, true) {}
+  StreamDecoder(std::shared_ptr<const Tokenizer> tokenizer, std::span<const std::int32_t> prompt,
+                bool skip_special_tokens)
+      : tokenizer_(std::move(tokenizer)), detokenizer_(*tokenizer_, skip_special_tokens) {
+    detokenizer_.follow(prompt);
+  }
   std::string push(std::int32_t token) override { return detokenizer_.push(token); }
   std::string finish() override { return detokenizer_.finish(); }
 
@@ -127,12 +130,22 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
   loaded.kernels_s = parts.kernels_s;
   TextDecoderFactory make_decoder;
   if (loaded.tokenizer != nullptr) {
-    make_decoder = [tokenizer = loaded.tokenizer](std::span<const std::int32_t>) {
-      return std::make_unique<StreamDecoder>(tokenizer);
+    make_decoder = [tokenizer = loaded.tokenizer](std::span<const std::int32_t> prompt,
+                                                  bool skip_special_tokens) {
+      return std::make_unique<StreamDecoder>(tokenizer, prompt, skip_special_tokens);
     };
   }
   loaded.core = std::make_unique<EngineCore>(loaded.engine_config, std::move(parts.runner), std::move(make_decoder));
   return loaded;
+}
+
+// Generation also ends at the token that the tokenizer's files call the end, whatever ids the others name.
+void add_eos_token(const Tokenizer& tokenizer, GenerationDefaults& defaults) {
+  if (defaults.eos_token.empty()) return;
+  const auto id = tokenizer.token_to_id(defaults.eos_token);
+  auto& ids = defaults.eos_ids;
+  if (!id || std::find(ids.begin(), ids.end(), *id) != ids.end()) return;
+  ids.insert(std::upper_bound(ids.begin(), ids.end(), *id), *id);
 }
 
 }  // namespace
@@ -144,6 +157,7 @@ LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOption
   QUIRE_CHECK_KIND(kCorruptFile, tokenizer->vocab_size() <= config.vocab_size,
                    "{}: the tokenizer has ids up to {}, the model's vocab_size is {}", (folder / "tokenizer.json").string(),
                    tokenizer->vocab_size() - 1, config.vocab_size);
+  add_eos_token(*tokenizer, defaults);
   Weights weights = Weights::open(folder);
   const auto source = file_source(weights);
   Parts parts = make_parts(config, options, *source, progress);

@@ -170,6 +170,11 @@ void AsyncEngine::deliver(RequestId id, RequestOutput output) {
   if (found == streams_.end()) return;
   const std::shared_ptr<OutputQueue> queue = found->second.queue;
   output.queue_s = found->second.queue_s;
+  double& first_token_s = found->second.first_token_s;
+  if (first_token_s == 0 && !output.token_ids.empty()) {
+    first_token_s = std::chrono::duration<double>(Clock::now() - found->second.arrival).count();
+  }
+  output.first_token_s = first_token_s;
   const bool is_last = output.is_last();
   if (is_last) {
     streams_.erase(found);

@@ -25,8 +25,17 @@ EngineCore::EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runne
   limits_.has_text = static_cast<bool>(make_decoder_);
 }
 
+namespace {
+
+// The last token of a prompt that only wants scores; see LiveRequest.
+bool holds_back_last(std::size_t prompt_len, const SamplingParams& params) {
+  return params.max_tokens == 0 && prompt_len > 1;
+}
+
+}  // namespace
+
 SamplingParams EngineCore::check(std::span<const std::int32_t> prompt, const SamplingParams& params) const {
-  scheduler_.check_prompt_len(prompt.size());
+  scheduler_.check_prompt_len(prompt.size() - (holds_back_last(prompt.size(), params) ? 1 : 0));
   for (const std::int32_t token : prompt) {
     QUIRE_CHECK(token >= 0 && token < config_.vocab_size, "prompt holds token {}, must lie in [0, {}]", token,
                 config_.vocab_size - 1);
@@ -37,9 +46,16 @@ SamplingParams EngineCore::check(std::span<const std::int32_t> prompt, const Sam
 void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, SamplingParams params) {
   QUIRE_CHECK(!live_.contains(id), "request id {} is in use", id);
   LiveRequest live{{},
-                   make_decoder_ ? make_decoder_(prompt) : nullptr,
+                   make_decoder_ ? make_decoder_(prompt, params.skip_special_tokens) : nullptr,
                    StopStrings(params.stop, params.include_stop_str_in_output),
-                   {}};
+                   {},
+                   params.max_tokens == 0,
+                   std::nullopt};
+  if (holds_back_last(prompt.size(), params)) {
+    live.last_prompt_token = prompt.back();
+    prompt.pop_back();
+  }
+  if (live.is_scoring) params.max_tokens = 1;  // for the scheduler: it ends with the step that would draw one
   Request& request = live.request;
   request.id = id;
   request.prompt_len = static_cast<std::int32_t>(prompt.size());
@@ -173,6 +189,7 @@ void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item, s
   try {
     if (live.request.params.prompt_logprobs) add_prompt_logprobs(live, item, logits);
     if (!item.samples) return;
+    if (live.is_scoring) return end_scoring(live, logits);
     SampledToken sampled =
         item.runner_draws ? checked_token(drawn)
                              : sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
@@ -209,6 +226,20 @@ void EngineCore::add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& 
                              request.tokens[next_idx],
                              static_cast<std::size_t>(*request.params.prompt_logprobs)));
   }
+}
+
+// `logits` end with the row that tells of the last prompt token, if somebody asks; else there may be none.
+// `live` is gone afterwards.
+void EngineCore::end_scoring(LiveRequest& live, std::span<const float> logits) {
+  const auto& wanted = live.request.params.prompt_logprobs;
+  if (wanted && live.last_prompt_token) {
+    live.prompt_logprobs.push_back(
+        sampler_.logprobs_of(logits.last(static_cast<std::size_t>(config_.vocab_size)),
+                             *live.last_prompt_token, static_cast<std::size_t>(*wanted)));
+  }
+  RequestOutput& output = add_output(live).output;
+  output.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
+  end(live, output, FinishReason::kLength);
 }
 
 void EngineCore::add_token(LiveRequest& live, SampledToken sampled) {
@@ -292,7 +323,7 @@ void EngineCore::drop_items(const Request& request) {
 StepOutput& EngineCore::add_output(const LiveRequest& live) {
   StepOutput& output = outputs_.emplace_back();
   output.id = live.request.id;
-  output.output.prompt_len = live.request.prompt_len;
+  output.output.prompt_len = live.request.prompt_len + (live.last_prompt_token ? 1 : 0);
   output.output.cached_len = std::max(0, live.request.cached_len);
   output.output.output_len = live.request.output_len();
   return output;

@@ -342,5 +342,52 @@ TEST(Engine, ReportsWhatAStepDidAndWhoHoldsThePages) {
   EXPECT_EQ(stats.num_prefill_tokens + stats.num_extend_tokens + stats.num_decode_tokens, 10 + 6 + 6);
 }
 
+// Without output a prompt may fill the context, and its logprobs are those that a longer request reports.
+TEST(EngineTest, PromptsAreScoredWithoutATokenOfOutput) {
+  for (const bool is_ahead : {false, true}) {
+    for (const int prompt_len : {1, 2, 40, 300, 399, 400}) {
+      EngineSetup setup;
+      setup.is_ahead = is_ahead;
+      setup.budget = 128;  // several steps for a long prompt
+      TestEngine test(setup, {5, 6});
+      Job job;
+      for (int i = 0; i < prompt_len; ++i) job.prompt.push_back(i * 7 % kVocabSize);
+      job.params.max_tokens = 0;
+      job.params.prompt_logprobs = 2;
+      test.submit(1, job);
+      test.run_dry();
+      const RequestOutput& scored = test.results[1];
+      EXPECT_EQ(scored.finish_reason, FinishReason::kLength) << prompt_len;
+      EXPECT_TRUE(scored.token_ids.empty() && scored.text.empty()) << prompt_len;
+      ASSERT_EQ(scored.prompt_logprobs.size(), static_cast<std::size_t>(prompt_len) - 1);
+      EXPECT_EQ(test.engine.stats().num_generation_tokens, 0);
+      if (prompt_len == 400) continue;
+      job.params.max_tokens = 1;
+      test.submit(2, job);
+      test.run_dry();
+      const auto& expected = test.results[2].prompt_logprobs;
+      ASSERT_EQ(expected.size(), scored.prompt_logprobs.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(scored.prompt_logprobs[i].chosen.token, expected[i].chosen.token);
+        EXPECT_EQ(scored.prompt_logprobs[i].chosen.logprob, expected[i].chosen.logprob) << i;
+        EXPECT_EQ(scored.prompt_logprobs[i].rank, expected[i].rank);
+      }
+    }
+  }
+}
+
+TEST(EngineTest, ScoringWithoutLogprobsEndsToo) {
+  TestEngine test({}, {5, 6});
+  Job job;
+  job.prompt = {1, 2, 3};
+  job.params.max_tokens = 0;
+  test.submit(1, job);
+  test.run_dry();
+  EXPECT_EQ(test.results[1].finish_reason, FinishReason::kLength);
+  EXPECT_TRUE(test.results[1].token_ids.empty());
+  job.prompt.assign(401, 1);
+  EXPECT_THROW(test.submit(2, job), Error);
+}
+
 }  // namespace
 }  // namespace quire
