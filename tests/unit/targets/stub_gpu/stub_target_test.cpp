@@ -32,6 +32,7 @@ class StubTarget : public testing::Test {
     device_ = targets_.open("stub", options_);
   }
   ~StubTarget() override {
+    op_.reset();
     device_.reset();
     EXPECT_EQ(stub::diary().num_loaded, 0);
     EXPECT_EQ(stub::diary().num_buffers, 0);
