@@ -62,9 +62,9 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     const auto& wanted = call.settings.params.max_tokens;
     const bool is_explicit = call.settings.has_max_tokens && !call.is_scoring;
     if (prompt_len >= limit || (is_explicit && prompt_len + *wanted > limit)) {
-      throw_bad_request(prompt_len >= limit ? field : "max_tokens",
-                        "the context holds {} tokens, but the prompt has {} and the answer may have {}",
-                        limit, prompt_len, is_explicit ? *wanted : 1);
+      throw_too_long(prompt_len >= limit ? field : "max_tokens", limit,
+                     fmt::format("the prompt has {} tokens and the answer may have {}", prompt_len,
+                                 is_explicit ? *wanted : 1));
     }
     if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
   }
