@@ -67,7 +67,6 @@ class Regex {
 
   Regex(const std::string& pcre2_pattern, const std::string& where);
 
-  std::string where_;
   std::unique_ptr<pcre2_real_code_8, Deleter> code_;
 };
 
