@@ -88,8 +88,9 @@ std::size_t Access::check_key(const HttpRequest& request) const {
     if (CRYPTO_memcmp(digest.data(), key_digests_[i].data(), digest.size()) == 0) found = i;
   }
   if (found < key_digests_.size() && !key.empty()) return found;
+  const bool is_page = request.path == "/" || request.path.starts_with("/page/");
   throw ApiError(401, "a valid API key is needed: Authorization: Bearer KEY", {},
-                 {{"WWW-Authenticate", request.path == "/" ? "Basic realm=\"quire\"" : "Bearer"}});
+                 {{"WWW-Authenticate", is_page ? "Basic realm=\"quire\"" : "Bearer"}});
 }
 
 void Access::check_host_and_origin(const HttpRequest& request) const {

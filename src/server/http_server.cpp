@@ -33,6 +33,7 @@ constexpr std::chrono::seconds kLastWords{2};  // for the ends of aborted calls 
 constexpr std::chrono::milliseconds kAcceptPause{50};
 constexpr std::chrono::milliseconds kSameSignal{200};
 constexpr std::size_t kSpareConnections = 64;  // beyond the bound
+constexpr std::chrono::milliseconds kGrace{250};
 constexpr std::size_t kOtherFiles = 64;
 
 // In one try and without waiting.
@@ -63,7 +64,7 @@ struct HttpServer::Impl {
   asio::awaitable<void> sweep_all();
   asio::awaitable<void> watch_signals();
   void welcome(tcp::socket socket);
-  bool evict_idle();
+  bool evict_idle(Clock::time_point before);
   void limit_connections();
   template <class Act>
   void for_each_connection(const Act& act) {
@@ -176,7 +177,7 @@ asio::awaitable<void> HttpServer::Impl::accept_all() {
     } else if (error == asio::error::operation_aborted) {
       co_return;
     } else {  // no file descriptor left, most likely: somebody has to go
-      evict_idle();
+      evict_idle(Clock::now());
       asio::steady_timer pause(control, kAcceptPause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
     }
@@ -188,7 +189,7 @@ void HttpServer::Impl::limit_connections() {
   max_connections = static_cast<std::size_t>(options.max_connections);
   rlimit files = {};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return;
-  const std::size_t others = kOtherFiles + kSpareConnections;
+  const std::size_t others = kOtherFiles + 2 * kSpareConnections;
   const std::size_t room = files.rlim_cur > others ? static_cast<std::size_t>(files.rlim_cur) - others : 1;
   if (room >= max_connections) return;
   max_connections = room;
@@ -196,31 +197,35 @@ void HttpServer::Impl::limit_connections() {
                   files.rlim_cur, room, options.max_connections));
 }
 
-// Closes the connection that has been idle for longest. False when all of them work.
-bool HttpServer::Impl::evict_idle() {
+// Closes the connection that has been idle for longest, if that began before `before`.
+bool HttpServer::Impl::evict_idle(Clock::time_point before) {
   std::shared_ptr<Connection> oldest;
-  Clock::time_point since = Clock::time_point::max();
   for_each_connection([&](const std::shared_ptr<Connection>& connection) {
-    const auto idle_since = connection->idle_since();
-    if (!idle_since || *idle_since >= since) return;
-    since = *idle_since;
+    const auto since = connection->idle_since();
+    if (!since || *since >= before) return;
+    before = *since;
     oldest = connection;
   });
   if (oldest) oldest->evict();
   return oldest != nullptr;
 }
 
-// When all places are taken, silent connections make room for new ones. When nobody is silent, a few more are
-// taken for health checks: a server that is busy is alive.
+// When all places are taken, silent connections make room for new ones; those that have just come get a
+// moment to speak. When nobody is silent, a few more are taken for health checks: a server that is busy is
+// alive.
 void HttpServer::Impl::welcome(tcp::socket socket) {
   std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
-  const bool is_full = connections.size() >= max_connections && !evict_idle();
-  if (connections.size() >= max_connections + kSpareConnections) {
+  const Clock::time_point now = Clock::now();
+  const bool is_spare = connections.size() >= max_connections && !evict_idle(now - kGrace);
+  const bool is_full = is_spare && connections.size() >= max_connections + kSpareConnections;
+  // Who is closed may need a moment until it is gone.
+  const bool is_flooded = connections.size() >= max_connections + 2 * kSpareConnections;
+  if (is_flooded || (is_full && !evict_idle(now))) {
     turn_away(socket);
     return;
   }
   const auto connection =
-      std::make_shared<Connection>(std::move(socket), options, service, num_busy, is_full);
+      std::make_shared<Connection>(std::move(socket), options, service, num_busy, is_spare);
   connections.push_back(connection);
   connection->start();
 }
