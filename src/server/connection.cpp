@@ -174,7 +174,10 @@ asio::awaitable<void> Connection::serve() {
 }
 
 asio::awaitable<void> Connection::serve_requests() {
-  while (!is_closed_ && co_await serve_request()) {
+  // Not in the loop's condition: GCC 12 ends the coroutine that is awaited there before it has begun.
+  while (!is_closed_) {
+    const bool is_of_use = co_await serve_request();
+    if (!is_of_use) co_return;
   }
 }
 
@@ -182,7 +185,9 @@ asio::awaitable<void> Connection::serve_requests() {
 asio::awaitable<bool> Connection::serve_request() {
   Incoming incoming(options_.max_header_bytes);
   if (!co_await receive_head(incoming)) co_return false;
-  if (!incoming.exchange.reply && !co_await receive_body(incoming)) co_return false;
+  if (!incoming.exchange.reply) {
+    if (!co_await receive_body(incoming)) co_return false;
+  }
   ++num_busy_;
   bool is_of_use = false;
   try {
@@ -312,7 +317,9 @@ asio::awaitable<bool> Connection::send(Incoming& incoming) {
     }
     const std::string bytes = wire.bytes_of(output);
     if (!bytes.empty() && !co_await write(bytes)) break;
-    if (output.shared_body && wire.sends_body() && !co_await write(*output.shared_body)) break;
+    if (output.shared_body && wire.sends_body()) {
+      if (!co_await write(*output.shared_body)) break;
+    }
     if (output.is_last) {
       service_.finish(exchange, status);
       co_return wire.keeps_alive();
