@@ -1,5 +1,6 @@
 #include "server/body_budget.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -10,7 +11,7 @@ namespace quire {
 
 struct BodyBudget::Share::Counts {
   mutable std::mutex mutex;
-  std::size_t max_bytes = 0, num_bytes = 0;
+  std::size_t max_bytes = 0, short_bytes = 0, num_bytes = 0;
   std::map<std::string, std::size_t> by_client;  // only those that hold something
 
   // With the mutex held. `extra` more bytes for one client.
@@ -44,7 +45,7 @@ BodyBudget::Share::~Share() {
 }
 
 void BodyBudget::Share::grow_to(std::size_t num_bytes) {
-  if (num_bytes <= num_bytes_) return;
+  if (num_bytes <= std::max(num_bytes_, counts_->short_bytes)) return;
   const std::size_t extra = num_bytes - num_bytes_;
   const std::lock_guard lock(counts_->mutex);
   counts_->check(client_, extra);
@@ -53,8 +54,10 @@ void BodyBudget::Share::grow_to(std::size_t num_bytes) {
   num_bytes_ = num_bytes;
 }
 
-BodyBudget::BodyBudget(std::size_t max_bytes) : counts_(std::make_shared<Share::Counts>()) {
+BodyBudget::BodyBudget(std::size_t max_bytes, std::size_t short_bytes)
+    : counts_(std::make_shared<Share::Counts>()) {
   counts_->max_bytes = max_bytes;
+  counts_->short_bytes = short_bytes;
 }
 
 BodyBudget::Share BodyBudget::share_of(const std::string& client) const {
@@ -66,7 +69,7 @@ BodyBudget::Share BodyBudget::share_of(const std::string& client) const {
 
 void BodyBudget::check_room(const std::string& client, std::size_t num_bytes) const {
   const std::lock_guard lock(counts_->mutex);
-  counts_->check(client, num_bytes);
+  if (num_bytes > counts_->short_bytes) counts_->check(client, num_bytes);
 }
 
 std::size_t BodyBudget::num_bytes() const {

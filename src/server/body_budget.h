@@ -1,6 +1,7 @@
 // A bound on all bodies together, from their first byte until they have been parsed, shared fairly: a client
 // may hold as much as it leaves free. So one client alone gets half of the bound, the next a quarter, and a
-// newcomer always finds something.
+// newcomer always finds something. Short bodies are not counted: the number of connections bounds them, and
+// nobody's long ones keep them out.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,8 @@ class BodyBudget {
     std::size_t num_bytes_ = 0;
   };
 
-  explicit BodyBudget(std::size_t max_bytes);
+  // Bodies of up to `short_bytes` are not counted.
+  BodyBudget(std::size_t max_bytes, std::size_t short_bytes);
 
   Share share_of(const std::string& client) const;  // holds nothing yet
 

@@ -139,7 +139,7 @@ Service::Service(ServiceOptions options, LogLine log)
     : options_(std::move(options)),
       log_(std::move(log)),
       access_(options_.access),
-      bodies_(options_.max_unread_body_bytes),
+      bodies_(options_.max_unread_body_bytes, options_.calls.max_inline_body_bytes),
       id_prefix_(random_prefix()),
       workers_(options_.num_workers) {}
 

@@ -187,6 +187,7 @@ class BodyFloodTest(Raw, ServerTest):
             except OSError:
                 pass  # refused
             held.append(connection)
+            self.addCleanup(connection.close)
         self.check_canary()
         answer = self.server.post(COMPLETIONS, self.LONG)
         self.check_refused(answer, 429, "bodies")

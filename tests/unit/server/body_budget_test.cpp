@@ -19,7 +19,7 @@ bool grows(BodyBudget::Share& share, std::size_t num_bytes) {
 }
 
 TEST(BodyBudget, AClientHoldsAsMuchAsItLeavesFree) {
-  BodyBudget budget(1000);
+  BodyBudget budget(1000, 0);
   auto greedy = budget.share_of("a"), second = budget.share_of("a"), other = budget.share_of("b"),
        third = budget.share_of("c");
   EXPECT_TRUE(grows(greedy, 400));
@@ -35,8 +35,18 @@ TEST(BodyBudget, AClientHoldsAsMuchAsItLeavesFree) {
   EXPECT_TRUE(grows(other, 300));
 }
 
+TEST(BodyBudget, ShortBodiesAreTakenWhateverTheLongOnesHold) {
+  BodyBudget budget(1000, 10);
+  auto greedy = budget.share_of("a"), brief = budget.share_of("a");
+  EXPECT_TRUE(grows(greedy, 500));
+  EXPECT_TRUE(grows(brief, 10));
+  budget.check_room("a", 10);
+  EXPECT_EQ(budget.num_bytes(), 500u);
+  EXPECT_FALSE(grows(brief, 11));
+}
+
 TEST(BodyBudget, NoNumberIsTooLarge) {
-  BodyBudget budget(1000);
+  BodyBudget budget(1000, 0);
   auto share = budget.share_of("a");
   EXPECT_FALSE(grows(share, std::numeric_limits<std::size_t>::max()));
   EXPECT_THROW(budget.check_room("a", std::numeric_limits<std::size_t>::max()), ApiError);
@@ -46,7 +56,7 @@ TEST(BodyBudget, NoNumberIsTooLarge) {
 }
 
 TEST(BodyBudget, SharesMayOutliveIt) {
-  auto budget = std::make_unique<BodyBudget>(10);
+  auto budget = std::make_unique<BodyBudget>(10, 0);
   auto share = budget->share_of("a");
   share.grow_to(5);
   budget.reset();

@@ -60,6 +60,7 @@ TEST_F(ServiceTest, JudgesTypeLengthAndRoomByTheHead) {
   ServiceOptions options;
   options.max_body_bytes = 1000;
   options.max_unread_body_bytes = 2000;
+  options.calls.max_inline_body_bytes = 100;
   make(options);
   attach();
   const auto judge = [&](std::uint64_t body_bytes, const char* type) {
