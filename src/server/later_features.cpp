@@ -55,17 +55,19 @@ std::set<std::string> check_tools(const RequestFields& fields) {
   return names;
 }
 
-void check_tool_choice(const RequestFields& fields, const std::set<std::string>& names) {
+// Says whether the caller wants no tool to be called whatever tools there are.
+bool check_tool_choice(const RequestFields& fields, const std::set<std::string>& names) {
   const Json* choice = fields.find("tool_choice");
-  if (choice == nullptr) return;
+  if (choice == nullptr) return false;
   if (choice->is_string()) {
     const auto& word = choice->get_ref<const std::string&>();
-    if (word == "none" || (word == "auto" && !names.empty())) return;
+    if (word == "none") return true;
+    if (word == "auto" && !names.empty()) return false;
     if (word != "auto" && word != "required")
       fields.fail("tool_choice", "\"none\", \"auto\", \"required\" or a function");
     if (names.empty())
       throw_bad_request("tool_choice", "`tool_choice` is \"{}\", but there are no tools", word);
-    return;
+    return false;
   }
   if (!choice->is_object()) fields.fail("tool_choice", "a string or an object");
   const RequestFields named(*choice, "tool_choice.");
@@ -74,6 +76,7 @@ void check_tool_choice(const RequestFields& fields, const std::set<std::string>&
   const RequestFields function_fields(*function, "tool_choice.function.");
   const auto name = function_fields.string("name");
   if (!name || !names.contains(*name)) function_fields.fail("name", "the name of one of the tools");
+  return false;
 }
 
 void check_response_format(const RequestFields& fields) {
@@ -205,13 +208,13 @@ void check_rare_fields(const RequestFields& fields) {
 
 void refuse_later_features(const RequestFields& fields) {
   const std::set<std::string> tools = check_tools(fields);
-  check_tool_choice(fields, tools);
+  const bool wants_none = check_tool_choice(fields, tools);
   fields.boolean("parallel_tool_calls");
   check_response_format(fields);
   check_structured_outputs(fields);
   check_rare_fields(fields);
   check_length_names(fields);
-  if (!tools.empty()) refuse("tools");
+  if (!tools.empty() && !wants_none) refuse("tools");
 }
 
 void refuse_later_features_of_chat(const RequestFields& fields) {

@@ -81,12 +81,9 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     // A prompt that is only scored needs no place for an answer.
     const std::int64_t most = call.is_scoring ? limit : limit - 1;
     if (prompt_len > most || (is_explicit && prompt_len + *wanted > limit)) {
-      throw_bad_request(prompt_len > most ? field : "max_tokens",
-                        "the context holds {} tokens, but the prompt has {} and the answer may have {}",
-                        limit, prompt_len,
-                        call.is_scoring ? 0
-                        : is_explicit   ? *wanted
-                                        : 1);
+      throw_too_long(prompt_len > most ? field : "max_tokens", limit,
+                     fmt::format("the prompt has {} tokens and the answer may have {}", prompt_len,
+                                 call.is_scoring ? 0 : is_explicit ? *wanted : 1));
     }
     if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
   }

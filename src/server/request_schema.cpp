@@ -161,11 +161,9 @@ void check_settings(const RequestLimits& limits, CallSettings& call) {
 
 void check_prompt_bytes(const char* field, std::size_t num_bytes, const RequestLimits& limits) {
   if (num_bytes <= limits.max_prompt_bytes) return;
-  throw_bad_request(
-      field,
-      "`{}` has a text of {} bytes, which cannot fit into the context of {} tokens; at most {} bytes "
-      "are read",
-      field, num_bytes, limits.max_model_len, limits.max_prompt_bytes);
+  throw_too_long(field, limits.max_model_len,
+                 fmt::format("`{}` has a text of {} bytes, which cannot fit; at most {} bytes are read", field,
+                             num_bytes, limits.max_prompt_bytes));
 }
 
 std::vector<std::int32_t> parse_prompt_tokens(const Json& list, const RequestLimits& limits) {

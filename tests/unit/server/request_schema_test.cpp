@@ -415,6 +415,9 @@ TEST(RequestBody, LaterFeaturesAreJudgedThenDeclined) {
       R"("continue_final_message":true,"add_generation_prompt":false)"};
   for (const std::string& fields : proper)
     EXPECT_EQ(judge_chat(kChatHead + fields + "}").first, 501) << fields;
+  const std::string unwanted = "\"tools\":[" + tool + R"(],"tool_choice":"none")";
+  EXPECT_EQ(judge_chat(kChatHead + unwanted + "}").first, 200)
+      << "no tool is to be called, so none is missing";
 }
 
 TEST(RequestBody, TokenizeAndDetokenize) {

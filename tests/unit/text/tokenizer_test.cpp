@@ -235,6 +235,7 @@ TEST(Tokenizer, HostilePatternsEndInAnError) {
     } catch (const Error& error) {
       EXPECT_EQ(to_string(error.kind()), std::string(to_string(ErrorKind::kExhausted)))
           << pattern << ": " << error.what();
+      EXPECT_EQ(std::string(error.what()).find(".json"), std::string::npos) << "clients read it";
     }
   }
   Json file = small_file();
