@@ -1,5 +1,5 @@
-// The one error type of the library. Nothing in it ends the process: bad input becomes a quire::Error whose message carries
-// the values that were wrong, thrown before anything is allocated.
+// The one error type of the library. Nothing in it ends the process: bad input becomes a quire::Error whose
+// message carries the values that were wrong, thrown before anything is allocated.
 #pragma once
 
 #include <stdexcept>

@@ -1,6 +1,6 @@
 // Stacks of a block's fibers: one mapping, pages come when they are touched, the lowest page of each is a
-// guard. AddressSanitizer, where it is on, has to be told of every switch between stacks, and that what frames
-// left behind on a stack is of no account once the stack is used again or given back.
+// guard. AddressSanitizer, where it is on, has to be told of every switch between stacks, and that what
+// frames left behind on a stack is of no account once the stack is used again or given back.
 #pragma once
 
 #include <cstddef>
@@ -30,8 +30,8 @@ class LaneStacks {
   char* memory_ = nullptr;
 };
 
-// One side of a switch between stacks, as AddressSanitizer wants to know it; nothing without it. The side that is
-// left calls leave() before the jump and arrive() when the jump has come back.
+// One side of a switch between stacks, as AddressSanitizer wants to know it; nothing without it. The side
+// that is left calls leave() before the jump and arrive() when the jump has come back.
 class StackSwitch {
  public:
   // Memory that runs next: `bytes` from `bottom` on, the lowest address.
