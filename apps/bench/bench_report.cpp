@@ -47,7 +47,7 @@ BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int
   int next_run = 0;
   work.run(next_run++);  // a device may compile its kernels now
   device.synchronize();
-  const auto run_s = [&](CeilingSpan of, int num) { return run_for(device, meter, work, of, num, next_run); };
+  const auto run_s = [&](CeilingSpan s, int num) { return run_for(device, meter, work, s, num, next_run); };
   double best_s = run_s(CeilingSpan::kBurst, 1);  // warms up what can be warm
   if (best_s < 1) best_s = run_s(CeilingSpan::kBurst, 1);
   const CeilingSpan span = span_of(device, best_s);

@@ -34,9 +34,9 @@ struct BenchWork {
   bool only_launches = false;  // a run is nothing but launches: recorded once, timed by the device's clock
 };
 
-// Rounds of: measure the ceilings, then run the work for a while, as long as the ceilings are measured: bursts after a rest each, or,
-// where a run is too long for that, the sustained ceilings before and after all runs. Best against best: what else the machine does
-// only ever makes either slower.
+// Rounds of: measure the ceilings, then run the work for as long as a burst, each after a rest; or, where a
+// run is too long for that, the sustained ceilings before and after all runs. Best against best: what else
+// the machine does only ever makes either slower.
 BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int num_rounds);
 
 class BenchReport {
@@ -48,8 +48,8 @@ class BenchReport {
     extra_[key] = std::move(value);
   }  // one more top-level entry of the file
 
-  // Prints the ceilings and writes {"rows", "ceilings": {span: {name: rate}}, "machine"} if a path is given. Throws
-  // Error{kInvalidArgument} if it cannot.
+  // Prints the ceilings and writes {"rows", "ceilings": {span: {name: rate}}, "machine"} if a path is given.
+  // Throws Error{kInvalidArgument} if it cannot.
   void finish(const Ceilings& ceilings, const std::string& json_path);
 
  private:

@@ -59,7 +59,7 @@ class CeilingMeter {
   Device& device() const { return device_; }
   const Ceilings& best() const { return best_; }
   std::size_t read_bytes() const { return data_->bytes(); }  // that one pass reads
-  int num_readers() const { return num_readers_; }           // programs that share them; 0: nothing was read yet
+  int num_readers() const { return num_readers_; }           // programs that share them, once they are read
 
   // Leaves the device idle until a burst starts anew, and awake. A CPU needs no rest.
   void rest();

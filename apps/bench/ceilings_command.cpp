@@ -38,9 +38,10 @@ void add_bench_ceilings(CLI::App& bench, Program& program) {
   CLI::App& command =
       *bench.add_subcommand("ceilings", "Read bandwidth, f32 multiply-add and bf16 dot peaks");
   command.footer(R"(
-Reads memory many times larger than the caches (on a GPU 4 GiB, if a quarter of what is free allows it); multiplies in registers.
-Rows say what one second does: instantaneous, for tens of microseconds after a rest, without what a launch costs; burst, for the
-first milliseconds, the best of the rounds; sustained, in the second of two seconds, under the limits of power and heat.
+Reads memory many times larger than the caches (on a GPU 4 GiB, if a quarter of what is free allows it);
+multiplies in registers. Rows say what one second does: instantaneous, for tens of microseconds after a rest,
+without what a launch costs; burst, for the first milliseconds, the best of the rounds; sustained, in the
+second of two seconds, under the limits of power and heat.
 
 Examples:
   quire bench ceilings

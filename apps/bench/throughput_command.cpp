@@ -74,7 +74,8 @@ int run_throughput(const ThroughputFlags& flags) {
   }
   const bool is_dot = model.config.dtype == DType::kBF16;
   const CeilingSpan span = span_of(device, best.time_s);
-  const double read = meter.best().of(span).read, compute = meter.best().of(span).compute_of(model.config.dtype);
+  const CeilingRates& rates = meter.best().of(span);
+  const double read = rates.read, compute = rates.compute_of(model.config.dtype);
   const bool is_read_bound = best.total.bytes / read >= best.total.flops / compute;
   const double num_output = double(flags.num_requests) * flags.output_len,
                num_prompt = double(flags.num_requests) * flags.prompt_len;
@@ -101,8 +102,8 @@ void add_bench_throughput(CLI::App& bench, Program& program) {
   CLI::App& command = *bench.add_subcommand("throughput", "Many requests through the whole engine");
   command.footer(R"(
 All requests arrive at once; the engine schedules, computes and samples until the last is done. bytes and flops are the
-sums over all launches; fraction is the sum over the steps of the time that each step's ceiling allows / time measured. The
-ceilings are those of a burst where all requests take a burst's time, and on a CPU; else those that a GPU sustains.
+sums over all launches; fraction is the sum over the steps of the time that each step's ceiling allows / time
+measured. On a GPU the ceilings are those that it sustains, if all requests take more than 0.1 s; else of a burst.
 
 Examples:
   quire bench throughput --num-requests 64 --prompt-len 256 --output-len 64

@@ -40,10 +40,12 @@ class BenchJsonTest(ProgramTest):
     def test_ceilings(self):
         file = self.bench(8, {"read", "fma", "dot"}, "ceilings", "--repeat", 1)
         self.assertEqual([(row["span"], row["ceiling"]) for row in file["rows"]],
-                         [("instantaneous", "fma"), ("instantaneous", "dot"), ("burst", "read"), ("burst", "fma"), ("burst", "dot"),
+                         [("instantaneous", "fma"), ("instantaneous", "dot"),
+                          ("burst", "read"), ("burst", "fma"), ("burst", "dot"),
                           ("sustained", "read"), ("sustained", "fma"), ("sustained", "dot")])
         for row in file["rows"]:
-            self.assertAlmostEqual(row["bytes"] + row["flops"], file["ceilings"][row["span"]][row["ceiling"]])
+            rate = file["ceilings"][row["span"]][row["ceiling"]]
+            self.assertAlmostEqual(row["bytes"] + row["flops"], rate)
         self.assertGreaterEqual(file["read"]["bytes"], 64 << 20)
         self.assertGreater(file["read"]["programs"], 0)
 

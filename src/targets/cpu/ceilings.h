@@ -8,10 +8,10 @@ namespace quire {
 
 namespace QUIRE_TARGET {
 
-// The sum of 32-bit words, modulo 2^32: the same in any order. Four streams of an item, two lines of 64 bytes of each at a time, asked for 512
-// bytes before they are read. Best or within 1 % of the best of 46 patterns (1 to 16 streams, 1 to 4 lines, other distances and hints, items
-// of 16 KB to 16 MB) with vectors of 16 to 64 bytes on a Xeon of 2023, where without the request vectors of 16 bytes lose 15 % and those of
-// 64 bytes 2 %; hints that the data is not used again halve the rate, and streaming loads lose a quarter.
+// The sum of 32-bit words, modulo 2^32: the same in any order. Four streams of an item, two lines of each
+// at a time, asked for 512 bytes ahead. Of 46 patterns one of the best with vectors of 16, 32 and 64 bytes;
+// without the request those of 16 bytes lose 15 %; non-temporal hints and loads lose a quarter or more.
+// docs/ceilings.md has the figures.
 struct CeilingRead {
   static void run(Program& program, const CeilingParams& p, int program_idx) {
     constexpr long kStreams = 4, kStep = 32, kAhead = 128;  // in f32

@@ -1,5 +1,5 @@
-// What the chip can do: reading memory, f32 multiply-adds, bf16 matrix steps. Each program writes a number that depends on all of
-// its work.
+// What the chip can do: reading memory, f32 multiply-adds, bf16 matrix steps. Each program writes a number
+// that depends on all of its work.
 #pragma once
 
 #include "kernels/params.h"
@@ -11,11 +11,10 @@ namespace QUIRE_TARGET {
 
 constexpr int kCeilingOperands = 4096;
 
-// The sum of 32-bit words, modulo 2^32: the same in any order. All programs go through memory in one front, a piece each in turn, so that
-// few pages of memory and of addresses are open at a time. A thread has 256 bytes under way; num_work says how many programs share
-// the memory, and so how much a multiprocessor has under way. Measured on an H200 with 4 GiB and the best number of programs: 99.7 % of
-// the best of 187 readers, which brings pieces of 64 KB by bulk copies; other orders, caching hints and copies to shared memory were
-// within 1 % as well, fewer than 96 KB under way on a multiprocessor were not.
+// The sum of 32-bit words, modulo 2^32: the same in any order. All programs go through memory in one front, a
+// piece each in turn. A thread has 256 bytes under way; num_work says how many programs share the memory, and
+// so how much a multiprocessor has under way. With the best number of programs as fast as the best of 187
+// readers on an H200, bulk copies; docs/ceilings.md has the figures.
 struct CeilingRead {
   static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
@@ -36,7 +35,8 @@ struct CeilingRead {
         load_bits(x, p.data + i);
         sum += x[0] + x[1] + x[2] + x[3];
       }
-      const float all = reduce_block(from_bits(sum), [](float a, float b) { return from_bits(bits_of(a) + bits_of(b)); });
+      const auto add = [](float a, float b) { return from_bits(bits_of(a) + bits_of(b)); };
+      const float all = reduce_block(from_bits(sum), add);
       if (thread_idx() == 0) store_32(p.sink + item, bits_of(all));
     });
   }
@@ -48,6 +48,7 @@ struct CeilingFma {
       constexpr int kChains = 16;
       const float a = p.data[0], b = p.data[1];
       float x[kChains] = {};
+#pragma unroll 8
       for (long i = p.num_elems / p.num_work / kChains / num_threads(); i > 0; --i) {
 #pragma unroll
         for (int j = 0; j < kChains; ++j) x[j] = x[j] * a + b;
@@ -60,9 +61,10 @@ struct CeilingFma {
   }
 };
 
-// num_elems counts f32 sums of a pair of bf16 products; a matrix step of a warp has 1,024 of them, one of a warpgroup 65,536. The
-// operands are kCeilingOperands words of data, pairs of bf16: a chip that multiplies the same few bits all the time takes less power,
-// and so runs at a higher clock, than it does with numbers of any real problem (on an H200: 913 instead of 846 TFLOP/s for seconds).
+// num_elems counts f32 sums of a pair of bf16 products; a matrix step of a warp has 1,024 of them, one of a
+// warpgroup 65,536. The operands are kCeilingOperands words of data, pairs of bf16: a chip that multiplies the
+// same few bits all the time takes less power, and so runs at a higher clock, than with numbers of a real
+// problem (on an H200: 913 instead of 846 TFLOP/s for seconds).
 #if QUIRE_WARPGROUPS
 struct CeilingDot {
   static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
