@@ -86,7 +86,9 @@ BenchRow measure_answers(LoadedEngine& model, CeilingMeter& meter, const Latency
   const double floor_s = decode.cost.bytes / read;
   return {fmt::format("{} answers {} x {}", name_of(flags), flags.num_seqs, flags.output_len), best_s * 1e6, decode.cost, "read",
           floor_s / best_s,
-          {{"floor_us", floor_s * 1e6}, {"over_floor", best_s / floor_s}, {"tokens_per_s", flags.num_seqs / best_s}},
+          {{"floor_us", floor_s * 1e6},
+           {"over_floor", best_s / floor_s},
+           {"tokens_per_s", flags.num_seqs / best_s}},
           span};
 }
 

@@ -103,7 +103,8 @@ void add_bench_throughput(CLI::App& bench, Program& program) {
   command.footer(R"(
 All requests arrive at once; the engine schedules, computes and samples until the last is done. bytes and flops are the
 sums over all launches; fraction is the sum over the steps of the time that each step's ceiling allows / time
-measured. On a GPU the ceilings are those that it sustains, if all requests take more than 0.1 s; else of a burst.
+measured. On a GPU the ceilings are those that it sustains, if all requests take more than 0.1 s; else those of a
+burst.
 
 Examples:
   quire bench throughput --num-requests 64 --prompt-len 256 --output-len 64

@@ -11,9 +11,9 @@ namespace QUIRE_TARGET {
 
 constexpr int kCeilingOperands = 4096;
 
-// The sum of 32-bit words, modulo 2^32: the same in any order. All programs go through memory in one front, a
-// piece each in turn. A thread has 256 bytes under way; num_work says how many programs share the memory, and
-// so how much a multiprocessor has under way. With the best number of programs as fast as the best of 187
+// The sum of 32-bit words, modulo 2^32: the same in any order. All programs go through memory in one front,
+// a piece each in turn. A thread has 256 bytes under way; num_work says how many programs share the memory,
+// and so how much a multiprocessor has under way. With the best number of programs as fast as the best of 187
 // readers on an H200, bulk copies; docs/ceilings.md has the figures.
 struct CeilingRead {
   static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
@@ -62,8 +62,8 @@ struct CeilingFma {
 };
 
 // num_elems counts f32 sums of a pair of bf16 products; a matrix step of a warp has 1,024 of them, one of a
-// warpgroup 65,536. The operands are kCeilingOperands words of data, pairs of bf16: a chip that multiplies the
-// same few bits all the time takes less power, and so runs at a higher clock, than with numbers of a real
+// warpgroup 65,536. The operands are kCeilingOperands words of data, pairs of bf16: a chip that multiplies
+// the same few bits all the time takes less power, and so runs at a higher clock, than with numbers of a real
 // problem (on an H200: 913 instead of 846 TFLOP/s for seconds).
 #if QUIRE_WARPGROUPS
 struct CeilingDot {
