@@ -76,7 +76,8 @@ class CeilingMeter {
   double instant_rate(const Arithmetic& arithmetic);
   void choose_programs();
   void check_read();
-  void launch_read();
+  void launch_read(int part = 0, int num_parts = 1);
+  double best_part_s();
   void launch(const Arithmetic& arithmetic, long num_elems);
   double launch_s(const Arithmetic& arithmetic, long num_elems);
 
