@@ -48,7 +48,7 @@ StepBound step_bound(const LoadedEngine& loaded) {
   CeilingMeter meter(device);
   const double read = meter.measure_read();
   const double compute = meter.measure_compute_of(loaded.config.dtype);
-  log("ceilings: {:.1f} GB/s, {:.1f} GFLOP/s", read / 1e9, compute / 1e9);
+  log("ceilings of a burst: {:.1f} GB/s, {:.1f} GFLOP/s", read / 1e9, compute / 1e9);
   device.take_cost();
   return [&device, read, compute] {
     const LaunchCost cost = device.take_cost();

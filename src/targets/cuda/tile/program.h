@@ -119,7 +119,7 @@ struct Program {
 
   QUIRE_DEV explicit Program(const LaunchState& state) : counters(state.counters) {
     allow_next_launch();
-#if QUIRE_WARPGROUPS
+#if QUIRE_PRODUCER  // without one nobody arrives
     if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
