@@ -17,7 +17,7 @@ EngineCore::EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runne
       runner_(std::move(runner)),
       make_decoder_(std::move(make_decoder)),
       scheduler_(config.scheduler, config.kv_cache),
-      batch_builder_(config.kv_cache.page_size),
+      batch_builder_(config.kv_cache),
       sampler_(config.vocab_size) {
   limits_.vocab_size = config.vocab_size;
   limits_.max_logprobs = config.max_logprobs;
@@ -101,8 +101,8 @@ void EngineCore::expect_tokens(Step& step) {
   step.is_complete = true;
   std::int32_t row = 0;
   for (const ScheduledRequest& item : step.items) {
-    if (item.request && item.samples) item.request->append_pending(row);
     row += item.num_logit_rows;
+    if (item.request && item.samples) item.request->append_pending(row - 1);
   }
 }
 

@@ -34,6 +34,7 @@ struct Request {
   std::int32_t max_len = 0;      // tokens of prompt and output at which the request ends for its length
   std::int32_t cached_len = -1;  // prefix-cache hit at the first admission; -1 before
   std::int64_t arrival = 0;      // order of arrival
+  std::int32_t logits_len = 1;   // the logits behind so many of its last tokens are wanted: more than one to check drafts
   bool has_started = false;      // some of its tokens were in a step
   RequestId id = 0;
   std::uint64_t seed = 0;                // of this request's draws

@@ -30,10 +30,10 @@ float draw_scale(const SamplingParams& params) {
   return is_greedy(params) ? 0.0f : static_cast<float>(std::numbers::log2e / params.temperature);
 }
 
-TokenDraw token_draw(const Request& request) {
+TokenDraw token_draw(const Request& request, std::int32_t num_tokens) {
   const SamplingParams& params = request.params;
   TokenDraw draw;
-  draw.random = random_bits(request.seed, static_cast<std::uint64_t>(request.output_len()));
+  draw.random = random_bits(request.seed, static_cast<std::uint64_t>(num_tokens - request.prompt_len));
   if (params.top_p < 1.0) draw.top_p = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ldexp(params.top_p, 64)));
   draw.scale = draw_scale(params);
   draw.min_weight = static_cast<float>(params.min_p);
@@ -63,7 +63,7 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
   const std::span<const float> processed = process(logits, request);
   const float max = scan_logits(processed, block_max_);
   SampledToken sampled;
-  sampled.token = draw_from(processed, max, is_greedy(request.params) ? TokenDraw{} : token_draw(request));
+  sampled.token = draw_from(processed, max, is_greedy(request.params) ? TokenDraw{} : token_draw(request, request.num_tokens()));
   if (request.params.logprobs) {
     sampled.logprobs = logprobs_of(logits, sampled.token, static_cast<std::size_t>(*request.params.logprobs));
   }

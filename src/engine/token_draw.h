@@ -23,7 +23,8 @@ struct TokenDraw {
   std::int32_t top_k = 0;     // 0: all
 };
 
-// Of the request's next token. Depends on its parameters, its seed and the number of the token alone.
-TokenDraw token_draw(const Request& request);
+// Of the token behind the request's first `num_tokens` ones, at least its prompt. Depends on its parameters, its seed and the number of
+// the token alone.
+TokenDraw token_draw(const Request& request, std::int32_t num_tokens);
 
 }  // namespace quire

@@ -25,7 +25,7 @@ std::unique_ptr<EngineCore> make_core(std::int32_t throw_token = -1) {
   config.scheduler.max_num_seqs = 16;
   config.scheduler.max_num_batched_tokens = 64;
   config.scheduler.max_model_len = 400;
-  config.kv_cache = {kNumPages, kPageSize, true, 0};
+  config.kv_cache = {kNumPages, kPageSize};
   auto runner = std::make_unique<FakeRunner>(FakeModel(kVocabSize), kNumPages, kPageSize);
   runner->throw_token = throw_token;
   return std::make_unique<EngineCore>(config, std::move(runner), make_fake_decoder);
