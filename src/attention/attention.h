@@ -27,6 +27,9 @@ struct AttentionDesc {
   PositionBias position_bias = PositionBias::kNone;
   bool has_sinks = false;        // one more score per query head, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
+
+  // Equal ones can share an operator.
+  bool operator==(const AttentionDesc&) const = default;
 };
 
 // 1 / sqrt(head_dim_qk), of the true head size.

@@ -52,7 +52,7 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
   std::sort(request.end_tokens.begin(), request.end_tokens.end());
   request.params = std::move(params);
   request.draw_scale = draw_scale(request.params);
-  request.runner_draws_from = runner_draws_from(request);
+  if (runner_->draws_tokens()) request.runner_draws_from = runner_draws_from(request);
   scheduler_.check_prompt_len(request.tokens.size());
   scheduler_.add(live_.emplace(id, std::move(live)).first->second.request);
 }

@@ -27,6 +27,9 @@ struct Runner {
   // Ends the step that was started first of those that have not ended.
   virtual StepResult finish() = 0;
 
+  // False: it draws no tokens, and the logits of all rows are wanted.
+  virtual bool draws_tokens() const { return true; }
+
   // A step may be started while another one that wants no logits is under way: that saves time, for it takes the tokens drawn by
   // the other without the host. Otherwise a step ends before the next one starts.
   virtual bool runs_ahead() const { return false; }

@@ -56,19 +56,17 @@ std::int64_t cache_budget(const Device& device, const ModelConfig& config, const
 }
 
 // Pages of the cache: what was asked for, or enough for every request at full length within the budget.
-int choose_num_pages(const Device& device, const ModelConfig& config, const EngineOptions& options, int max_model_len) {
-  const auto bytes = static_cast<std::int64_t>(page_bytes(device, config, options.page_size));
-  const std::int64_t wanted = std::int64_t{options.max_num_seqs} * ceil_div(max_model_len, options.page_size);
+int choose_num_pages(const Device& device, const ModelConfig& config, const CachePlan& cache, const EngineOptions& options,
+                     int max_model_len) {
+  const auto bytes = static_cast<std::int64_t>(cache.page_bytes());
+  KvCacheConfig smallest{2, options.page_size, false, cache.groups};
+  const int of_request = KvCache(smallest).num_missing_pages({}, {}, max_model_len, options.max_num_batched_tokens);
+  const std::int64_t wanted = std::int64_t{options.max_num_seqs} * of_request;
   const std::int64_t budget = cache_budget(device, config, options), affordable = budget / bytes;
   QUIRE_CHECK_KIND(kExhausted, affordable >= 2, "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
                    affordable, bytes);
   // One page more than requests can hold: the null page.
   return static_cast<int>(std::min({affordable, wanted + 1, std::int64_t{1} << 30}));
-}
-
-int common_window(const ModelConfig& config) {
-  const auto [least, most] = std::minmax_element(config.window_lens.begin(), config.window_lens.end());
-  return *least > 0 ? *most : 0;
 }
 
 // Everything but the tokenizer and what depends on it.
@@ -77,6 +75,11 @@ struct Parts {
   std::unique_ptr<ModelRunner> runner;
   double kernels_s = 0;
 };
+
+// Before weights are read: the name may be wrong.
+void check_backend(const ModelPlan& plan, const std::string& name, const DeviceCaps& caps) {
+  for (const LayerPlan& layer : plan.layers) choose_backend(name, std::get<GroupedAttention>(layer.attention).desc, caps);
+}
 
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                  const LoadProgress& progress) {
@@ -91,13 +94,16 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   decoder_options.max_num_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
   decoder_options.max_num_batched_tokens = options.max_num_batched_tokens;
   decoder_options.has_graphs = options.graphs.value_or(device->caps().runs_async);
+  decoder_options.attention_backend = options.attention_backend;
+  ModelPlan plan = plan_model(*device, config, options.page_size, options.batch_invariant);
+  check_backend(plan, options.attention_backend, device->caps());
   const int max_model_len = decoder_options.max_model_len;
   // A cache in the host's memory is sized before the weights take theirs, one in a device's own by what they leave.
   const bool is_host = device->memory().is_host;
-  if (is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
+  if (is_host) decoder_options.num_pages = choose_num_pages(*device, config, plan.cache, options, max_model_len);
   ModelWeights weights = load_model_weights(*device, config, source, progress);
-  if (!is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
-  auto decoder = std::make_unique<DecoderModel>(*device, config, std::move(weights), decoder_options);
+  if (!is_host) decoder_options.num_pages = choose_num_pages(*device, config, plan.cache, options, max_model_len);
+  auto decoder = std::make_unique<DecoderModel>(*device, config, std::move(plan), std::move(weights), decoder_options);
   if (progress) progress(1, "kernels");
   const auto start = std::chrono::steady_clock::now();
   decoder->prepare();
@@ -106,7 +112,7 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   EngineConfig engine;
   engine.vocab_size = config.vocab_size;
   engine.seed = options.seed;
-  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache, common_window(config)};
+  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache, decoder->cache_groups()};
   engine.scheduler.policy = options.policy;
   engine.scheduler.max_model_len = decoder_options.max_model_len;
   engine.scheduler.max_num_seqs = options.max_num_seqs;

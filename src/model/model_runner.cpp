@@ -1,6 +1,7 @@
 #include "model/model_runner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
@@ -49,7 +50,15 @@ StepResult ModelRunner::finish() {
   started_.pop_front();
   tokens_.assign(step.wants_logits.size(), 0);
   if (step.has_tokens) std::memcpy(tokens_.data(), copies_[step.copy_idx]->wait(), tokens_.size() * sizeof(std::int32_t));
-  return {tokens_, wanted_logits(step)};
+  const std::span<const float> logits = wanted_logits(step);
+  return {tokens_, decoder_->config().logits_soft_cap > 0 ? capped(logits) : logits};
+}
+
+std::span<const float> ModelRunner::capped(std::span<const float> logits) {
+  const auto cap = static_cast<float>(decoder_->config().logits_soft_cap);
+  if (logits.data() != logits_.data()) logits_.assign(logits.begin(), logits.end());
+  for (float& x : logits_) x = cap * std::tanh(x / cap);
+  return logits_;
 }
 
 std::span<const float> ModelRunner::wanted_logits(const StartedStep& step) {

@@ -18,6 +18,8 @@ class ModelRunner : public Runner {
   void start(const StepBatch& batch) override;
   StepResult finish() override;
   bool runs_ahead() const override { return runs_ahead_; }
+  // The soft cap of logits is applied here, on the host.
+  bool draws_tokens() const override { return decoder_->config().logits_soft_cap == 0; }
 
   Device& device() { return *device_; }
   DecoderModel& decoder() { return *decoder_; }
@@ -31,6 +33,7 @@ class ModelRunner : public Runner {
   };
   void start_logits_copy(StartedStep& step);
   std::span<const float> wanted_logits(const StartedStep& step);
+  std::span<const float> capped(std::span<const float> logits);
 
   std::unique_ptr<Device> device_;  // outlives the decoder's buffers
   std::unique_ptr<DecoderModel> decoder_;

@@ -10,9 +10,6 @@
 #include "base/check.h"
 
 namespace quire {
-namespace {
-
-std::int64_t row_elems(const WeightSpec& spec) { return spec.shape.back(); }
 
 float read_element(const std::byte* from, DType dtype) {
   if (dtype == DType::kF32) {
@@ -33,6 +30,16 @@ void write_element(std::byte* to, DType dtype, float value) {
   const std::uint16_t bits = dtype == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
   std::memcpy(to, &bits, sizeof bits);
 }
+
+float rounded_to(DType dtype, float value) {
+  std::byte stored[sizeof(float)];
+  write_element(stored, dtype, value);
+  return read_element(stored, dtype);
+}
+
+namespace {
+
+std::int64_t row_elems(const WeightSpec& spec) { return spec.shape.back(); }
 
 class FileSource : public TensorSource {
  public:

@@ -1,6 +1,7 @@
 // Where weights come from: a model directory, or a seeded generator for benchmarks of a shape.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -8,6 +9,11 @@
 #include "files/weight_names.h"
 
 namespace quire {
+
+// One element at an address of any alignment.
+float read_element(const std::byte* from, DType dtype);
+void write_element(std::byte* to, DType dtype, float value);  // rounds
+float rounded_to(DType dtype, float value);
 
 class TensorSource {
  public:

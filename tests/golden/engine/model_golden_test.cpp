@@ -84,17 +84,24 @@ TEST_P(ModelGolden, GreedyTokens) {
 }
 
 // One sequence from its first token, in pages that do not lie in order.
-StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows, int page_size) {
+StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows, const KvCacheConfig& cache) {
   StepBatch batch;
   batch.num_seqs = 1;
   batch.num_tokens = batch.max_query_len = batch.max_kv_len = static_cast<std::int32_t>(tokens.size());
-  batch.max_pages = (batch.num_tokens + page_size - 1) / page_size;
   batch.token_ids = tokens;
   batch.positions.resize(tokens.size());
   std::iota(batch.positions.begin(), batch.positions.end(), 0);
-  for (int i = 0; i < batch.max_pages; ++i) batch.page_table.push_back(batch.max_pages - i);
-  for (const std::int32_t i : batch.positions) {
-    batch.slot_mapping.push_back(std::int64_t{batch.page_table[static_cast<std::size_t>(i / page_size)]} * page_size + i % page_size);
+  std::int32_t num_pages = 0;
+  for (std::size_t g = 0; g < cache.groups.size(); ++g) {
+    const int page_tokens = cache.page_tokens(g);
+    GroupBatch& group = batch.groups.emplace_back();
+    group.max_pages = (batch.num_tokens + page_tokens - 1) / page_tokens;
+    for (int i = 0; i < group.max_pages; ++i) group.page_table.push_back(num_pages + group.max_pages - i);
+    num_pages += group.max_pages;
+    for (const std::int32_t i : batch.positions) {
+      const std::int32_t page = group.page_table[static_cast<std::size_t>(i / page_tokens)];
+      group.slot_mapping.push_back(std::int64_t{page} * page_tokens + i % page_tokens);
+    }
   }
   batch.query_indptr = {0, batch.num_tokens};
   batch.kv_len = {batch.num_tokens};
@@ -112,7 +119,7 @@ TEST_P(ModelGolden, Logits) {
     std::vector<std::int32_t> positions;
     for (const Json& row : prompt.at("logits")) positions.push_back(row.at("position").get<std::int32_t>());
     const auto tokens = prompt.at("tokens").get<std::vector<std::int32_t>>();
-    const auto logits = engine.runner->run(whole_prompt(tokens, positions, options.page_size)).logits;
+    const auto logits = engine.runner->run(whole_prompt(tokens, positions, engine.engine_config.kv_cache)).logits;
     // An honest implementation in the stored precision is off by `noise`; ours may be off three times as much.
     const double bound = std::max(3 * golden_.at("noise").get<double>(), 1e-4);
     for (std::size_t i = 0; i < positions.size(); ++i) {
