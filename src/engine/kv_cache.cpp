@@ -243,8 +243,9 @@ int KvCache::truncate(SequencePages& seq, int len) {
   QUIRE_CHECK(len >= 0 && len <= seq.slots_len, "a sequence of {} tokens cannot be cut to {}", seq.slots_len, len);
   QUIRE_CHECK_KIND(kUnsupported, num_growing_groups_ == static_cast<int>(num_groups()),
                    "a sequence with a state cannot be cut from {} to {} tokens", seq.slots_len, len);
-  if (len == seq.slots_len) return len;
-  const int kept = kept_len(seq, len);
+  const int kept = len < seq.slots_len ? kept_len(seq, len) : len;
+  seq.hashes.resize(std::min(seq.hashes.size(), static_cast<std::size_t>(kept / config_.page_size)));
+  if (kept == seq.slots_len) return kept;
   for (std::size_t g = 0; g < num_groups(); ++g) {
     const std::vector<PageId>& pages = seq.groups[g].pages;
     for (auto i = static_cast<std::size_t>(kept / page_tokens(g)); i < pages.size(); ++i) {
@@ -252,7 +253,6 @@ int KvCache::truncate(SequencePages& seq, int len) {
     }
   }
   release_tail(seq, kept);
-  seq.hashes.resize(std::min(seq.hashes.size(), static_cast<std::size_t>(kept / config_.page_size)));
   seq.epoch = next_epoch_++;
   return kept;
 }
