@@ -64,8 +64,8 @@ void BatchBuilder::resize_table(std::size_t group, std::size_t num_seqs, std::in
   table.page_table.resize(num_seqs * static_cast<std::size_t>(table.max_pages));
 }
 
-// The last row draws the token behind all of the request's tokens, the row before it the one in whose place the last token stands, and so
-// on.
+// The last row draws the token behind all of the request's tokens, the row before it the one in whose place
+// the last token stands, and so on.
 void BatchBuilder::add_draws(const ScheduledRequest& item, std::size_t first_row) {
   const std::int32_t num_tokens = item.computed_len + item.query_len;  // up to the last row
   for (std::int32_t i = 0; i < item.num_logit_rows; ++i) {

@@ -21,8 +21,8 @@ void check_group(const CacheGroup& group) {
 
 const KvCacheConfig& checked(const KvCacheConfig& config) {
   QUIRE_CHECK(config.page_size >= 1, "page_size is {}, must be at least 1", config.page_size);
-  QUIRE_CHECK(!config.groups.empty() && config.groups.size() <= kMaxCacheGroups, "{} cache groups, must be 1 to {}",
-              config.groups.size(), kMaxCacheGroups);
+  QUIRE_CHECK(!config.groups.empty() && config.groups.size() <= kMaxCacheGroups,
+              "{} cache groups, must be 1 to {}", config.groups.size(), kMaxCacheGroups);
   std::int64_t most_tokens = 0;
   for (const CacheGroup& group : config.groups) {
     check_group(group);
@@ -63,12 +63,13 @@ int KvCache::pages_of(std::size_t g, int len) const {
 
 int KvCache::num_new_pages(const SequencePages& seq, int kv_len) const {
   int num = 0;
-  for (std::size_t g = 0; g < num_groups(); ++g) num += std::max(0, pages_of(g, kv_len) - seq.groups[g].num_pages());
+  for (std::size_t g = 0; g < num_groups(); ++g)
+    num += std::max(0, pages_of(g, kv_len) - seq.groups[g].num_pages());
   return num;
 }
 
-// Pages that one request can need at once: under a window W - 1 keys before the first of its query tokens, the
-// query tokens, and one page more because the first key need not start a page.
+// Pages that one request can need at once: under a window W - 1 keys before the first of its query tokens,
+// the query tokens, and one page more because the first key need not start a page.
 int KvCache::most_pages(std::size_t g, int max_query_len) const {
   switch (group(g).keep) {
     case Retention::kAllTokens:
@@ -90,7 +91,8 @@ int KvCache::num_seen_pages(std::size_t g) const {
 std::int32_t KvCache::capacity_len(int max_query_len) const {
   const auto fits = [&](std::int32_t len) {
     std::int64_t num_pages = 0;
-    for (std::size_t g = 0; g < num_groups(); ++g) num_pages += std::min(pages_of(g, len), most_pages(g, max_query_len));
+    for (std::size_t g = 0; g < num_groups(); ++g)
+      num_pages += std::min(pages_of(g, len), most_pages(g, max_query_len));
     return num_pages <= num_usable_pages();
   };
   if (fits(kNoLimit)) return kNoLimit;
@@ -108,7 +110,8 @@ int KvCache::num_missing_pages(const SequencePages& seq, const PrefixHit& hit, i
   for (std::size_t g = 0; g < num_groups(); ++g) {
     const int num_entries = seq.groups[g].num_pages() + static_cast<int>(hit.pages[g].size());
     const int num_held = seq.groups[g].num_held() + hit.num_hit_pages[g];
-    num_missing += std::max(0, std::min(pages_of(g, seq_len) - num_entries, most_pages(g, max_query_len) - num_held));
+    num_missing +=
+        std::max(0, std::min(pages_of(g, seq_len) - num_entries, most_pages(g, max_query_len) - num_held));
   }
   return num_missing;
 }
@@ -143,15 +146,17 @@ void KvCache::allocate(SequencePages& seq, int kv_len) {
     const int num_missing = std::max(0, pages_of(g, kv_len) - table.num_pages());
     for (int i = 0; i < num_missing; ++i) table.pages.push_back(take_page());
     if (num_missing > 0) table.last_page = table.pages.back();
-    if (group(g).grows()) num_unused_slots_[g] += std::int64_t{num_missing} * page_tokens(g) - (kv_len - seq.slots_len);
+    if (group(g).grows())
+      num_unused_slots_[g] += std::int64_t{num_missing} * page_tokens(g) - (kv_len - seq.slots_len);
   }
   seq.slots_len = kv_len;
   if (num_new > 0) update_room(seq);
 }
 
 void KvCache::allocate(SequencePages& seq, const PrefixHit& hit, int kv_len) {
-  QUIRE_CHECK_KIND(kInternal, seq.holds_nothing(), "a prefix hit of {} tokens for a request that holds {} pages",
-                   hit.hit_len, seq.num_held());
+  QUIRE_CHECK_KIND(kInternal, seq.holds_nothing(),
+                   "a prefix hit of {} tokens for a request that holds {} pages", hit.hit_len,
+                   seq.num_held());
   seq.epoch = next_epoch_++;
   for (std::size_t g = 0; g < num_groups(); ++g) {
     GroupPages& table = seq.groups[g];
@@ -222,8 +227,8 @@ void KvCache::discard(SequencePages& seq) {
   free(seq);
 }
 
-// Of `len` tokens those that can be kept: the page of the first token behind them must be the sequence's own to write, and what that
-// token sees must still be there.
+// Of `len` tokens those that can be kept: the page of the first token behind them must be the sequence's own
+// to write, and what that token sees must still be there.
 int KvCache::kept_len(const SequencePages& seq, int len) const {
   for (std::size_t g = 0; g < num_groups(); ++g) {
     if (len % page_tokens(g) == 0) continue;
@@ -240,7 +245,8 @@ int KvCache::kept_len(const SequencePages& seq, int len) const {
 }
 
 int KvCache::truncate(SequencePages& seq, int len) {
-  QUIRE_CHECK(len >= 0 && len <= seq.slots_len, "a sequence of {} tokens cannot be cut to {}", seq.slots_len, len);
+  QUIRE_CHECK(len >= 0 && len <= seq.slots_len, "a sequence of {} tokens cannot be cut to {}", seq.slots_len,
+              len);
   QUIRE_CHECK_KIND(kUnsupported, num_growing_groups_ == static_cast<int>(num_groups()),
                    "a sequence with a state cannot be cut from {} to {} tokens", seq.slots_len, len);
   const int kept = len < seq.slots_len ? kept_len(seq, len) : len;
@@ -271,7 +277,8 @@ std::int64_t KvCache::num_unused_slots() const {
 
 double KvCache::num_unused_pages() const {
   double num = 0;
-  for (std::size_t g = 0; g < num_groups(); ++g) num += static_cast<double>(num_unused_slots_[g]) / page_tokens(g);
+  for (std::size_t g = 0; g < num_groups(); ++g)
+    num += static_cast<double>(num_unused_slots_[g]) / page_tokens(g);
   return num;
 }
 
@@ -291,23 +298,25 @@ void KvCache::check_idle() const {
 // One table of one sequence; counts its references.
 void KvCache::check_table(std::size_t g, const SequencePages& seq, std::vector<int>& num_refs) const {
   const GroupPages& table = seq.groups[g];
-  QUIRE_CHECK_KIND(kInternal, table.num_pages() == pages_of(g, seq.slots_len), "a table of group {} has {} entries for {} tokens",
-                   g, table.num_pages(), seq.slots_len);
+  QUIRE_CHECK_KIND(kInternal, table.num_pages() == pages_of(g, seq.slots_len),
+                   "a table of group {} has {} entries for {} tokens", g, table.num_pages(), seq.slots_len);
   QUIRE_CHECK_KIND(kInternal, table.pages.empty() || table.last_page == table.pages.back(),
                    "a table of group {} ends with page {}, its copy says {}", g,
                    table.pages.empty() ? kNullPage : table.pages.back(), table.last_page);
   for (int page_idx = 0; page_idx < table.num_pages(); ++page_idx) {
     const PageId page = table.pages[static_cast<std::size_t>(page_idx)];
     QUIRE_CHECK_KIND(kInternal, (page == kNullPage) == (page_idx < table.num_released),
-                     "entry {} of a page table with {} released entries is page {}", page_idx, table.num_released, page);
+                     "entry {} of a page table with {} released entries is page {}", page_idx,
+                     table.num_released, page);
     if (page == kNullPage) continue;
     ++num_refs[static_cast<std::size_t>(page)];
     // Only committed, hence full and final, pages may have two holders.
     QUIRE_CHECK_KIND(kInternal, pool_.num_refs(page) == 1 || page_idx < table.num_committed,
                      "page {} is shared by {} but still written", page, pool_.num_refs(page));
-    QUIRE_CHECK_KIND(kInternal, !index_.contains(page) || (page_idx < table.num_committed && index_.group_of(page) == g),
-                     "page {}, entry {} of {} committed ones in group {}, is in the prefix index", page, page_idx,
-                     table.num_committed, g);
+    QUIRE_CHECK_KIND(kInternal,
+                     !index_.contains(page) || (page_idx < table.num_committed && index_.group_of(page) == g),
+                     "page {}, entry {} of {} committed ones in group {}, is in the prefix index", page,
+                     page_idx, table.num_committed, g);
   }
 }
 
@@ -319,7 +328,8 @@ void KvCache::check_integrity(std::span<const SequencePages* const> held) const 
   for (const SequencePages* seq : held) {
     for (std::size_t g = 0; g < num_groups(); ++g) {
       check_table(g, *seq, num_refs);
-      if (group(g).grows()) num_unused[g] += std::int64_t{seq->groups[g].num_pages()} * page_tokens(g) - seq->slots_len;
+      if (group(g).grows())
+        num_unused[g] += std::int64_t{seq->groups[g].num_pages()} * page_tokens(g) - seq->slots_len;
     }
   }
   for (PageId page = 1; page < config_.num_pages; ++page) {
@@ -328,8 +338,8 @@ void KvCache::check_integrity(std::span<const SequencePages* const> held) const 
                      num_refs[static_cast<std::size_t>(page)]);
   }
   for (std::size_t g = 0; g < num_groups(); ++g) {
-    QUIRE_CHECK_KIND(kInternal, num_unused[g] == num_unused_slots_[g], "{} unused slots counted in group {}, {} found",
-                     num_unused_slots_[g], g, num_unused[g]);
+    QUIRE_CHECK_KIND(kInternal, num_unused[g] == num_unused_slots_[g],
+                     "{} unused slots counted in group {}, {} found", num_unused_slots_[g], g, num_unused[g]);
   }
 }
 

@@ -16,8 +16,9 @@
 
 namespace quire {
 
-// What one request holds in one group. `pages[i]` keeps the tokens [i * n, (i + 1) * n) with n tokens in a page; the table
-// only grows at its end, and its first `num_released` entries are kNullPage. A fixed state is one page.
+// What one request holds in one group. `pages[i]` keeps the tokens [i * n, (i + 1) * n) with n tokens in a
+// page; the table only grows at its end, and its first `num_released` entries are kNullPage. A fixed state is
+// one page.
 struct GroupPages {
   std::vector<PageId> pages;
   PageId last_page = kNullPage;  // copy of pages.back(), so that a decode step need not touch that memory
@@ -29,11 +30,13 @@ struct GroupPages {
 };
 
 struct SequencePages {
-  std::uint64_t epoch = 0;     // changes when a table starts anew or is cut, so that copies of it can be kept up to date
-  std::int32_t slots_len = 0;  // tokens that have a slot
-  std::int32_t room_len = 0;   // tokens that have one without another page
+  std::uint64_t epoch =
+      0;  // changes when a table starts anew or is cut, so that copies of it can be kept up to date
+  std::int32_t slots_len = 0;                      // tokens that have a slot
+  std::int32_t room_len = 0;                       // tokens that have one without another page
   std::array<GroupPages, kMaxCacheGroups> groups;  // as many are used as the cache has
-  std::vector<PageHash> hashes;  // digests of the first full units of page_size tokens, as far as someone needed them
+  std::vector<PageHash>
+      hashes;  // digests of the first full units of page_size tokens, as far as someone needed them
 
   bool holds_nothing() const { return slots_len == 0; }
   int num_held() const;  // pages of all groups
@@ -68,12 +71,12 @@ class KvCache {
   // step; at most 2^30, which is what sequences reach that do not end for lack of pages.
   std::int32_t capacity_len(int max_query_len) const;
 
-  // Pages still to be taken until `seq_len` tokens have been through the cache. Never more than windows and states
-  // need.
+  // Pages still to be taken until `seq_len` tokens have been through the cache. Never more than windows and
+  // states need.
   int num_missing_pages(const SequencePages& seq, const PrefixHit& hit, int seq_len, int max_query_len) const;
 
-  // Longest prefix of `tokens` that every group has in the cache; at most tokens.size() - 1, since one token must be
-  // computed to get logits; none where a group keeps a state. Adds digests to seq.hashes on the way.
+  // Longest prefix of `tokens` that every group has in the cache; at most tokens.size() - 1, since one token
+  // must be computed to get logits; none where a group keeps a state. Adds digests to seq.hashes on the way.
   PrefixHit find_prefix(SequencePages& seq, std::span<const std::int32_t> tokens, std::string_view salt);
 
   // Whether slots for the first `kv_len` tokens can be had now.
@@ -87,11 +90,12 @@ class KvCache {
   // Gives back the pages that no token from position `computed_len` on can see.
   void release_outside_window(SequencePages& seq, int computed_len);
 
-  // Takes back the slots of the tokens from position `len` on, 0 <= len <= slots_len: they were drafts that do not hold. Pages
-  // behind `len` are freed, and their content leaves the prefix index unless others hold it too. Returns how many tokens the
-  // sequence keeps: those behind them have to be computed anew. That is `len`, but less where the page that would be written
-  // again is shared, and 0 where keys that the token at `len` sees were given back already. Throws kUnsupported where a group
-  // keeps a state, which does not go back.
+  // Takes back the slots of the tokens from position `len` on, 0 <= len <= slots_len: they were drafts that
+  // do not hold. Pages behind `len` are freed, and their content leaves the prefix index unless others hold
+  // it too. Returns how many tokens the sequence keeps: those behind them have to be computed anew. That is
+  // `len`, but less where the page that would be written again is shared, and 0 where keys that the token at
+  // `len` sees were given back already. Throws kUnsupported where a group keeps a state, which does not go
+  // back.
   int truncate(SequencePages& seq, int len);
 
   // Enters full pages of the first `kv_len` tokens into the prefix index. To be called once it is certain
@@ -121,13 +125,15 @@ class KvCache {
   int most_pages(std::size_t g, int max_query_len) const;
   int num_seen_pages(std::size_t g) const;
 
-  int longest_hit(std::size_t g, SequencePages& seq, int limit, std::span<const std::int32_t> tokens, std::string_view salt);
-  PageId look_up(std::size_t g, SequencePages& seq, int page_idx, std::span<const std::int32_t> tokens, std::string_view salt);
+  int longest_hit(std::size_t g, SequencePages& seq, int limit, std::span<const std::int32_t> tokens,
+                  std::string_view salt);
+  PageId look_up(std::size_t g, SequencePages& seq, int page_idx, std::span<const std::int32_t> tokens,
+                 std::string_view salt);
   PrefixHit make_hit(int hit_len);
   const PageHash& hash_of(SequencePages& seq, int unit, std::span<const std::int32_t> tokens,
                           std::string_view salt);
-  const PageHash& hash_of_page(std::size_t g, SequencePages& seq, int page_idx, std::span<const std::int32_t> tokens,
-                               std::string_view salt);
+  const PageHash& hash_of_page(std::size_t g, SequencePages& seq, int page_idx,
+                               std::span<const std::int32_t> tokens, std::string_view salt);
   PageId take_page();
   void release_page(PageId page);
   void release_tail(SequencePages& seq, int len);

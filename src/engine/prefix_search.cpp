@@ -1,4 +1,5 @@
-// What of a prompt the cache holds already, and how full pages get there: the part of KvCache that knows digests.
+// What of a prompt the cache holds already, and how full pages get there: the part of KvCache that knows
+// digests.
 #include <algorithm>
 #include <limits>
 
@@ -37,9 +38,10 @@ PageId KvCache::look_up(std::size_t g, SequencePages& seq, int page_idx, std::sp
   return found[i];
 }
 
-// The longest prefix of at most `limit` tokens that the group can serve. A group that keeps all tokens needs every page. Under a
-// window a hit that ends at page e needs only the pages which hold the W - 1 keys before e; those further left may have been evicted. The
-// search runs from the right, so that the first run that is long enough is the longest hit.
+// The longest prefix of at most `limit` tokens that the group can serve. A group that keeps all tokens needs
+// every page. Under a window a hit that ends at page e needs only the pages which hold the W - 1 keys before
+// e; those further left may have been evicted. The search runs from the right, so that the first run that is
+// long enough is the longest hit.
 int KvCache::longest_hit(std::size_t g, SequencePages& seq, int limit, std::span<const std::int32_t> tokens,
                          std::string_view salt) {
   const int num_candidates = limit / page_tokens(g);
@@ -59,8 +61,8 @@ PrefixHit KvCache::find_prefix(SequencePages& seq, std::span<const std::int32_t>
                                std::string_view salt) {
   if (!uses_index_ || index_.num_pages() == 0 || tokens.empty()) return {};
   for (std::vector<PageId>& pages : hit_pages_) pages.clear();
-  // What one group can serve bounds the others, until all agree. Each round starts with the groups that keep everything: they look at
-  // pages from the left, and need no digest behind the first page that is missing.
+  // What one group can serve bounds the others, until all agree. Each round starts with the groups that keep
+  // everything: they look at pages from the left, and need no digest behind the first page that is missing.
   int hit_len = (static_cast<int>(tokens.size()) - 1) / config_.page_size * config_.page_size;
   for (int before = -1; before != hit_len;) {
     before = hit_len;

@@ -10,7 +10,8 @@ namespace {
 // Logits of a whole chunk of a prompt are [chunk, vocab_size] floats; this keeps them small.
 constexpr int kMaxPromptLogitRows = 128;
 
-// Once there is output the prompt's logprobs have been reported, and a preempted request need not make them again.
+// Once there is output the prompt's logprobs have been reported, and a preempted request need not make them
+// again.
 bool wants_prompt_logits(const Request& request) {
   return request.params.prompt_logprobs.has_value() && request.output_len() == 0;
 }
@@ -93,7 +94,8 @@ void Scheduler::schedule_running() {
     serving_idx_ = i;
     if (i + 8 < running_.size()) prefetch_request(running_[i + 8]);
     --num_unserved_;
-    if (request.num_tokens() >= request.max_len) continue;  // it ends with the token that the step under way draws
+    if (request.num_tokens() >= request.max_len)
+      continue;  // it ends with the token that the step under way draws
     // Since no more requests run than the budget has tokens, at least one token is left for this one.
     const int query_len = chunk_len(request, request.computed_len, budget_ - num_unserved_);
     if (make_room(request, request.computed_len + query_len)) add_item(request, query_len);
@@ -173,7 +175,8 @@ void Scheduler::add_item(Request& request, int query_len) {
     plan_.max_num_pages[g] = std::max(plan_.max_num_pages[g], request.pages.groups[g].num_pages());
   }
   budget_ -= query_len;
-  if (kv_.can_commit(request.pages, std::min(request.computed_len + query_len, request.known_len()))) full_pages_.push_back(&request);
+  if (kv_.can_commit(request.pages, std::min(request.computed_len + query_len, request.known_len())))
+    full_pages_.push_back(&request);
   if (request.reserved_pages > 0) {
     reserve(request,
             kv_.num_missing_pages(request.pages, {}, request.num_tokens(), config_.max_num_batched_tokens));
@@ -227,7 +230,8 @@ void Scheduler::commit_full_pages() {
   for (Request* request : full_pages_) {
     if (request->state != RequestState::kRunning) continue;  // preempted after its turn
     // A page whose last token is not known yet is entered one step later.
-    kv_.commit(request->pages, request->tokens, request->cache_salt(), std::min(request->pages.slots_len, request->known_len()));
+    kv_.commit(request->pages, request->tokens, request->cache_salt(),
+               std::min(request->pages.slots_len, request->known_len()));
   }
   full_pages_.clear();
 }

@@ -46,13 +46,19 @@ struct Family {
   bool tied_by_default = false;  // the output head is the embedding
   bool is_gemma = false;         // norms multiply by 1 + weight, embeddings are scaled
   NormPlacement norms = NormPlacement::kBefore;
-  int default_score_dim = 0;  // > 0: reads query_pre_attn_scalar, the head size that scores are scaled for
+  int default_score_dim = 0;   // > 0: reads query_pre_attn_scalar, the head size that scores are scaled for
   bool has_soft_caps = false;  // reads attn_logit_softcapping and final_logit_softcapping
 };
 
 constexpr std::array<Family, 5> kFamilies = {{
-    {.architecture = "LlamaForCausalLM", .model_type = "llama", .may_attention_bias = true, .may_mlp_bias = true},
-    {.architecture = "MistralForCausalLM", .model_type = "mistral", .default_max_position = 131072, .window = Window::kAlways},
+    {.architecture = "LlamaForCausalLM",
+     .model_type = "llama",
+     .may_attention_bias = true,
+     .may_mlp_bias = true},
+    {.architecture = "MistralForCausalLM",
+     .model_type = "mistral",
+     .default_max_position = 131072,
+     .window = Window::kAlways},
     {.architecture = "Qwen2ForCausalLM",
      .model_type = "qwen2",
      .default_max_position = 32768,
@@ -185,7 +191,8 @@ std::vector<int> read_windows(const Fields& config, Window rule, int num_layers)
   }
   std::vector<int> windows(static_cast<std::size_t>(num_layers), 0);
   const int step = rule == Window::kEven ? 2 : 1;
-  for (int layer = first; layer < num_layers; layer += step) windows[static_cast<std::size_t>(layer)] = window_len;
+  for (int layer = first; layer < num_layers; layer += step)
+    windows[static_cast<std::size_t>(layer)] = window_len;
   return windows;
 }
 
@@ -198,8 +205,12 @@ double read_soft_cap(const Fields& config, std::string_view key, double default_
 void read_gemma(const Fields& config, const Family& family, ModelConfig& model) {
   model.norm_placement = family.norms;
   model.norm_adds_one = model.scales_embedding = family.is_gemma;
+  if (family.is_gemma && config.try_bool("use_bidirectional_attention").value_or(false)) {
+    config.refuse_unsupported("use_bidirectional_attention", "true", "false");
+  }
   if (family.default_score_dim > 0) {
-    const double dim = config.try_number("query_pre_attn_scalar", {1e-3, 1e6}).value_or(family.default_score_dim);
+    const double dim =
+        config.try_number("query_pre_attn_scalar", {1e-3, 1e6}).value_or(family.default_score_dim);
     model.attention_scale = 1.0 / std::sqrt(dim);
   }
   if (!family.has_soft_caps) return;

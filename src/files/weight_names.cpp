@@ -25,8 +25,8 @@ struct WeightRow {
   Need need = Need::kAlways;
 };
 
-// All families share their names. What is called post_attention_layernorm stands before the MLP in one placement of the norms, and
-// behind attention in the other.
+// All families share their names. What is called post_attention_layernorm stands before the MLP in one
+// placement of the norms, and behind attention in the other.
 constexpr std::array<WeightRow, 3> kModelRows = {{
     {WeightRole::kEmbedding, kEmbeddingName, Extent::kVocab, Extent::kHidden},
     {WeightRole::kFinalNorm, "model.norm.weight", Extent::kHidden, Extent::kNone},
@@ -46,10 +46,14 @@ constexpr std::array<WeightRow, 22> kLayerRows = {{
     {WeightRole::kOProj, "self_attn.o_proj.weight", Extent::kHidden, Extent::kQoHeads},
     {WeightRole::kOBias, "self_attn.o_proj.bias", Extent::kHidden, Extent::kNone, Need::kOBias},
     {WeightRole::kSinks, "self_attn.sinks", Extent::kNumQoHeads, Extent::kNone, Need::kSinks},
-    {WeightRole::kAttentionOutNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone, Need::kNormsBehind},
-    {WeightRole::kMlpNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone, Need::kNormsBefore},
-    {WeightRole::kMlpNorm, "pre_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone, Need::kNormsBehind},
-    {WeightRole::kMlpOutNorm, "post_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone, Need::kNormsBehind},
+    {WeightRole::kAttentionOutNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
+    {WeightRole::kMlpNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBefore},
+    {WeightRole::kMlpNorm, "pre_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
+    {WeightRole::kMlpOutNorm, "post_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
     {WeightRole::kGateProj, "mlp.gate_proj.weight", Extent::kIntermediate, Extent::kHidden},
     {WeightRole::kUpProj, "mlp.up_proj.weight", Extent::kIntermediate, Extent::kHidden},
     {WeightRole::kDownProj, "mlp.down_proj.weight", Extent::kHidden, Extent::kIntermediate},

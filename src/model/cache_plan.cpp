@@ -79,8 +79,9 @@ int choose_num_lanes(const std::vector<LayerClass>& classes) {
 }  // namespace
 
 double CachePlan::waste(std::size_t group) const {
-  const auto num_layers =
-      std::count_if(places.begin(), places.end(), [&](const Place& place) { return place.group == static_cast<int>(group); });
+  const auto num_layers = std::count_if(places.begin(), places.end(), [&](const Place& place) {
+    return place.group == static_cast<int>(group);
+  });
   return 1.0 - double(num_layers) * groups[group].page_scale / num_lanes;
 }
 
@@ -89,8 +90,8 @@ CachePlan plan_cache(std::span<const LayerCache> layers) {
   plan.lane_bytes = layers[0].page_bytes;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     QUIRE_CHECK_KIND(kUnsupported, layers[i].page_bytes == plan.lane_bytes,
-                     "layer {} keeps {} bytes in a page and layer 0 {}; supported: the same in all layers", i, layers[i].page_bytes,
-                     plan.lane_bytes);
+                     "layer {} keeps {} bytes in a page and layer 0 {}; supported: the same in all layers", i,
+                     layers[i].page_bytes, plan.lane_bytes);
   }
   const std::vector<LayerClass> classes = classes_of(layers);
   plan.num_lanes = choose_num_lanes(classes);

@@ -47,7 +47,8 @@ int padded_tokens(int num_tokens) {
 // Elements of the activations of one token.
 std::size_t activation_elems(const ModelConfig& config) {
   const int heads = 2 * config.num_qo_heads + 2 * config.num_kv_heads;
-  return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim + 3 * config.intermediate_dim);
+  return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim +
+                                  3 * config.intermediate_dim);
 }
 
 // A step whose tokens mean nothing, to find out what it launches.
@@ -82,7 +83,8 @@ StepBatch blank_step(const std::vector<std::int32_t>& query_len, const CachePlan
 std::vector<GroupPaging> paging_of(const CachePlan& cache, int num_pages) {
   std::vector<GroupPaging> groups;
   for (std::size_t g = 0; g < cache.groups.size(); ++g) {
-    groups.push_back({cache.groups[g].page_scale, static_cast<int>(std::int64_t{cache.lanes_of_group[g]} * num_pages)});
+    groups.push_back(
+        {cache.groups[g].page_scale, static_cast<int>(std::int64_t{cache.lanes_of_group[g]} * num_pages)});
   }
   return groups;
 }
@@ -104,10 +106,12 @@ std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_
   const auto num_tokens = static_cast<std::size_t>(std::max(max_num_batched_tokens, max_num_seqs)) + 8;
   const auto num_rows = static_cast<std::size_t>(max_num_seqs) + 8;
   return num_tokens * activation_elems(config) * dtype_bytes(config.dtype) +
-         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) + DeviceSampler::row_bytes(config.vocab_size));
+         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) +
+                     DeviceSampler::row_bytes(config.vocab_size));
 }
 
-DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights, const DecoderOptions& options)
+DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights,
+                           const DecoderOptions& options)
     : device_(device),
       config_(config),
       weights_(std::move(weights)),
@@ -119,10 +123,12 @@ DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelPlan 
       inputs_(device, options.page_size, paging_of(plan_.cache, options.num_pages)),
       sampler_(device, config.vocab_size) {
   QUIRE_CHECK(options.max_model_len >= 1 && options.max_model_len <= config.max_position,
-              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position, options.max_model_len);
+              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position,
+              options.max_model_len);
   make_operators(options.attention_backend);
   make_pool(options.num_pages);
-  if (config.position == PositionEncoding::kRope) cos_sin_ = make_cos_sin(device, config, options.max_model_len);
+  if (config.position == PositionEncoding::kRope)
+    cos_sin_ = make_cos_sin(device, config, options.max_model_len);
   if (config.position == PositionEncoding::kAlibi) alibi_slopes_ = make_slopes(device, config.num_qo_heads);
   if (options.max_num_seqs > 0) reserve_steps(options);
 }
@@ -143,8 +149,9 @@ void DecoderModel::make_operators(const std::string& backend) {
 void DecoderModel::make_pool(int num_pages) {
   QUIRE_CHECK(num_pages >= 1, "the cache needs at least 1 page, got {}", num_pages);
   const std::int64_t num_parts = std::int64_t{plan_.cache.num_lanes} * num_pages;
-  QUIRE_CHECK(num_parts <= std::numeric_limits<std::int32_t>::max(), "{} pages of {} layers are {} parts, at most 2^31 - 1 are supported",
-              num_pages, plan_.cache.num_lanes, num_parts);
+  QUIRE_CHECK(num_parts <= std::numeric_limits<std::int32_t>::max(),
+              "{} pages of {} layers are {} parts, at most 2^31 - 1 are supported", num_pages,
+              plan_.cache.num_lanes, num_parts);
   kv_pool_ = device_.allocate(plan_.cache.page_bytes() * static_cast<std::size_t>(num_pages));
 }
 
@@ -157,16 +164,19 @@ std::byte* DecoderModel::pool_of(std::size_t layer) const {
 std::string DecoderModel::backend() const {
   std::string names;
   for (const auto& op : ops_) {
-    if (names.find(op->backend()) == std::string::npos) names += (names.empty() ? "" : ", ") + std::string(op->backend());
+    if (names.find(op->backend()) == std::string::npos)
+      names += (names.empty() ? "" : ", ") + std::string(op->backend());
   }
   return names;
 }
 
 void DecoderModel::reserve_steps(const DecoderOptions& options) {
-  const int num_seqs = padded_tokens(options.max_num_seqs), num_tokens = std::max(options.max_num_batched_tokens, num_seqs);
+  const int num_seqs = padded_tokens(options.max_num_seqs),
+            num_tokens = std::max(options.max_num_batched_tokens, num_seqs);
   reserve_activations(num_tokens, num_seqs);
   sampler_.reserve(num_seqs);
-  inputs_.reserve(num_tokens, num_seqs, num_seqs, std::min(256, ceil_div(options.max_model_len, options.page_size)));
+  inputs_.reserve(num_tokens, num_seqs, num_seqs,
+                  std::min(256, ceil_div(options.max_model_len, options.page_size)));
   if (!options.has_graphs) return;
   for (const auto& op : ops_) op->reserve(num_seqs);
   if (std::any_of(ops_.begin(), ops_.end(), [](const auto& op) { return op->recording_id() == 0; })) return;
@@ -177,9 +187,10 @@ void DecoderModel::reserve_steps(const DecoderOptions& options) {
 }
 
 void DecoderModel::forward(const StepBatch& batch) {
-  const bool is_decode = batch.max_query_len == 1 && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens;
+  const bool is_decode =
+      batch.max_query_len == 1 && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens;
   const int num_tokens = padded_tokens(batch.num_tokens);
-  is_decode && num_tokens <= max_graph_tokens_ ? run_graph(batch, num_tokens) : run_eagerly(batch);
+  is_decode&& num_tokens <= max_graph_tokens_ ? run_graph(batch, num_tokens) : run_eagerly(batch);
 }
 
 void DecoderModel::run_eagerly(const StepBatch& batch) {
@@ -187,10 +198,12 @@ void DecoderModel::run_eagerly(const StepBatch& batch) {
   plan_attention(batch);
   reserve_activations(step.arrays.num_tokens, step.arrays.num_rows);
   // Before memory of the tokens may be taken anew.
-  const bool takes = std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
+  const bool takes =
+      std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
   if (takes) sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
   run_layers(step);
-  const bool samples = std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
+  const bool samples =
+      std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
   if (!samples) return;
   sampler_.reserve(step.arrays.num_rows);
   sample(step);
@@ -225,13 +238,15 @@ void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
 }
 
 std::vector<std::uint64_t> DecoderModel::recording_ids() const {
-  std::vector<std::uint64_t> ids = {inputs_.num_reallocations(), sampler_.num_reallocations(), num_reallocations_};
+  std::vector<std::uint64_t> ids = {inputs_.num_reallocations(), sampler_.num_reallocations(),
+                                    num_reallocations_};
   for (const auto& op : ops_) ids.push_back(op->recording_id());
   return ids;
 }
 
 void DecoderModel::prepare() {
-  const std::vector<std::vector<std::int32_t>> steps = {{1}, {4}, {64}, {1, 64}, std::vector<std::int32_t>(32, 1)};
+  const std::vector<std::vector<std::int32_t>> steps = {
+      {1}, {4}, {64}, {1, 64}, std::vector<std::int32_t>(32, 1)};
   device_.prepare([&] {
     for (std::vector<std::int32_t> query_len : steps) {
       for (std::int32_t& len : query_len) len = std::min(len, max_model_len_);
@@ -241,7 +256,8 @@ void DecoderModel::prepare() {
 }
 
 void DecoderModel::run_layers(const Step& step) {
-  kernels_.gather(*weights_.embedding, step.arrays.token_ids, *activations_.residual, step.arrays.num_tokens, config_.hidden_dim);
+  kernels_.gather(*weights_.embedding, step.arrays.token_ids, *activations_.residual, step.arrays.num_tokens,
+                  config_.hidden_dim);
   for (std::size_t layer = 0; layer < plan_.layers.size(); ++layer) run_layer(step, layer);
   head(step);
 }
@@ -264,13 +280,15 @@ void DecoderModel::run_layer(const Step& step, std::size_t layer) {
 
 // hidden = norm(residual), with delta added to residual first.
 void DecoderModel::norm_into_hidden(const Buffer& weight, bool has_delta, int num_tokens) {
-  kernels_.norm(weight, has_delta ? *activations_.delta : *activations_.residual, has_delta ? activations_.residual.get() : nullptr,
-                *activations_.hidden, num_tokens, config_.hidden_dim);
+  kernels_.norm(weight, has_delta ? *activations_.delta : *activations_.residual,
+                has_delta ? activations_.residual.get() : nullptr, *activations_.hidden, num_tokens,
+                config_.hidden_dim);
 }
 
 void DecoderModel::plan_attention(const StepBatch& batch) {
   std::vector<std::int32_t> query_len(static_cast<std::size_t>(batch.num_seqs));
-  for (std::size_t s = 0; s < query_len.size(); ++s) query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
+  for (std::size_t s = 0; s < query_len.size(); ++s)
+    query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
   const AttentionLengths lengths{query_len, std::span(batch.kv_len).first(query_len.size())};
   for (const auto& op : ops_) op->plan(lengths);
 }
@@ -278,7 +296,8 @@ void DecoderModel::plan_attention(const StepBatch& batch) {
 void DecoderModel::reserve_activations(int num_tokens, int num_rows) {
   bool is_new = false;
   const auto need = [&](std::unique_ptr<Buffer>& buffer, int dim) {
-    is_new |= reserve(device_, buffer, static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(dim) * elem());
+    is_new |= reserve(device_, buffer,
+                      static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(dim) * elem());
   };
   need(activations_.hidden, config_.hidden_dim);
   need(activations_.residual, config_.hidden_dim);
@@ -287,8 +306,9 @@ void DecoderModel::reserve_activations(int num_tokens, int num_rows) {
   need(activations_.attention, config_.num_qo_heads * config_.head_dim);
   need(activations_.gate_up, 2 * config_.intermediate_dim);
   need(activations_.mlp, config_.intermediate_dim);
-  is_new |= reserve(device_, activations_.logits,
-                    static_cast<std::size_t>(num_rows) * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
+  is_new |= reserve(
+      device_, activations_.logits,
+      static_cast<std::size_t>(num_rows) * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
   num_reallocations_ += is_new ? 1 : 0;
 }
 
@@ -298,8 +318,12 @@ void DecoderModel::run_part(const Step& step, std::size_t layer, const GroupedAt
   const AttentionDesc& desc = part.desc;
   const Buffer& qkv = *activations_.qkv;
   const int num_tokens = step.arrays.num_tokens;
-  const auto at = [&](int num_heads) { return qkv.data() + static_cast<std::size_t>(num_heads * desc.head_dim_qk) * elem(); };
-  const auto heads_at = [&](int first, int num) { return HeadRows{at(first), num_tokens, num, desc.head_dim_qk, qkv_dim()}; };
+  const auto at = [&](int num_heads) {
+    return qkv.data() + static_cast<std::size_t>(num_heads * desc.head_dim_qk) * elem();
+  };
+  const auto heads_at = [&](int first, int num) {
+    return HeadRows{at(first), num_tokens, num, desc.head_dim_qk, qkv_dim()};
+  };
   kernels_.linear(w.qkv, *activations_.hidden, qkv, num_tokens);
   if (w.q_norm != nullptr) kernels_.head_norm(*w.q_norm, heads_at(0, desc.num_qo_heads));
   if (w.k_norm != nullptr) kernels_.head_norm(*w.k_norm, heads_at(desc.num_qo_heads, desc.num_kv_heads));
@@ -339,11 +363,13 @@ void DecoderModel::run_part(const Step& step, std::size_t layer, const GatedMlp&
   kernels_.linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
 }
 
-// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of all.
+// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of
+// all.
 void DecoderModel::head(const Step& step) {
   const int num_rows = step.arrays.num_rows;
   norm_into_hidden(*weights_.final_norm, true, step.arrays.num_tokens);
-  kernels_.gather(*activations_.hidden, step.arrays.logit_rows, *activations_.delta, num_rows, config_.hidden_dim);
+  kernels_.gather(*activations_.hidden, step.arrays.logit_rows, *activations_.delta, num_rows,
+                  config_.hidden_dim);
   kernels_.linear(weights_.lm_head, *activations_.delta, *activations_.logits, num_rows, true);
 }
 

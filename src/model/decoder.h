@@ -1,4 +1,5 @@
-// The one decoder of all model families: embedding, layers made of the parts of a ModelPlan, final norm, head.
+// The one decoder of all model families: embedding, layers made of the parts of a ModelPlan, final norm,
+// head.
 #pragma once
 
 #include <array>
@@ -21,9 +22,10 @@ namespace quire {
 
 struct DecoderOptions {
   int page_size = 16;
-  int num_pages = 0;       // of the cache
-  int max_model_len = 0;   // tokens; positions below it can be computed
-  int max_num_seqs = 0;            // memory for steps of so many requests and tokens is taken at once; 0: when it is needed
+  int num_pages = 0;      // of the cache
+  int max_model_len = 0;  // tokens; positions below it can be computed
+  int max_num_seqs =
+      0;  // memory for steps of so many requests and tokens is taken at once; 0: when it is needed
   int max_num_batched_tokens = 0;
   bool has_graphs = false;  // steps of one token a request are recorded, and start as a whole
   bool batch_invariant = false;
@@ -38,16 +40,19 @@ std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_
 
 class DecoderModel {
  public:
-  // `plan` as plan_model made it of the same device, config, page size and invariance. Throws Error{kInvalidArgument}, Error{kNotFound},
-  // Error{kUnsupported} or Error{kExhausted}.
-  DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights, const DecoderOptions& options);
+  // `plan` as plan_model made it of the same device, config, page size and invariance. Throws
+  // Error{kInvalidArgument}, Error{kNotFound}, Error{kUnsupported} or Error{kExhausted}.
+  DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights,
+               const DecoderOptions& options);
 
   // Launches one step. What it needs of the batch is copied.
   void forward(const StepBatch& batch);
 
   // Of batch.logit_rows, on the device, before ModelConfig::logits_soft_cap; valid until the next step.
-  const float* logits() const { return activations_.logits->as<float>(); }     // [num_logit_rows, vocab_size]
-  const std::int32_t* tokens() const { return sampler_.tokens(); }            // [num_logit_rows], if any row wants no logits
+  const float* logits() const { return activations_.logits->as<float>(); }  // [num_logit_rows, vocab_size]
+  const std::int32_t* tokens() const {
+    return sampler_.tokens();
+  }  // [num_logit_rows], if any row wants no logits
 
   // Gets the kernels ready that steps need.
   void prepare();
@@ -68,7 +73,8 @@ class DecoderModel {
     bool is_recorded = false;
     bool has_random = false, has_cuts = false;  // as of StepBatch
   };
-  // Tokens, whether rows are drawn at random (1), with cuts (2), and the row length of each group's page table.
+  // Tokens, whether rows are drawn at random (1), with cuts (2), and the row length of each group's page
+  // table.
   using GraphKey = std::array<int, 2 + kMaxCacheGroups>;
 
   void reserve_steps(const DecoderOptions& options);

@@ -4,7 +4,8 @@
 
 namespace quire {
 
-void DecoderKernels::gather(const Buffer& table, const std::int32_t* ids, const Buffer& y, int num_rows, int dim) {
+void DecoderKernels::gather(const Buffer& table, const std::int32_t* ids, const Buffer& y, int num_rows,
+                            int dim) {
   EmbeddingParams p{};
   p.table = table.data();
   p.ids = ids;
@@ -14,7 +15,8 @@ void DecoderKernels::gather(const Buffer& table, const std::int32_t* ids, const 
   device_.run(KernelName::kEmbedding, dtype_, p, num_rows, {2.0 * num_rows * dim * elem(), 0});
 }
 
-void DecoderKernels::norm(const Buffer& weight, const Buffer& x, const Buffer* residual, const Buffer& y, int num_rows, int dim) {
+void DecoderKernels::norm(const Buffer& weight, const Buffer& x, const Buffer* residual, const Buffer& y,
+                          int num_rows, int dim) {
   RmsNormParams p{};
   p.x = x.data();
   p.residual = residual != nullptr ? residual->data() : nullptr;
@@ -24,7 +26,8 @@ void DecoderKernels::norm(const Buffer& weight, const Buffer& x, const Buffer* r
   p.num_rows = num_rows;
   p.dim = dim;
   p.eps = norm_eps_;
-  device_.run(KernelName::kRmsNorm, dtype_, p, num_rows, {(residual != nullptr ? 4.0 : 2.0) * num_rows * dim * elem(), 0});
+  device_.run(KernelName::kRmsNorm, dtype_, p, num_rows,
+              {(residual != nullptr ? 4.0 : 2.0) * num_rows * dim * elem(), 0});
 }
 
 void DecoderKernels::head_norm(const Buffer& weight, const HeadRows& heads) {
@@ -39,7 +42,8 @@ void DecoderKernels::head_norm(const Buffer& weight, const HeadRows& heads) {
   device_.run(KernelName::kRmsNorm, dtype_, p, p.num_rows, {2.0 * p.num_rows * p.dim * elem(), 0});
 }
 
-void DecoderKernels::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32) {
+void DecoderKernels::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows,
+                            bool to_f32) {
   LinearParams p{};
   p.x = x.data();
   p.weight = weight.weight->data();
@@ -56,8 +60,9 @@ void DecoderKernels::linear(const PackedLinear& weight, const Buffer& x, const B
               {(in * out + rows * (in + out)) * elem(), 2 * in * out * rows});
 }
 
-void DecoderKernels::rotate_and_write(const HeadRows& heads, const std::int32_t* positions, const float* cos_sin,
-                                      const AttentionDesc& desc, const KvWriteTensors& kv) {
+void DecoderKernels::rotate_and_write(const HeadRows& heads, const std::int32_t* positions,
+                                      const float* cos_sin, const AttentionDesc& desc,
+                                      const KvWriteTensors& kv) {
   RopeParams p{};
   p.x = heads.data;
   p.positions = positions;
@@ -68,7 +73,8 @@ void DecoderKernels::rotate_and_write(const HeadRows& heads, const std::int32_t*
   p.head_dim = heads.head_dim;
   p.kv = kv_write_params(device_, desc, kv);
   const double heads_moved = heads.num_heads + 2.0 * desc.num_kv_heads;
-  device_.run(KernelName::kRope, dtype_, p, heads.num_tokens, {2.0 * heads.num_tokens * heads_moved * heads.head_dim * elem(), 0});
+  device_.run(KernelName::kRope, dtype_, p, heads.num_tokens,
+              {2.0 * heads.num_tokens * heads_moved * heads.head_dim * elem(), 0});
 }
 
 void DecoderKernels::activate(const GatedMlp& mlp, const Buffer& gate_up, const Buffer& y, int num_rows) {

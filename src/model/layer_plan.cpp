@@ -13,10 +13,12 @@ AttentionDesc attention_desc(const ModelConfig& config, int page_size, bool batc
   desc.head_dim_qk = desc.head_dim_vo = config.head_dim;
   desc.page_size = page_size;
   desc.dtype = config.dtype;
-  desc.sm_scale = config.attention_scale > 0 ? static_cast<float>(config.attention_scale) : default_sm_scale(config.head_dim);
+  desc.sm_scale = config.attention_scale > 0 ? static_cast<float>(config.attention_scale)
+                                             : default_sm_scale(config.head_dim);
   desc.window = window;
   desc.logits_soft_cap = static_cast<float>(config.attention_soft_cap);
-  desc.position_bias = config.position == PositionEncoding::kAlibi ? PositionBias::kAlibi : PositionBias::kNone;
+  desc.position_bias =
+      config.position == PositionEncoding::kAlibi ? PositionBias::kAlibi : PositionBias::kNone;
   desc.has_sinks = config.has_sinks;
   desc.batch_invariant = batch_invariant;
   return desc;

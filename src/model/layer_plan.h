@@ -1,8 +1,8 @@
 // What a model is made of: for each layer its parts, chosen from the configuration in this one place.
 //
-// A part is a value that says what is computed, and an alternative of AttentionPart or MlpPart. A family whose layers are built of known
-// parts needs a row of kFamilies (files/model_config.cpp); another part is one more alternative, the function of DecoderModel that
-// runs it, and its weights.
+// A part is a value that says what is computed, and an alternative of AttentionPart or MlpPart. A family
+// whose layers are built of known parts needs a row of kFamilies (files/model_config.cpp); another part is
+// one more alternative, the function of DecoderModel that runs it, and its weights.
 #pragma once
 
 #include <variant>
@@ -43,8 +43,9 @@ struct ModelPlan {
 // Throws Error{kInvalidArgument} or Error{kUnsupported} for what no kernel computes.
 ModelPlan plan_model(const Device& device, const ModelConfig& config, int page_size, bool batch_invariant);
 
-// [num_heads], what a head's scores lose for each token of distance: powers of 2^(-8 / n) with n the heads rounded down to a
-// power of two, the heads behind these the odd powers of its root (Press et al., "Train short, test long").
+// [num_heads], what a head's scores lose for each token of distance: powers of 2^(-8 / n) with n the heads
+// rounded down to a power of two, the heads behind these the odd powers of its root (Press et al., "Train
+// short, test long").
 std::vector<float> alibi_slopes(int num_heads);
 
 }  // namespace quire

@@ -16,7 +16,11 @@ constexpr std::int64_t kElemsAtOnce = 1 << 20;  // of a tensor whose elements ar
 class Loader {
  public:
   Loader(Device& device, const ModelConfig& config, TensorSource& source, const LoadProgress& progress)
-      : device_(device), config_(config), source_(source), progress_(progress), layout_(device.native_layout(config.dtype)) {
+      : device_(device),
+        config_(config),
+        source_(source),
+        progress_(progress),
+        layout_(device.native_layout(config.dtype)) {
     for (const WeightSpec& spec : weight_specs(config)) {
       specs_.emplace(std::pair(spec.layer, spec.role), spec);
       total_elems_ += num_elems(spec);
@@ -25,8 +29,9 @@ class Loader {
 
   ModelWeights load() {
     ModelWeights weights;
-    weights.embedding = config_.scales_embedding ? changed(-1, WeightRole::kEmbedding, config_.dtype, scaled_by_root(config_))
-                                                 : plain(-1, WeightRole::kEmbedding);
+    weights.embedding = config_.scales_embedding
+                            ? changed(-1, WeightRole::kEmbedding, config_.dtype, scaled_by_root(config_))
+                            : plain(-1, WeightRole::kEmbedding);
     weights.final_norm = norm(-1, WeightRole::kFinalNorm);
     const bool tied = find(-1, WeightRole::kLmHead) == nullptr;
     weights.lm_head = packed(-1, {tied ? WeightRole::kEmbedding : WeightRole::kLmHead}, {});
@@ -42,7 +47,8 @@ class Loader {
       w.qkv = packed(layer, {WeightRole::kQProj, WeightRole::kKProj, WeightRole::kVProj},
                      {WeightRole::kQBias, WeightRole::kKBias, WeightRole::kVBias});
       w.o = packed(layer, {WeightRole::kOProj}, {WeightRole::kOBias});
-      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj}, {WeightRole::kGateBias, WeightRole::kUpBias});
+      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj},
+                         {WeightRole::kGateBias, WeightRole::kUpBias});
       w.down = packed(layer, {WeightRole::kDownProj}, {WeightRole::kDownBias});
     }
     return weights;
@@ -72,14 +78,17 @@ class Loader {
   }
 
   std::unique_ptr<Buffer> norm(int layer, WeightRole role) {
-    return config_.norm_adds_one ? changed(layer, role, config_.dtype, [](float x) { return 1.0f + x; }) : plain(layer, role);
+    return config_.norm_adds_one ? changed(layer, role, config_.dtype, [](float x) { return 1.0f + x; })
+                                 : plain(layer, role);
   }
 
   // Each element through `change`, in f32, kept as `dtype`. Null where the model has no such tensor.
-  std::unique_ptr<Buffer> changed(int layer, WeightRole role, DType dtype, const std::function<float(float)>& change) {
+  std::unique_ptr<Buffer> changed(int layer, WeightRole role, DType dtype,
+                                  const std::function<float(float)>& change) {
     const WeightSpec* spec = find(layer, role);
     if (spec == nullptr) return nullptr;
-    const std::int64_t num_rows = spec->shape.size() == 1 ? 1 : spec->shape[0], row_elems = spec->shape.back();
+    const std::int64_t num_rows = spec->shape.size() == 1 ? 1 : spec->shape[0],
+                       row_elems = spec->shape.back();
     const std::int64_t rows_at_once = std::max<std::int64_t>(1, kElemsAtOnce / row_elems);
     const std::size_t row_bytes = static_cast<std::size_t>(row_elems) * dtype_bytes(dtype);
     auto buffer = device_.allocate(static_cast<std::size_t>(num_rows) * row_bytes);
@@ -93,7 +102,8 @@ class Loader {
       for (std::size_t i = 0; i < read.size(); ++i) {
         write_element(kept.data() + i * dtype_bytes(dtype), dtype, change(read[i]));
       }
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(r) * row_bytes, kept.data(), kept.size());
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(r) * row_bytes, kept.data(),
+                             kept.size());
     }
     advance(num_elems(*spec));
     return buffer;
@@ -101,7 +111,8 @@ class Loader {
 
   // The factor is rounded to the dtype of the product, as the reference models do.
   static std::function<float(float)> scaled_by_root(const ModelConfig& config) {
-    const float factor = rounded_to(config.dtype, static_cast<float>(std::sqrt(static_cast<double>(config.hidden_dim))));
+    const float factor =
+        rounded_to(config.dtype, static_cast<float>(std::sqrt(static_cast<double>(config.hidden_dim))));
     return [factor](float x) { return x * factor; };
   }
 
@@ -112,7 +123,8 @@ class Loader {
     std::vector<std::byte> host(elems * elem);
     std::size_t offset = 0;
     for (const WeightSpec* spec : specs) {
-      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype, host.data() + offset);
+      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype,
+                        host.data() + offset);
       offset += static_cast<std::size_t>(num_elems(*spec)) * elem;
       advance(num_elems(*spec));
     }
@@ -121,15 +133,16 @@ class Loader {
     return buffer;
   }
 
-  PackedLinear packed(int layer, const std::vector<WeightRole>& roles, const std::vector<WeightRole>& bias_roles) {
+  PackedLinear packed(int layer, const std::vector<WeightRole>& roles,
+                      const std::vector<WeightRole>& bias_roles) {
     PackedLinear linear;
     std::vector<const WeightSpec*> parts, biases;
     for (const WeightRole role : roles) parts.push_back(find(layer, role));
     for (const WeightRole role : bias_roles) {
       if (find(layer, role) != nullptr) biases.push_back(find(layer, role));
     }
-    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(), "layer {}: {} biases for {} matrices", layer,
-                     biases.size(), parts.size());
+    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(),
+                     "layer {}: {} biases for {} matrices", layer, biases.size(), parts.size());
     linear.in_dim = static_cast<int>(parts[0]->shape[1]);
     for (const WeightSpec* part : parts) linear.out_dim += static_cast<int>(part->shape[0]);
     linear.weight = pack(parts, linear.in_dim, linear.out_dim);
@@ -140,7 +153,8 @@ class Loader {
   // 16 rows at a time are read, put in order in cache, and copied. See tile/page_layout.h for the order.
   std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
     const std::size_t elem = dtype_bytes(config_.dtype);
-    const auto row_bytes = static_cast<std::size_t>(round_up(in_dim, layout_.unit)) * elem, panel_bytes = row_bytes * kPanelCols;
+    const auto row_bytes = static_cast<std::size_t>(round_up(in_dim, layout_.unit)) * elem,
+               panel_bytes = row_bytes * kPanelCols;
     auto buffer = device_.allocate(static_cast<std::size_t>(weight_elems(layout_, out_dim, in_dim)) * elem);
     std::vector<std::byte> rows(static_cast<std::size_t>(in_dim) * elem * kPanelCols), panel(panel_bytes);
     std::size_t part = 0;
@@ -149,7 +163,9 @@ class Loader {
       const int num_cols = std::min(kPanelCols, out_dim - col);
       for (int filled = 0; filled < num_cols;) {
         const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
-        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
+        source_.read_rows(
+            *parts[part], row, now, config_.dtype,
+            rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
         filled += static_cast<int>(now);
         row += now;
         if (row == parts[part]->shape[0]) {
@@ -157,22 +173,26 @@ class Loader {
           row = 0;
         }
       }
-      elem == 4 ? reorder<std::uint32_t>(rows, panel, in_dim, num_cols) : reorder<std::uint16_t>(rows, panel, in_dim, num_cols);
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col) * row_bytes, panel.data(),
-                             is_swizzled(layout_) ? static_cast<std::size_t>(num_cols) * row_bytes : panel_bytes);
+      elem == 4 ? reorder<std::uint32_t>(rows, panel, in_dim, num_cols)
+                : reorder<std::uint16_t>(rows, panel, in_dim, num_cols);
+      device_.copy_to_device(
+          buffer->data() + static_cast<std::size_t>(col) * row_bytes, panel.data(),
+          is_swizzled(layout_) ? static_cast<std::size_t>(num_cols) * row_bytes : panel_bytes);
       advance(std::int64_t{num_cols} * in_dim);
     }
     return buffer;
   }
 
   template <class Bits>
-  void reorder(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim, int num_cols) const {
+  void reorder(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim,
+               int num_cols) const {
     std::fill(panel.begin(), panel.end(), std::byte{0});
     const auto* from = reinterpret_cast<const Bits*>(rows.data());
     auto* to = reinterpret_cast<Bits*>(panel.data());
     if (is_swizzled(layout_)) {
       for (int col = 0; col < num_cols; ++col) {
-        std::copy_n(from + static_cast<long>(col) * in_dim, in_dim, to + static_cast<long>(col) * round_up(in_dim, layout_.unit));
+        std::copy_n(from + static_cast<long>(col) * in_dim, in_dim,
+                    to + static_cast<long>(col) * round_up(in_dim, layout_.unit));
       }
       return;
     }

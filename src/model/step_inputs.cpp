@@ -12,12 +12,15 @@ static_assert(sizeof(DrawRow) % sizeof(std::int64_t) == 0 && kWeightBits == kDra
 
 }  // namespace
 
-std::size_t StepInputs::total_bytes(int num_tokens, int num_rows, int num_seqs, const Extents& max_pages) const {
+std::size_t StepInputs::total_bytes(int num_tokens, int num_rows, int num_seqs,
+                                    const Extents& max_pages) const {
   const std::size_t token_bytes = groups_.size() * sizeof(std::int64_t) + 3 * sizeof(std::int32_t);
   std::size_t num_entries = 0;
   for (std::size_t g = 0; g < groups_.size(); ++g) num_entries += static_cast<std::size_t>(max_pages[g]);
-  return static_cast<std::size_t>(num_tokens) * token_bytes + static_cast<std::size_t>(num_rows) * sizeof(DrawRow) +
-         (static_cast<std::size_t>(num_rows) + static_cast<std::size_t>(num_seqs) * num_entries) * sizeof(std::int32_t);
+  return static_cast<std::size_t>(num_tokens) * token_bytes +
+         static_cast<std::size_t>(num_rows) * sizeof(DrawRow) +
+         (static_cast<std::size_t>(num_rows) + static_cast<std::size_t>(num_seqs) * num_entries) *
+             sizeof(std::int32_t);
 }
 
 void StepInputs::reserve(int num_tokens, int num_rows, int num_seqs, int max_pages) {
@@ -28,16 +31,18 @@ void StepInputs::reserve(int num_tokens, int num_rows, int num_seqs, int max_pag
 
 void StepInputs::reserve_bytes(std::size_t bytes) {
   if (buffer_ != nullptr && buffer_->bytes() >= bytes) return;
-  buffer_ = device_.allocate(std::max<std::size_t>({bytes, 64, buffer_ == nullptr ? 0 : 2 * buffer_->bytes()}));
+  buffer_ =
+      device_.allocate(std::max<std::size_t>({bytes, 64, buffer_ == nullptr ? 0 : 2 * buffer_->bytes()}));
   ++num_reallocations_;
 }
 
 // 8-byte elements first; the page tables last.
 StepArrays StepInputs::place(const StepBatch& batch, int num_tokens, int num_rows, int num_seqs) {
-  QUIRE_CHECK_KIND(kInternal, batch.groups.size() == groups_.size(), "a batch of {} cache groups for a model of {}", batch.groups.size(),
-                   groups_.size());
+  QUIRE_CHECK_KIND(kInternal, batch.groups.size() == groups_.size(),
+                   "a batch of {} cache groups for a model of {}", batch.groups.size(), groups_.size());
   Extents max_pages{};
-  for (std::size_t g = 0; g < groups_.size(); ++g) max_pages[g] = batch.groups[g].max_pages * groups_[g].page_scale;
+  for (std::size_t g = 0; g < groups_.size(); ++g)
+    max_pages[g] = batch.groups[g].max_pages * groups_[g].page_scale;
   const std::size_t bytes = total_bytes(num_tokens, num_rows, num_seqs, max_pages);
   reserve_bytes(bytes);
   staging_.resize(bytes);
@@ -45,7 +50,8 @@ StepArrays StepInputs::place(const StepBatch& batch, int num_tokens, int num_row
   arrays.num_tokens = num_tokens;
   arrays.num_rows = num_rows;
   auto* slots = buffer_->as<std::int64_t>();
-  for (std::size_t g = 0; g < groups_.size(); ++g, slots += num_tokens) arrays.groups[g] = {max_pages[g], slots, nullptr};
+  for (std::size_t g = 0; g < groups_.size(); ++g, slots += num_tokens)
+    arrays.groups[g] = {max_pages[g], slots, nullptr};
   auto* draws = reinterpret_cast<DrawRow*>(slots);
   arrays.draws = draws;
   arrays.token_ids = reinterpret_cast<std::int32_t*>(draws + num_rows);
@@ -62,7 +68,8 @@ StepArrays StepInputs::place(const StepBatch& batch, int num_tokens, int num_row
 
 template <class T>
 T* StepInputs::staged(const T* place) {
-  return reinterpret_cast<T*>(staging_.data() + (reinterpret_cast<const std::byte*>(place) - buffer_->data()));
+  return reinterpret_cast<T*>(staging_.data() +
+                              (reinterpret_cast<const std::byte*>(place) - buffer_->data()));
 }
 
 template <class T>
@@ -74,7 +81,8 @@ void StepInputs::put(const T* place, const std::vector<T>& values, std::size_t n
 
 void StepInputs::put_draws(const StepArrays& arrays, const StepBatch& batch) {
   std::vector<DrawRow> rows;
-  for (const TokenDraw& d : batch.draws) rows.push_back({d.random, d.top_p, d.scale, d.min_weight, d.top_k, 0});
+  for (const TokenDraw& d : batch.draws)
+    rows.push_back({d.random, d.top_p, d.scale, d.min_weight, d.top_k, 0});
   put(arrays.draws, rows, static_cast<std::size_t>(arrays.num_rows), DrawRow{});
 }
 
@@ -124,14 +132,17 @@ void StepInputs::copy(const StepArrays& arrays, const StepBatch& batch) {
 }
 
 StepArrays StepInputs::upload(const StepBatch& batch) {
-  const StepArrays arrays = place(batch, batch.num_tokens, static_cast<int>(batch.logit_rows.size()), batch.num_seqs);
+  const StepArrays arrays =
+      place(batch, batch.num_tokens, static_cast<int>(batch.logit_rows.size()), batch.num_seqs);
   copy(arrays, batch);
   return arrays;
 }
 
 StepArrays StepInputs::upload_padded(const StepBatch& batch, int num_tokens) {
-  QUIRE_CHECK_KIND(kInternal, batch.num_tokens <= num_tokens && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens,
-                   "{} tokens and {} rows to be padded to {}", batch.num_tokens, batch.logit_rows.size(), num_tokens);
+  QUIRE_CHECK_KIND(
+      kInternal,
+      batch.num_tokens <= num_tokens && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens,
+      "{} tokens and {} rows to be padded to {}", batch.num_tokens, batch.logit_rows.size(), num_tokens);
   const StepArrays arrays = place(batch, num_tokens, num_tokens, num_tokens);
   copy(arrays, batch);
   return arrays;

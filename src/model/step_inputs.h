@@ -13,8 +13,8 @@
 
 namespace quire {
 
-// How kernels find the pages of a cache group. They know pages of page_size tokens in pools that hold one layer each; what is one page
-// to the engine is page_scale of theirs, part_stride pages apart.
+// How kernels find the pages of a cache group. They know pages of page_size tokens in pools that hold one
+// layer each; what is one page to the engine is page_scale of theirs, part_stride pages apart.
 struct GroupPaging {
   int page_scale = 1;
   int part_stride = 0;
@@ -27,7 +27,8 @@ struct GroupArrays {
   const std::int32_t* page_table = nullptr;    // [num_seqs, max_pages]
 };
 
-// Where the arrays of one step lie, and their extents. Equal extents mean equal places, as long as the memory stays.
+// Where the arrays of one step lie, and their extents. Equal extents mean equal places, as long as the memory
+// stays.
 struct StepArrays {
   int num_tokens = 0, num_rows = 0;                 // padding included
   std::array<GroupArrays, kMaxCacheGroups> groups;  // as many as the cache has
@@ -43,14 +44,15 @@ class StepInputs {
   StepInputs(Device& device, int page_size, std::vector<GroupPaging> groups)
       : device_(device), page_size_(page_size), groups_(std::move(groups)) {}
 
-  // Room for steps of these extents; more is taken when it is needed. max_pages: the kernels' pages in a row of each group's table.
+  // Room for steps of these extents; more is taken when it is needed. max_pages: the kernels' pages in a row
+  // of each group's table.
   void reserve(int num_tokens, int num_rows, int num_seqs, int max_pages);
 
   // Copies the arrays of `batch`.
   StepArrays upload(const StepBatch& batch);
 
-  // The same for a step of one token a request, each with its logits, padded to `num_tokens`: rows that write no key, and whose
-  // results mean nothing.
+  // The same for a step of one token a request, each with its logits, padded to `num_tokens`: rows that write
+  // no key, and whose results mean nothing.
   StepArrays upload_padded(const StepBatch& batch, int num_tokens);
 
   std::uint64_t num_reallocations() const { return num_reallocations_; }

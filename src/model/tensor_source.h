@@ -19,8 +19,10 @@ class TensorSource {
  public:
   virtual ~TensorSource() = default;
 
-  // Writes rows [row_begin, row_begin + num_rows) of a tensor (a vector is one row), row-major, as `dtype`. `out` may be unaligned.
-  virtual void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype, void* out) = 0;
+  // Writes rows [row_begin, row_begin + num_rows) of a tensor (a vector is one row), row-major, as `dtype`.
+  // `out` may be unaligned.
+  virtual void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype,
+                         void* out) = 0;
 };
 
 // Reads mapped safetensors, which must outlive the source.

@@ -1,4 +1,5 @@
-// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the files hold.
+// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the
+// files hold.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -54,7 +55,8 @@ class ModelGolden : public testing::TestWithParam<fs::path> {
   Json golden_;
 };
 
-std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt, std::size_t num_tokens) {
+std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt,
+                                   std::size_t num_tokens) {
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = static_cast<std::int64_t>(num_tokens);
@@ -77,14 +79,16 @@ TEST_P(ModelGolden, GreedyTokens) {
     LoadedEngine engine = load(options);
     for (const Json& prompt : golden_.at("prompts")) {
       const auto expected = prompt.at("greedy").get<std::vector<std::int32_t>>();
-      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()), expected)
+      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()),
+                expected)
           << "step budget " << budget;
     }
   }
 }
 
 // One sequence from its first token, in pages that do not lie in order.
-StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows, const KvCacheConfig& cache) {
+StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows,
+                       const KvCacheConfig& cache) {
   StepBatch batch;
   batch.num_seqs = 1;
   batch.num_tokens = batch.max_query_len = batch.max_kv_len = static_cast<std::int32_t>(tokens.size());
@@ -119,15 +123,18 @@ TEST_P(ModelGolden, Logits) {
     std::vector<std::int32_t> positions;
     for (const Json& row : prompt.at("logits")) positions.push_back(row.at("position").get<std::int32_t>());
     const auto tokens = prompt.at("tokens").get<std::vector<std::int32_t>>();
-    const auto logits = engine.runner->run(whole_prompt(tokens, positions, engine.engine_config.kv_cache)).logits;
-    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as much.
+    const auto logits =
+        engine.runner->run(whole_prompt(tokens, positions, engine.engine_config.kv_cache)).logits;
+    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as
+    // much.
     const double bound = std::max(3 * golden_.at("noise").get<double>(), 1e-4);
     for (std::size_t i = 0; i < positions.size(); ++i) {
       const auto expected = prompt.at("logits")[i].at("values").get<std::vector<double>>();
       for (std::size_t token = 0; token < expected.size(); ++token) {
         const double found = logits[i * expected.size() + token];
         ASSERT_TRUE(std::abs(found - expected[token]) <= bound)
-            << "position " << positions[i] << " token " << token << ": " << found << " for " << expected[token];
+            << "position " << positions[i] << " token " << token << ": " << found << " for "
+            << expected[token];
       }
     }
   }

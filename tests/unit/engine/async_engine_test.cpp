@@ -247,7 +247,8 @@ TEST(AsyncEngine, SnapshotsComeBetweenSteps) {
   FinishReason reason;
   EXPECT_EQ(read_all(stream, reason).size(), 4u);
   std::promise<EngineSnapshot> promise;
-  engine.request_snapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });  // while it idles
+  engine.request_snapshot(
+      [&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });  // while it idles
   const EngineSnapshot snapshot = promise.get_future().get();
   EXPECT_EQ(snapshot.page_owners.size(), static_cast<std::size_t>(kNumPages - 1));
   ASSERT_EQ(snapshot.steps.size(), 4u);

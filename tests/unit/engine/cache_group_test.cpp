@@ -29,7 +29,8 @@ SequencePages run_once(KvCache& kv, const Tokens& tokens) {
   return seq;
 }
 
-// Every second layer with a window of 8: in pages of 4 tokens its group never holds more than 3, the other one holds all.
+// Every second layer with a window of 8: in pages of 4 tokens its group never holds more than 3, the other
+// one holds all.
 TEST(CacheGroups, EachGroupKeepsWhatItsLayersSee) {
   KvCache kv({.num_pages = 100, .page_size = 4, .groups = {CacheGroup{}, window_group(8)}});
   SequencePages seq;
@@ -51,13 +52,23 @@ TEST(CacheGroups, EachGroupKeepsWhatItsLayersSee) {
 
 TEST(CacheGroups, CapacityCountsEveryGroup) {
   // 20 usable pages: a window of 8 takes up to 1 + ceil((7 + 4) / 4) = 4 of them, 16 are left for all tokens.
-  EXPECT_EQ(KvCache({.num_pages = 21, .page_size = 4, .groups = {CacheGroup{}, window_group(8)}}).capacity_len(4), 64);
+  EXPECT_EQ(
+      KvCache({.num_pages = 21, .page_size = 4, .groups = {CacheGroup{}, window_group(8)}}).capacity_len(4),
+      64);
   // Below the window both groups grow alike.
-  EXPECT_EQ(KvCache({.num_pages = 21, .page_size = 4, .groups = {CacheGroup{}, window_group(80)}}).capacity_len(4), 40);
+  EXPECT_EQ(
+      KvCache({.num_pages = 21, .page_size = 4, .groups = {CacheGroup{}, window_group(80)}}).capacity_len(4),
+      40);
   // 16 pages of 12 tokens and the window's 4.
-  EXPECT_EQ(KvCache({.num_pages = 21, .page_size = 4, .groups = {{Retention::kAllTokens, 0, 3}, window_group(8)}}).capacity_len(4), 192);
-  EXPECT_GE(KvCache({.num_pages = 6, .page_size = 4, .groups = {state_group(), window_group(8)}}).capacity_len(4), 1 << 30);
-  EXPECT_EQ(KvCache({.num_pages = 6, .page_size = 4, .groups = {state_group(), CacheGroup{}}}).capacity_len(4), 16);
+  EXPECT_EQ(
+      KvCache({.num_pages = 21, .page_size = 4, .groups = {{Retention::kAllTokens, 0, 3}, window_group(8)}})
+          .capacity_len(4),
+      192);
+  EXPECT_GE(
+      KvCache({.num_pages = 6, .page_size = 4, .groups = {state_group(), window_group(8)}}).capacity_len(4),
+      1 << 30);
+  EXPECT_EQ(
+      KvCache({.num_pages = 6, .page_size = 4, .groups = {state_group(), CacheGroup{}}}).capacity_len(4), 16);
 }
 
 TEST(CacheGroups, AHitIsAsLongAsEveryGroupCanServe) {
@@ -69,18 +80,21 @@ TEST(CacheGroups, AHitIsAsLongAsEveryGroupCanServe) {
   EXPECT_EQ(hit.hit_len, 32);
   EXPECT_EQ(hit.num_hit_pages[0], 8);
   EXPECT_EQ(hit.num_hit_pages[1], 2);  // the keys 27 to 31 before the token at 32
-  EXPECT_EQ(std::vector<PageId>(hit.pages[1].begin(), hit.pages[1].begin() + 6), std::vector<PageId>(6, kNullPage));
+  EXPECT_EQ(std::vector<PageId>(hit.pages[1].begin(), hit.pages[1].begin() + 6),
+            std::vector<PageId>(6, kNullPage));
   kv.allocate(probe, hit, 33);
   EXPECT_EQ(probe.groups[1].num_released, 6);
   EXPECT_EQ(probe.groups[1].pages[6], first.groups[1].pages[6]);
   const SequencePages* both[] = {&first, &probe};
   kv.check_integrity(both);
-  // The window's page of the tokens 24 to 27 goes: what is left of it serves the tokens up to 24, with both groups.
+  // The window's page of the tokens 24 to 27 goes: what is left of it serves the tokens up to 24, with both
+  // groups.
   kv.free(probe);
   kv.release_outside_window(first, 33);  // it sees 28 and later
   EXPECT_EQ(first.groups[1].num_released, 7);
   SequencePages thief;
-  while (kv.num_free_pages() > 6) kv.allocate(thief, thief.slots_len + 4);  // takes unnamed pages, then the oldest ones
+  while (kv.num_free_pages() > 6)
+    kv.allocate(thief, thief.slots_len + 4);  // takes unnamed pages, then the oldest ones
   hit = kv.find_prefix(probe, prompt, "");
   EXPECT_LT(hit.hit_len, 32);
   EXPECT_EQ(hit.hit_len % 4, 0);
@@ -90,7 +104,9 @@ TEST(CacheGroups, AHitIsAsLongAsEveryGroupCanServe) {
 }
 
 TEST(CacheGroups, PagesOfDifferentLengthsAgreeOnAHit) {
-  KvCache kv({.num_pages = 60, .page_size = 4, .groups = {{Retention::kAllTokens, 0, 3}, window_group(6, 2), CacheGroup{}}});
+  KvCache kv({.num_pages = 60,
+              .page_size = 4,
+              .groups = {{Retention::kAllTokens, 0, 3}, window_group(6, 2), CacheGroup{}}});
   SequencePages first = run_once(kv, count_up(100));
   SequencePages probe;
   EXPECT_EQ(kv.find_prefix(probe, count_up(100), "").hit_len, 96);  // a multiple of 12 and of 8
@@ -125,7 +141,8 @@ TEST(Truncate, FreesPagesAndNamesBehindTheEnd) {
   EXPECT_EQ(kv.num_held_pages(), 3);
   EXPECT_EQ(kv.num_unused_slots(), 3);
   SequencePages probe;
-  EXPECT_EQ(kv.find_prefix(probe, prompt, "").hit_len, 8);  // the page of 8 to 11 is written again, that behind it is gone
+  EXPECT_EQ(kv.find_prefix(probe, prompt, "").hit_len,
+            8);  // the page of 8 to 11 is written again, that behind it is gone
   const SequencePages* held[] = {&seq};
   kv.check_integrity(held);
   Tokens other = count_up(9);
@@ -216,7 +233,8 @@ TEST(LogitRows, BehindTheLastTokensOfEachRequest) {
         const std::size_t num_rows = 1 + 2 * i;
         ASSERT_EQ(tokens[i].size(), num_rows);
         for (std::size_t r = 0; r < num_rows; ++r) {
-          const auto expected = model.logits_behind(std::span(requests[i].tokens).first(12 - num_rows + 1 + r));
+          const auto expected =
+              model.logits_behind(std::span(requests[i].tokens).first(12 - num_rows + 1 + r));
           if (!on_runner) {
             ASSERT_EQ(rows[i].at(r), expected) << "request " << i << ", row " << r;
           } else {

@@ -241,7 +241,8 @@ TEST(Engine, CancelInEveryState) {
   for (int round = 0; round < 80; ++round) {
     setup.is_ahead = round % 2 == 1;
     TestEngine test(setup);
-    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12) : random_plain_jobs(static_cast<unsigned>(round), 12);
+    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12)
+                                          : random_plain_jobs(static_cast<unsigned>(round), 12);
     for (std::size_t i = 0; i < jobs.size(); ++i) test.submit(i + 1, jobs[i]);
     while (test.engine.has_work()) {
       const RequestId id = 1 + random() % jobs.size();
@@ -287,7 +288,8 @@ TEST(Engine, PromptLogprobsAreTheModels) {
   for (int i = 0; i < 40; ++i) job.prompt.push_back(i * i % kVocabSize);
   job.params.max_tokens = 2;
   job.params.prompt_logprobs = 3;
-  for (const RequestId id : {1, 2}) {  // the second finds the first one's pages in the cache, and computes all the same
+  for (const RequestId id :
+       {1, 2}) {  // the second finds the first one's pages in the cache, and computes all the same
     test.submit(id, job);
     test.run_dry();
     const auto& logprobs = test.results[id].prompt_logprobs;

@@ -79,7 +79,8 @@ class FakeModel {
 
 class FakeRunner : public Runner {
  public:
-  FakeRunner(const FakeModel& model, int num_pages, int page_size) : model_(model), sampler_(model.vocab_size()) {
+  FakeRunner(const FakeModel& model, int num_pages, int page_size)
+      : model_(model), sampler_(model.vocab_size()) {
     std::size_t most_tokens = 1;
     for (const CacheGroup& group : model.groups()) {
       page_tokens_.push_back(page_size * group.page_scale);
@@ -99,7 +100,8 @@ class FakeRunner : public Runner {
 
   bool runs_ahead() const override { return is_ahead; }
 
-  // Computes at once, in the order of the steps. A failure shows when the step ends, as that of a device does.
+  // Computes at once, in the order of the steps. A failure shows when the step ends, as that of a device
+  // does.
   void start(const StepBatch& batch) override {
     EXPECT_LE(batch.num_tokens, max_num_tokens);
     EXPECT_EQ(batch.query_indptr.back(), batch.num_tokens);
@@ -131,7 +133,8 @@ class FakeRunner : public Runner {
   }
 
  private:
-  // What lies in a page depends on the group that it serves: keys of tokens, or one state of `position` tokens.
+  // What lies in a page depends on the group that it serves: keys of tokens, or one state of `position`
+  // tokens.
   struct Slot {
     std::size_t group = 0;
     std::int32_t token = -1;
@@ -149,7 +152,8 @@ class FakeRunner : public Runner {
     EXPECT_EQ(batch.groups.size(), model_.groups().size());
     tokens_ = batch.token_ids;
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
-      if (batch.drawn_rows[i] >= 0) tokens_[i] = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
+      if (batch.drawn_rows[i] >= 0)
+        tokens_[i] = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
       if (tokens_[i] == throw_token) throw std::runtime_error("the device fell over");
       EXPECT_LT(batch.positions[i], max_model_len - 1);
     }
@@ -163,7 +167,9 @@ class FakeRunner : public Runner {
       const std::vector<float> row = logits_of(batch, s, static_cast<std::size_t>(batch.logit_rows[i]));
       const bool has_nan = std::any_of(row.begin(), row.end(), [](float x) { return std::isnan(x); });
       num_random += !batch.wants_logits[i] && batch.draws[i].scale > 0.0f;
-      result.tokens.push_back(batch.wants_logits[i] ? -77 : has_nan ? kTokenIsNan : sampler_.draw(row, batch.draws[i]));
+      result.tokens.push_back(batch.wants_logits[i] ? -77
+                              : has_nan             ? kTokenIsNan
+                                                    : sampler_.draw(row, batch.draws[i]));
       if (batch.wants_logits[i]) result.logits.insert(result.logits.end(), row.begin(), row.end());
     }
   }
@@ -173,8 +179,8 @@ class FakeRunner : public Runner {
     for (std::size_t i = 0; i < tokens_.size(); ++i) {
       const std::int64_t slot = batch.groups[g].slot_mapping[i];
       EXPECT_GE(slot, page_tokens_[g]);  // never into the null page
-      pages_.at(static_cast<std::size_t>(slot / page_tokens_[g])).at(static_cast<std::size_t>(slot % page_tokens_[g])) =
-          {g, tokens_[i], batch.positions[i], 0};
+      pages_.at(static_cast<std::size_t>(slot / page_tokens_[g]))
+          .at(static_cast<std::size_t>(slot % page_tokens_[g])) = {g, tokens_[i], batch.positions[i], 0};
     }
   }
 
@@ -183,7 +189,8 @@ class FakeRunner : public Runner {
     for (std::size_t s = 0; s < static_cast<std::size_t>(batch.num_seqs); ++s) {
       EXPECT_NE(batch.groups[g].page_table.at(s), kNullPage);
       Slot& slot = pages_.at(static_cast<std::size_t>(batch.groups[g].page_table.at(s)))[0];
-      for (auto i = static_cast<std::size_t>(batch.query_indptr[s]); i < static_cast<std::size_t>(batch.query_indptr[s + 1]); ++i) {
+      for (auto i = static_cast<std::size_t>(batch.query_indptr[s]);
+           i < static_cast<std::size_t>(batch.query_indptr[s + 1]); ++i) {
         if (batch.positions[i] == 0) slot = {g, -1, 0, 0};
         EXPECT_EQ(slot.group, g);
         EXPECT_EQ(slot.position, batch.positions[i]);
@@ -199,7 +206,8 @@ class FakeRunner : public Runner {
     EXPECT_LT(position, batch.kv_len[s]);
     std::vector<std::uint64_t> seen;
     for (std::size_t g = 0; g < batch.groups.size(); ++g) {
-      seen.push_back(model_.groups()[g].grows() ? seen_keys(g, batch.groups[g], s, position) : states_[g].at(i));
+      seen.push_back(model_.groups()[g].grows() ? seen_keys(g, batch.groups[g], s, position)
+                                                : states_[g].at(i));
     }
     auto row = model_.logits(seen);
     if (tokens_[i] == nan_token) row[row.size() / 2] = std::nanf("");
@@ -213,7 +221,8 @@ class FakeRunner : public Runner {
           s * static_cast<std::size_t>(batch.max_pages) + static_cast<std::size_t>(p / page_tokens_[g]);
       const std::int32_t page = batch.page_table.at(entry);
       EXPECT_NE(page, kNullPage);
-      const Slot& slot = pages_.at(static_cast<std::size_t>(page)).at(static_cast<std::size_t>(p % page_tokens_[g]));
+      const Slot& slot =
+          pages_.at(static_cast<std::size_t>(page)).at(static_cast<std::size_t>(p % page_tokens_[g]));
       EXPECT_EQ(slot.group, g);
       EXPECT_EQ(slot.position, p);
       seen = FakeModel::absorb(seen, slot.token);
@@ -225,8 +234,9 @@ class FakeRunner : public Runner {
   std::vector<int> page_tokens_;  // of each group
   Sampler sampler_;
   std::vector<std::vector<Slot>> pages_;
-  std::vector<std::int32_t> tokens_;                // of the step, those of the step before put in
-  std::vector<std::vector<std::uint64_t>> states_;  // of the step: of each group that keeps states, behind each token
+  std::vector<std::int32_t> tokens_;  // of the step, those of the step before put in
+  std::vector<std::vector<std::uint64_t>>
+      states_;  // of the step: of each group that keeps states, behind each token
   std::deque<Result> under_way_;
   std::vector<std::int32_t> drawn_;  // by the step that was started last
   Result last_;

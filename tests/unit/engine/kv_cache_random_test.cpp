@@ -1,5 +1,5 @@
-// Random operations on the cache, with the memory modelled slot by slot: what a sequence reads through its tables must always be its own
-// history.
+// Random operations on the cache, with the memory modelled slot by slot: what a sequence reads through its
+// tables must always be its own history.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -51,7 +51,7 @@ class RandomWorld {
     kv_.check_idle();
   }
   int num_hits() const { return num_hits_; }
-  int num_cuts() const { return num_cuts_; }          // of drafts
+  int num_cuts() const { return num_cuts_; }             // of drafts
   int num_shorter_cuts() const { return num_shorter_; }  // that kept less than they were asked to
 
  private:
@@ -64,7 +64,8 @@ class RandomWorld {
   int pick(int limit) { return static_cast<int>(random_() % static_cast<unsigned>(limit)); }
 
   KvCacheConfig random_config() {
-    KvCacheConfig config{.num_pages = 8 + pick(40), .page_size = 1 + pick(6), .has_prefix_cache = pick(4) > 0};
+    KvCacheConfig config{
+        .num_pages = 8 + pick(40), .page_size = 1 + pick(6), .has_prefix_cache = pick(4) > 0};
     config.groups[0] = random_group(1);
     while (pick(2) == 0 && config.groups.size() < kMaxCacheGroups) {
       config.groups.push_back(pick(8) == 0 ? state_group() : random_group(1 + pick(3)));
@@ -76,7 +77,8 @@ class RandomWorld {
     return pick(2) == 0 ? CacheGroup{Retention::kAllTokens, 0, scale} : window_group(1 + pick(20), scale);
   }
   bool has_state() const {
-    return std::any_of(config_.groups.begin(), config_.groups.end(), [](const CacheGroup& group) { return !group.grows(); });
+    return std::any_of(config_.groups.begin(), config_.groups.end(),
+                       [](const CacheGroup& group) { return !group.grows(); });
   }
 
   void admit() {
@@ -172,7 +174,8 @@ class RandomWorld {
         continue;
       }
       for (int i = group.window > 0 ? std::max(0, next - group.window + 1) : 0; i < next; ++i) {
-        ASSERT_NE(sequence.seq.groups[g].pages[static_cast<std::size_t>(i / config_.page_tokens(g))], kNullPage);
+        ASSERT_NE(sequence.seq.groups[g].pages[static_cast<std::size_t>(i / config_.page_tokens(g))],
+                  kNullPage);
         ASSERT_EQ(slot(sequence, g, i), history(sequence, g, i));
       }
     }

@@ -135,8 +135,9 @@ TEST(KvCache, GivesBackWhatTheWindowLeaves) {
 }
 
 TEST(KvCache, WindowHitNeedsOnlyTheVisiblePages) {
-  KvCache kv(
-      {.num_pages = 7, .page_size = 4, .groups = {window_group(6)}});  // ceil(5 / 4) = 2 pages before the end of the hit
+  KvCache kv({.num_pages = 7,
+              .page_size = 4,
+              .groups = {window_group(6)}});  // ceil(5 / 4) = 2 pages before the end of the hit
   const Tokens prompt = count_up(21);
   SequencePages first = run_once(kv, prompt);  // pages 1..6, the last one unhashed
   kv.free(first);
@@ -145,7 +146,8 @@ TEST(KvCache, WindowHitNeedsOnlyTheVisiblePages) {
   SequencePages probe;
   PrefixHit hit = kv.find_prefix(probe, prompt, "");
   EXPECT_EQ(hit.hit_len, 12);
-  EXPECT_EQ(std::vector<PageId>(hit.pages[0].begin(), hit.pages[0].end()), (std::vector<PageId>{kNullPage, 2, 3}));
+  EXPECT_EQ(std::vector<PageId>(hit.pages[0].begin(), hit.pages[0].end()),
+            (std::vector<PageId>{kNullPage, 2, 3}));
   EXPECT_EQ(hit.num_free_pages, 2);
   kv.allocate(probe, hit, 16);
   EXPECT_EQ(probe.groups[0].num_released, 1);
@@ -156,7 +158,8 @@ TEST(KvCache, WindowHitNeedsOnlyTheVisiblePages) {
 TEST(KvCache, CapacityUnderAWindowHasNoEnd) {
   EXPECT_EQ(KvCache({.num_pages = 11, .page_size = 4}).capacity_len(8), 40);
   EXPECT_EQ(KvCache({.num_pages = 11, .page_size = 4, .groups = {window_group(100)}}).capacity_len(8), 40);
-  EXPECT_GT(KvCache({.num_pages = 11, .page_size = 4, .groups = {window_group(16)}}).capacity_len(8), 1000000);
+  EXPECT_GT(KvCache({.num_pages = 11, .page_size = 4, .groups = {window_group(16)}}).capacity_len(8),
+            1000000);
 }
 
 TEST(KvCache, RefusesBadConfigurations) {

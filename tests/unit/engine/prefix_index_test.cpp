@@ -54,8 +54,8 @@ TEST(PrefixIndex, MatchesModelUnderRandomOperations) {
       name_of.erase(page);
     }
     const PageId found = index.find(digest(value), group);
-    const bool is_known =
-        std::any_of(name_of.begin(), name_of.end(), [&](auto& e) { return e.second == std::pair(value, group); });
+    const bool is_known = std::any_of(name_of.begin(), name_of.end(),
+                                      [&](auto& e) { return e.second == std::pair(value, group); });
     ASSERT_EQ(found != kNullPage, is_known);
     if (is_known) {
       ASSERT_EQ(name_of.at(found), std::pair(value, group));

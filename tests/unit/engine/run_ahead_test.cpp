@@ -5,8 +5,8 @@ namespace quire {
 namespace {
 
 // With random arrivals, preemptions and cancellations; who is not cancelled gets what it would get alone.
-void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected, unsigned seed,
-                 int& num_ahead, int& num_random) {
+void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs,
+                 const std::vector<RequestOutput>& expected, unsigned seed, int& num_ahead, int& num_random) {
   std::mt19937 random(seed);
   TestEngine test(setup, {5, 6});
   std::size_t num_submitted = 0;
@@ -31,7 +31,8 @@ void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const s
       ASSERT_NO_FATAL_FAILURE(expect_equal(result, expected[i])) << "job " << i;
     } else {
       ASSERT_LE(result.token_ids.size(), expected[i].token_ids.size()) << "job " << i;
-      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin())) << "job " << i;
+      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin()))
+          << "job " << i;
     }
   }
   num_ahead += test.runner->num_ahead;
@@ -51,7 +52,8 @@ TEST(RunAhead, ChangesNothing) {
       setup.budget = budgets[seed % 3];
       setup.groups = groups;
       setup.has_prefix_cache = seed % 7 != 0;
-      setup.num_pages = enough_pages(groups, 2 + (seed % 2 ? 260 : 1500) / setup.page_size);  // a few requests fit at a time, or many
+      setup.num_pages = enough_pages(
+          groups, 2 + (seed % 2 ? 260 : 1500) / setup.page_size);  // a few requests fit at a time, or many
       setup.policy = seed % 5 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
       ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead, num_random))
           << "seed " << seed << ", " << groups.size() << " groups";

@@ -257,12 +257,12 @@ void check_batch(const StepBatch& batch, const StepPlan& plan, const KvCacheConf
 class RandomLoad {
  public:
   explicit RandomLoad(unsigned seed) : random_(seed) {
-    kv_ = {.num_pages = 6 + pick(40),
-           .page_size = 1 + pick(5),
-           .has_prefix_cache = pick(3) > 0};
+    kv_ = {.num_pages = 6 + pick(40), .page_size = 1 + pick(5), .has_prefix_cache = pick(3) > 0};
     kv_.groups[0] = pick(3) == 0 ? window_group(1 + pick(12)) : CacheGroup{};
     while (seed % 2 == 1 && pick(2) == 0 && kv_.groups.size() < 5) {
-      kv_.groups.push_back(pick(4) == 0 ? state_group() : pick(2) == 0 ? window_group(1 + pick(12), 1 + pick(3)) : CacheGroup{});
+      kv_.groups.push_back(pick(4) == 0   ? state_group()
+                           : pick(2) == 0 ? window_group(1 + pick(12), 1 + pick(3))
+                                          : CacheGroup{});
       kv_.num_pages += 10;
     }
     config_ = config(1 + pick(12), 1 + pick(30), 4 + pick(100));

@@ -22,7 +22,8 @@ struct Job {
   SamplingParams params;
 };
 
-// Models whose layers keep all tokens, a window of them, both in pages of one size and of several, a state, and everything at once.
+// Models whose layers keep all tokens, a window of them, both in pages of one size and of several, a state,
+// and everything at once.
 inline std::vector<std::vector<CacheGroup>> group_sets() {
   const CacheGroup all, longer{Retention::kAllTokens, 0, 3};
   return {{all},
@@ -33,7 +34,8 @@ inline std::vector<std::vector<CacheGroup>> group_sets() {
           {state_group(), window_group(7, 2), all, window_group(30)}};
 }
 
-// Pages that a sequence takes which one group of pages of page_size tokens keeps in `num_pages`, the null page included.
+// Pages that a sequence takes which one group of pages of page_size tokens keeps in `num_pages`, the null
+// page included.
 inline int enough_pages(const std::vector<CacheGroup>& groups, int num_pages) {
   int num = 1;
   for (const CacheGroup& group : groups) num += group.grows() ? num_pages / group.page_scale + 1 : 8;
@@ -120,7 +122,8 @@ inline Tokens random_prompt(std::mt19937& random, int max_len) {
   return prompt;
 }
 
-// Requests whose tokens need no logits on the host, greedy and random ones, and now and then one whose tokens do.
+// Requests whose tokens need no logits on the host, greedy and random ones, and now and then one whose tokens
+// do.
 inline std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
   std::mt19937 random(seed);
   std::vector<Job> jobs;

@@ -66,7 +66,8 @@ TEST(CachePlan, WastesLittleOnPublishedShapes) {
     int num_layers, num_windows;
     double waste;
   };
-  // One layer in six sees all: 18, 34, 48, 62 layers of one family, whose 26 do not come out even. The others: one in two, one in four.
+  // One layer in six sees all: 18, 34, 48, 62 layers of one family, whose 26 do not come out even. The
+  // others: one in two, one in four.
   const Shape shapes[] = {{18, 5, 0.04}, {34, 5, 0.04}, {48, 5, 0.04}, {62, 5, 0.04}, {26, 5, 0.1},
                           {24, 1, 0.0},  {36, 1, 0.0},  {36, 3, 0.04}, {64, 3, 0.04}, {40, 3, 0.04}};
   for (const Shape& shape : shapes) {
@@ -84,7 +85,8 @@ TEST(CachePlan, RefusesLayersOfDifferentSizes) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
-    EXPECT_STREQ(error.what(), "layer 1 keeps 2048 bytes in a page and layer 0 1024; supported: the same in all layers");
+    EXPECT_STREQ(error.what(),
+                 "layer 1 keeps 2048 bytes in a page and layer 0 1024; supported: the same in all layers");
   }
 }
 

@@ -69,9 +69,18 @@ const Case kCases[] = {
        c.has_sinks = true;
        c.attention_soft_cap = 2.0;
      }},
-    {"WindowsOfSeveralLengths", [](ModelConfig& c) { c.window_lens = {5, 12, 0, 30}; }},
-    {"OneLayerOfFourSeesAll", [](ModelConfig& c) { c.window_lens = {7, 7, 7, 0}; }},
-    {"EveryLayerHasAWindow", [](ModelConfig& c) { c.window_lens = {7, 7, 7, 7}; }},
+    {"WindowsOfSeveralLengths",
+     [](ModelConfig& c) {
+       c.window_lens = {5, 12, 0, 30};
+     }},
+    {"OneLayerOfFourSeesAll",
+     [](ModelConfig& c) {
+       c.window_lens = {7, 7, 7, 0};
+     }},
+    {"EveryLayerHasAWindow",
+     [](ModelConfig& c) {
+       c.window_lens = {7, 7, 7, 7};
+     }},
     {"SixLayersOneSeesAll",
      [](ModelConfig& c) {
        c.window_lens = {5, 5, 5, 5, 5, 0};
@@ -82,7 +91,9 @@ const Case kCases[] = {
 
 std::vector<std::int32_t> prompt_of(int len, int vocab_size) {
   std::vector<std::int32_t> tokens;
-  for (int i = 0; i < len; ++i) tokens.push_back(static_cast<int>(random_bits(5, static_cast<std::uint64_t>(i)) % static_cast<unsigned>(vocab_size)));
+  for (int i = 0; i < len; ++i)
+    tokens.push_back(
+        static_cast<int>(random_bits(5, static_cast<std::uint64_t>(i)) % static_cast<unsigned>(vocab_size)));
   return tokens;
 }
 
@@ -102,7 +113,8 @@ double log_sum(const std::vector<double>& row) {
 }
 
 // Runs a request to its end; checks the log-probability of each token that it draws.
-void check_answer(EngineCore& core, RequestId id, const ReferenceDecoder& reference, std::vector<std::int32_t> tokens, int num_tokens) {
+void check_answer(EngineCore& core, RequestId id, const ReferenceDecoder& reference,
+                  std::vector<std::int32_t> tokens, int num_tokens) {
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = num_tokens;
@@ -128,9 +140,11 @@ void check_answer(EngineCore& core, RequestId id, const ReferenceDecoder& refere
 }
 
 class DecoderCases : public testing::TestWithParam<Case> {};
-INSTANTIATE_TEST_SUITE_P(All, DecoderCases, testing::ValuesIn(kCases), [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(All, DecoderCases, testing::ValuesIn(kCases),
+                         [](const auto& test) { return std::string(test.param.name); });
 
-// Prompts in chunks, answers token by token, the pages of windows given back on the way, and a prompt whose beginning is cached.
+// Prompts in chunks, answers token by token, the pages of windows given back on the way, and a prompt whose
+// beginning is cached.
 TEST_P(DecoderCases, AnswersAsTheReference) {
   for (const bool has_graphs : {false, true}) {
     ModelConfig config = small_config();
@@ -165,7 +179,8 @@ TEST(Decoder, LayersThatDifferInAnythingComputeTheirOwn) {
   };
   for (const auto& change : changes) {
     ModelPlan plan = plan_model(*device, config, kPageSize, false);
-    for (const std::size_t layer : {1, 3}) change(std::get<GroupedAttention>(plan.layers[layer].attention).desc);
+    for (const std::size_t layer : {1, 3})
+      change(std::get<GroupedAttention>(plan.layers[layer].attention).desc);
     const std::vector<std::int32_t> prompt = prompt_of(20, config.vocab_size);
     const ReferenceDecoder::Rows expected = ReferenceDecoder(config, plan).logits(prompt);
     HashedSource source;
@@ -192,8 +207,10 @@ TEST(Decoder, LayersThatDifferInAnythingComputeTheirOwn) {
     batch.drawn_rows.assign(20, -1);
     decoder.forward(batch);
     std::vector<float> logits(static_cast<std::size_t>(config.vocab_size));
-    device->copy_to_host(logits.data(), reinterpret_cast<const std::byte*>(decoder.logits()), logits.size() * sizeof(float));
-    for (std::size_t i = 0; i < logits.size(); ++i) ASSERT_NEAR(logits[i], expected[19][i], 2e-4) << "logit " << i;
+    device->copy_to_host(logits.data(), reinterpret_cast<const std::byte*>(decoder.logits()),
+                         logits.size() * sizeof(float));
+    for (std::size_t i = 0; i < logits.size(); ++i)
+      ASSERT_NEAR(logits[i], expected[19][i], 2e-4) << "logit " << i;
   }
 }
 
@@ -218,7 +235,8 @@ TEST(Decoder, LayersWithWindowsKeepOnlyTheirWindows) {
     if (engine.core->has_work()) num_held = engine.core->stats().num_held_pages;
   }
   EXPECT_EQ(len, 190);
-  // The last token that was computed is the 189th: 48 pages of 4 tokens in the layers that see all, 3 in the others.
+  // The last token that was computed is the 189th: 48 pages of 4 tokens in the layers that see all, 3 in the
+  // others.
   EXPECT_EQ(num_held, 48 + 3);
 }
 

@@ -75,9 +75,12 @@ TEST(LayerPlan, RefusesWhatNoKernelComputes) {
 }
 
 TEST(LayerPlan, AlibiSlopes) {
-  EXPECT_EQ(alibi_slopes(8), (std::vector<float>{0.5f, 0.25f, 0.125f, 0.0625f, 0.03125f, 0.015625f, 0.0078125f, 0.00390625f}));
+  EXPECT_EQ(alibi_slopes(8),
+            (std::vector<float>{0.5f, 0.25f, 0.125f, 0.0625f, 0.03125f, 0.015625f, 0.0078125f, 0.00390625f}));
   const std::vector<float> twelve = alibi_slopes(12);  // 8, and every second of 16
-  for (std::size_t i = 0; i < 4; ++i) EXPECT_FLOAT_EQ(twelve[8 + i], static_cast<float>(std::exp2(-0.5 * (2.0 * static_cast<double>(i) + 1.0))));
+  for (std::size_t i = 0; i < 4; ++i)
+    EXPECT_FLOAT_EQ(twelve[8 + i],
+                    static_cast<float>(std::exp2(-0.5 * (2.0 * static_cast<double>(i) + 1.0))));
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A decoder in float64, written to be read: the oracle for src/model. It shares the plan's descriptions of attention with it, and no code
-// but the float64 attention.
+// A decoder in float64, written to be read: the oracle for src/model. It shares the plan's descriptions of
+// attention with it, and no code but the float64 attention.
 #pragma once
 
 #include <cmath>
@@ -17,15 +17,19 @@ namespace quire {
 class HashedSource : public TensorSource {
  public:
   static double value(const WeightSpec& spec, std::int64_t idx) {
-    const auto seed = static_cast<std::uint64_t>(spec.role) * 1000 + static_cast<std::uint64_t>(spec.layer + 1);
+    const auto seed =
+        static_cast<std::uint64_t>(spec.role) * 1000 + static_cast<std::uint64_t>(spec.layer + 1);
     const double uniform = 2.0 * random_uniform(seed, static_cast<std::uint64_t>(idx)) - 1.0;
     if (spec.role == WeightRole::kSinks) return static_cast<float>(2.0 * uniform);
-    if (spec.shape.size() == 1) return static_cast<float>(spec.name.ends_with(".bias") ? 0.3 * uniform : 1.0 + 0.5 * uniform);
-    const double gain = spec.role == WeightRole::kEmbedding ? std::sqrt(static_cast<double>(spec.shape.back())) : 1.6;
+    if (spec.shape.size() == 1)
+      return static_cast<float>(spec.name.ends_with(".bias") ? 0.3 * uniform : 1.0 + 0.5 * uniform);
+    const double gain =
+        spec.role == WeightRole::kEmbedding ? std::sqrt(static_cast<double>(spec.shape.back())) : 1.6;
     return static_cast<float>(gain * uniform * std::sqrt(3.0 / static_cast<double>(spec.shape.back())));
   }
 
-  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype, void* out) override {
+  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype,
+                 void* out) override {
     const std::int64_t row_elems = spec.shape.back();
     for (std::int64_t i = 0; i < num_rows * row_elems; ++i) {
       write_element(static_cast<std::byte*>(out) + static_cast<std::size_t>(i) * dtype_bytes(dtype), dtype,
@@ -38,7 +42,8 @@ class ReferenceDecoder {
  public:
   using Rows = std::vector<std::vector<double>>;
 
-  ReferenceDecoder(const ModelConfig& config, const ModelPlan& plan) : config_(config), plan_(plan), specs_(weight_specs(config)) {}
+  ReferenceDecoder(const ModelConfig& config, const ModelPlan& plan)
+      : config_(config), plan_(plan), specs_(weight_specs(config)) {}
 
   // [tokens.size(), vocab_size]
   Rows logits(const std::vector<std::int32_t>& tokens) const {
@@ -46,11 +51,13 @@ class ReferenceDecoder {
     const double scale = config_.scales_embedding ? std::sqrt(static_cast<double>(config_.hidden_dim)) : 1.0;
     for (const std::int32_t token : tokens) {
       std::vector<double> row;
-      for (int i = 0; i < config_.hidden_dim; ++i) row.push_back(scale * at(-1, WeightRole::kEmbedding, token * config_.hidden_dim + i));
+      for (int i = 0; i < config_.hidden_dim; ++i)
+        row.push_back(scale * at(-1, WeightRole::kEmbedding, token * config_.hidden_dim + i));
       x.push_back(row);
     }
     for (int layer = 0; layer < config_.num_layers; ++layer) {
-      add(x, behind(layer, WeightRole::kAttentionOutNorm, attention(layer, norm(layer, WeightRole::kAttentionNorm, x))));
+      add(x, behind(layer, WeightRole::kAttentionOutNorm,
+                    attention(layer, norm(layer, WeightRole::kAttentionNorm, x))));
       add(x, behind(layer, WeightRole::kMlpOutNorm, mlp(layer, norm(layer, WeightRole::kMlpNorm, x))));
     }
     const WeightRole head = config_.tie_word_embeddings ? WeightRole::kEmbedding : WeightRole::kLmHead;
@@ -69,7 +76,9 @@ class ReferenceDecoder {
     }
     return nullptr;
   }
-  double at(int layer, WeightRole role, std::int64_t idx) const { return HashedSource::value(*find(layer, role), idx); }
+  double at(int layer, WeightRole role, std::int64_t idx) const {
+    return HashedSource::value(*find(layer, role), idx);
+  }
 
   static void add(Rows& x, const Rows& y) {
     for (std::size_t r = 0; r < x.size(); ++r) {
@@ -86,13 +95,16 @@ class ReferenceDecoder {
         for (std::size_t i = 0; i < dim; ++i) square += row[first + i] * row[first + i];
         const double inverse = 1.0 / std::sqrt(square / static_cast<double>(dim) + config_.rms_norm_eps);
         for (std::size_t i = 0; i < dim; ++i) {
-          row[first + i] *= inverse * (at(layer, role, static_cast<std::int64_t>(i)) + (config_.norm_adds_one ? 1.0 : 0.0));
+          row[first + i] *=
+              inverse * (at(layer, role, static_cast<std::int64_t>(i)) + (config_.norm_adds_one ? 1.0 : 0.0));
         }
       }
     }
     return x;
   }
-  Rows behind(int layer, WeightRole role, const Rows& y) const { return find(layer, role) != nullptr ? norm(layer, role, y) : y; }
+  Rows behind(int layer, WeightRole role, const Rows& y) const {
+    return find(layer, role) != nullptr ? norm(layer, role, y) : y;
+  }
 
   Rows linear(int layer, WeightRole role, WeightRole bias, const Rows& x) const {
     const WeightSpec& spec = *find(layer, role);
@@ -101,8 +113,10 @@ class ReferenceDecoder {
     for (const auto& row : x) {
       std::vector<double>& out = y.emplace_back();
       for (std::int64_t o = 0; o < spec.shape[0]; ++o) {
-        double sum = bias_spec != nullptr && bias_spec->shape.size() == 1 ? HashedSource::value(*bias_spec, o) : 0.0;
-        for (std::size_t i = 0; i < row.size(); ++i) sum += row[i] * HashedSource::value(spec, o * spec.shape[1] + static_cast<std::int64_t>(i));
+        double sum =
+            bias_spec != nullptr && bias_spec->shape.size() == 1 ? HashedSource::value(*bias_spec, o) : 0.0;
+        for (std::size_t i = 0; i < row.size(); ++i)
+          sum += row[i] * HashedSource::value(spec, o * spec.shape[1] + static_cast<std::int64_t>(i));
         out.push_back(sum);
       }
     }
@@ -127,21 +141,25 @@ class ReferenceDecoder {
   Rows attention(int layer, const Rows& x) const {
     const auto& part = std::get<GroupedAttention>(plan_.layers[static_cast<std::size_t>(layer)].attention);
     const int dim = config_.head_dim;
-    Rows q = linear(layer, WeightRole::kQProj, WeightRole::kQBias, x), k = linear(layer, WeightRole::kKProj, WeightRole::kKBias, x);
+    Rows q = linear(layer, WeightRole::kQProj, WeightRole::kQBias, x),
+         k = linear(layer, WeightRole::kKProj, WeightRole::kKBias, x);
     const Rows v = linear(layer, WeightRole::kVProj, WeightRole::kVBias, x);
     if (config_.qk_norm) q = norm(layer, WeightRole::kQNorm, q), k = norm(layer, WeightRole::kKNorm, k);
     if (part.rotates) rotate(q, config_.num_qo_heads), rotate(k, config_.num_kv_heads);
     ReferenceRequest request;
     request.query_len = request.kv_len = static_cast<int>(x.size());
     const auto element = [dim](const Rows& rows) {
-      return [&rows, dim](int token, int head, int d) { return rows[static_cast<std::size_t>(token)][static_cast<std::size_t>(head * dim + d)]; };
+      return [&rows, dim](int token, int head, int d) {
+        return rows[static_cast<std::size_t>(token)][static_cast<std::size_t>(head * dim + d)];
+      };
     };
     request.q = element(q);
     request.k = element(k);
     request.v = element(v);
     std::vector<double> slopes, sinks;
     for (int head = 0; head < config_.num_qo_heads; ++head) {
-      if (config_.position == PositionEncoding::kAlibi) slopes.push_back(std::exp2(-8.0 * (head + 1) / config_.num_qo_heads));
+      if (config_.position == PositionEncoding::kAlibi)
+        slopes.push_back(std::exp2(-8.0 * (head + 1) / config_.num_qo_heads));
       if (part.desc.has_sinks) sinks.push_back(at(layer, WeightRole::kSinks, head));
     }
     const ReferenceResult result = reference_attention(part.desc, request, slopes, sinks);
@@ -160,7 +178,8 @@ class ReferenceDecoder {
       case Activation::kGelu:
         return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
       case Activation::kGeluTanh:
-        return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+        return 0.5 * x *
+               (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     }
     return 0;
   }

@@ -24,8 +24,9 @@ StepBatch decode_step() {
   batch.draws.resize(2);
   batch.drawn_rows = {-1, -1};
   batch.groups.resize(2);
-  batch.groups[0] = {4, {3, 1, 0, 0, 2, 0, 0, 0}, {1 * 12 + 17 % 12, 2 * 12 + 9}};                    // pages of 12 tokens
-  batch.groups[1] = {8, {0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 5, 0, 0, 0, 0, 0}, {6 * 4 + 1, 5 * 4 + 1}};  // pages of 4
+  batch.groups[0] = {4, {3, 1, 0, 0, 2, 0, 0, 0}, {1 * 12 + 17 % 12, 2 * 12 + 9}};  // pages of 12 tokens
+  batch.groups[1] = {
+      8, {0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 5, 0, 0, 0, 0, 0}, {6 * 4 + 1, 5 * 4 + 1}};  // pages of 4
   return batch;
 }
 
@@ -34,7 +35,8 @@ std::vector<T> values(const T* place, std::size_t num) {
   return {place, place + num};
 }
 
-// Kernels know pages of 4 tokens in one layer's pool; a page of three times as many is three of them, 50 pages apart.
+// Kernels know pages of 4 tokens in one layer's pool; a page of three times as many is three of them, 50
+// pages apart.
 TEST(StepInputs, LongPagesAreSeveralOfTheKernels) {
   TargetRegistry registry;
   register_cpu_target(registry);
@@ -42,13 +44,15 @@ TEST(StepInputs, LongPagesAreSeveralOfTheKernels) {
   StepInputs inputs(*device, 4, {{3, 50}, {1, 0}});
   for (const int num_tokens : {2, 4}) {
     const StepBatch batch = decode_step();
-    const StepArrays arrays = num_tokens == 2 ? inputs.upload(batch) : inputs.upload_padded(batch, num_tokens);
+    const StepArrays arrays =
+        num_tokens == 2 ? inputs.upload(batch) : inputs.upload_padded(batch, num_tokens);
     const auto num = static_cast<std::size_t>(num_tokens);
     EXPECT_EQ(arrays.num_tokens, num_tokens);
     EXPECT_EQ(arrays.groups[0].max_pages, 12);
     EXPECT_EQ(arrays.groups[1].max_pages, 8);
     EXPECT_EQ(values(arrays.groups[0].page_table, 24),
-              (std::vector<std::int32_t>{3, 53, 103, 1, 51, 101, 0, 50, 100, 0, 50, 100, 2, 52, 102, 0, 50, 100, 0, 50, 100, 0, 50, 100}));
+              (std::vector<std::int32_t>{3, 53, 103, 1, 51, 101, 0, 50, 100, 0, 50, 100,
+                                         2, 52, 102, 0, 50, 100, 0, 50, 100, 0, 50, 100}));
     EXPECT_EQ(values(arrays.groups[1].page_table, 16), batch.groups[1].page_table);
     std::vector<std::int64_t> first = {51 * 4 + 1, 102 * 4 + 1}, second = batch.groups[1].slot_mapping;
     first.resize(num, -1);
