@@ -84,10 +84,6 @@ MODELS = {
         architecture="Gemma2", num_hidden_layers=5, hidden_size=48, head_dim=12, hidden_activation="gelu_pytorch_tanh",
         sliding_window=13, query_pre_attn_scalar=20, attn_logit_softcapping=2.5, final_logit_softcapping=9.0,
         tie_word_embeddings=True, rms_norm_eps=1e-6),
-    "gemma2_bf16": LLAMA | dict(
-        architecture="Gemma2", dtype="bfloat16", num_hidden_layers=4, head_dim=16, intermediate_size=40,
-        hidden_activation="gelu_pytorch_tanh", sliding_window=20, query_pre_attn_scalar=16, attn_logit_softcapping=50.0,
-        final_logit_softcapping=30.0, tie_word_embeddings=True, rms_norm_eps=1e-6),
 }
 
 # (configuration, head_dim): settings of published models and the corners of the rules.
