@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "attention/reference.h"
@@ -76,8 +78,17 @@ class ReferenceDecoder {
     }
     return nullptr;
   }
+  // All elements of a tensor, made once.
+  const std::vector<double>& tensor(const WeightSpec& spec) const {
+    std::vector<double>& values = tensors_[{spec.layer, spec.role}];
+    if (!values.empty()) return values;
+    std::int64_t num_elems = 1;
+    for (const std::int64_t extent : spec.shape) num_elems *= extent;
+    for (std::int64_t i = 0; i < num_elems; ++i) values.push_back(HashedSource::value(spec, i));
+    return values;
+  }
   double at(int layer, WeightRole role, std::int64_t idx) const {
-    return HashedSource::value(*find(layer, role), idx);
+    return tensor(*find(layer, role))[static_cast<std::size_t>(idx)];
   }
 
   static void add(Rows& x, const Rows& y) {
@@ -107,16 +118,14 @@ class ReferenceDecoder {
   }
 
   Rows linear(int layer, WeightRole role, WeightRole bias, const Rows& x) const {
-    const WeightSpec& spec = *find(layer, role);
     const WeightSpec* bias_spec = bias == role ? nullptr : find(layer, bias);
+    const std::vector<double>& weight = tensor(*find(layer, role));
     Rows y;
     for (const auto& row : x) {
       std::vector<double>& out = y.emplace_back();
-      for (std::int64_t o = 0; o < spec.shape[0]; ++o) {
-        double sum =
-            bias_spec != nullptr && bias_spec->shape.size() == 1 ? HashedSource::value(*bias_spec, o) : 0.0;
-        for (std::size_t i = 0; i < row.size(); ++i)
-          sum += row[i] * HashedSource::value(spec, o * spec.shape[1] + static_cast<std::int64_t>(i));
+      for (std::size_t o = 0; o < weight.size() / row.size(); ++o) {
+        double sum = bias_spec != nullptr && bias_spec->shape.size() == 1 ? tensor(*bias_spec)[o] : 0.0;
+        for (std::size_t i = 0; i < row.size(); ++i) sum += row[i] * weight[o * row.size() + i];
         out.push_back(sum);
       }
     }
@@ -196,6 +205,7 @@ class ReferenceDecoder {
   const ModelConfig& config_;
   const ModelPlan& plan_;
   const std::vector<WeightSpec> specs_;
+  mutable std::map<std::pair<int, WeightRole>, std::vector<double>> tensors_;
 };
 
 }  // namespace quire
