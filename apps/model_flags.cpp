@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/console.h"
+#include "attention/attention.h"
 #include "base/check.h"
 #include "engine/engine_impl.h"
 
@@ -92,7 +93,15 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
                          "Compute equal beginnings of prompts anew"));
   group(command.add_flag("--batch-invariant", options.batch_invariant,
                          "Bits that do not depend on batching or threads"));
+  add_backend_flag(command, options);
   add_device_flags(command, flags.device);
+}
+
+void add_backend_flag(CLI::App& command, EngineOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& backend : attention_backends()) names.emplace_back(backend->name());
+  const std::string text = fmt::format("How attention is computed: {} (default: the first that can)", fmt::join(names, ", "));
+  with_env(command.add_option("--attention-backend", options.attention_backend, text))->type_name("NAME");
 }
 
 void add_step_flags(CLI::App& command, EngineOptions& options) {

@@ -33,6 +33,7 @@ struct ModelFlags {
 
 void add_model_argument(CLI::App& command, ModelFlags& flags);
 void add_engine_flags(CLI::App& command, ModelFlags& flags);
+void add_backend_flag(CLI::App& command, EngineOptions& options);
 // How steps are launched: for measurements and comparisons.
 void add_step_flags(CLI::App& command, EngineOptions& options);
 

@@ -41,36 +41,39 @@ DeviceOptions device_options(const EngineOptions& options) {
 
 int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   QUIRE_CHECK(options.max_model_len >= 0 && options.max_model_len <= config.max_position,
-              "max_model_len must be 0 (the model's own) to {}, got {}", config.max_position, options.max_model_len);
+              "max_model_len must be 0 (the model's own) to {}, got {}", config.max_position,
+              options.max_model_len);
   return options.max_model_len > 0 ? options.max_model_len : config.max_position;
 }
 
-// Bytes that the cache may take of what is free now. The host's memory is for others too; of a device's own, what steps need and a
-// twentieth for kernels, graphs and libraries are left.
+// Bytes that the cache may take of what is free now. The host's memory is for others too; of a device's own,
+// what steps need and a twentieth for kernels, graphs and libraries are left.
 std::int64_t cache_budget(const Device& device, const ModelConfig& config, const EngineOptions& options) {
   if (options.kv_cache_bytes > 0) return options.kv_cache_bytes;
   const DeviceMemory memory = device.memory();
   if (memory.is_host) return static_cast<std::int64_t>(memory.free_bytes / 3);
-  const std::size_t left = step_bytes(config, options.max_num_seqs, options.max_num_batched_tokens) + memory.total_bytes / 20;
-  QUIRE_CHECK_KIND(kExhausted, memory.free_bytes > left, "{} bytes of {} are free beside the weights; steps need {}",
-                   memory.free_bytes, memory.total_bytes, left);
+  const std::size_t left =
+      step_bytes(config, options.max_num_seqs, options.max_num_batched_tokens) + memory.total_bytes / 20;
+  QUIRE_CHECK_KIND(kExhausted, memory.free_bytes > left,
+                   "{} bytes of {} are free beside the weights; steps need {}", memory.free_bytes,
+                   memory.total_bytes, left);
   return static_cast<std::int64_t>(memory.free_bytes - left);
 }
 
 // Pages of the cache: what was asked for, or enough for every request at full length within the budget.
-int choose_num_pages(const Device& device, const ModelConfig& config, const EngineOptions& options, int max_model_len) {
-  const auto bytes = static_cast<std::int64_t>(page_bytes(device, config, options.page_size));
-  const std::int64_t wanted = std::int64_t{options.max_num_seqs} * ceil_div(max_model_len, options.page_size);
+int choose_num_pages(const Device& device, const ModelConfig& config, const CachePlan& cache,
+                     const EngineOptions& options, int max_model_len) {
+  const auto bytes = static_cast<std::int64_t>(cache.page_bytes());
+  KvCacheConfig smallest{2, options.page_size, false, cache.groups};
+  const int of_request =
+      KvCache(smallest).num_missing_pages({}, {}, max_model_len, options.max_num_batched_tokens);
+  const std::int64_t wanted = std::int64_t{options.max_num_seqs} * of_request;
   const std::int64_t budget = cache_budget(device, config, options), affordable = budget / bytes;
-  QUIRE_CHECK_KIND(kExhausted, affordable >= 2, "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
+  QUIRE_CHECK_KIND(kExhausted, affordable >= 2,
+                   "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
                    affordable, bytes);
   // One page more than requests can hold: the null page.
   return static_cast<int>(std::min({affordable, wanted + 1, std::int64_t{1} << 30}));
-}
-
-int common_window(const ModelConfig& config) {
-  const auto [least, most] = std::minmax_element(config.window_lens.begin(), config.window_lens.end());
-  return *least > 0 ? *most : 0;
 }
 
 // Everything but the tokenizer and what depends on it.
@@ -80,11 +83,18 @@ struct Parts {
   double kernels_s = 0;
 };
 
+// Before weights are read: the name may be wrong.
+void check_backend(const ModelPlan& plan, const std::string& name, const DeviceCaps& caps) {
+  for (const LayerPlan& layer : plan.layers)
+    choose_backend(name, std::get<GroupedAttention>(layer.attention).desc, caps);
+}
+
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                  const LoadProgress& progress) {
-  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
-              options.page_size);
-  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}", options.kv_cache_bytes);
+  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536,
+              "page_size must be 1 to 65536 tokens, got {}", options.page_size);
+  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}",
+              options.kv_cache_bytes);
   auto device = linked_targets().open(options.device, device_options(options));
   DecoderOptions decoder_options;
   decoder_options.page_size = options.page_size;
@@ -93,13 +103,20 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   decoder_options.max_num_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
   decoder_options.max_num_batched_tokens = options.max_num_batched_tokens;
   decoder_options.has_graphs = options.graphs.value_or(device->caps().runs_async);
+  decoder_options.attention_backend = options.attention_backend;
+  ModelPlan plan = plan_model(*device, config, options.page_size, options.batch_invariant);
+  check_backend(plan, options.attention_backend, device->caps());
   const int max_model_len = decoder_options.max_model_len;
-  // A cache in the host's memory is sized before the weights take theirs, one in a device's own by what they leave.
+  // A cache in the host's memory is sized before the weights take theirs, one in a device's own by what they
+  // leave.
   const bool is_host = device->memory().is_host;
-  if (is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
+  if (is_host)
+    decoder_options.num_pages = choose_num_pages(*device, config, plan.cache, options, max_model_len);
   ModelWeights weights = load_model_weights(*device, config, source, progress);
-  if (!is_host) decoder_options.num_pages = choose_num_pages(*device, config, options, max_model_len);
-  auto decoder = std::make_unique<DecoderModel>(*device, config, std::move(weights), decoder_options);
+  if (!is_host)
+    decoder_options.num_pages = choose_num_pages(*device, config, plan.cache, options, max_model_len);
+  auto decoder =
+      std::make_unique<DecoderModel>(*device, config, std::move(plan), std::move(weights), decoder_options);
   if (progress) progress(1, "kernels");
   const auto start = std::chrono::steady_clock::now();
   decoder->prepare();
@@ -108,14 +125,16 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   EngineConfig engine;
   engine.vocab_size = config.vocab_size;
   engine.seed = options.seed;
-  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache, common_window(config)};
+  engine.kv_cache = {decoder_options.num_pages, options.page_size, options.prefix_cache,
+                     decoder->cache_groups()};
   engine.scheduler.policy = options.policy;
   engine.scheduler.max_model_len = decoder_options.max_model_len;
   engine.scheduler.max_num_seqs = options.max_num_seqs;
   engine.scheduler.max_num_batched_tokens = options.max_num_batched_tokens;
   engine.scheduler.long_prefill_token_threshold = options.long_prefill_token_threshold;
   const bool runs_ahead = options.run_ahead.value_or(device->caps().runs_async);
-  return {engine, std::make_unique<ModelRunner>(std::move(device), std::move(decoder), runs_ahead), kernels_s};
+  return {engine, std::make_unique<ModelRunner>(std::move(device), std::move(decoder), runs_ahead),
+          kernels_s};
 }
 
 LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults defaults,
@@ -135,7 +154,8 @@ LoadedEngine assemble(const ModelConfig& config, Parts parts, GenerationDefaults
       return std::make_unique<StreamDecoder>(tokenizer, prompt, skip_special_tokens);
     };
   }
-  loaded.core = std::make_unique<EngineCore>(loaded.engine_config, std::move(parts.runner), std::move(make_decoder));
+  loaded.core =
+      std::make_unique<EngineCore>(loaded.engine_config, std::move(parts.runner), std::move(make_decoder));
   return loaded;
 }
 
@@ -150,13 +170,15 @@ void add_eos_token(const Tokenizer& tokenizer, GenerationDefaults& defaults) {
 
 }  // namespace
 
-LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOptions& options, const LoadProgress& progress) {
+LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOptions& options,
+                         const LoadProgress& progress) {
   const ModelConfig config = load_model_config(folder);
   GenerationDefaults defaults = load_generation_defaults(folder);
-  auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_file((folder / "tokenizer.json").string()));
+  auto tokenizer =
+      std::make_shared<const Tokenizer>(Tokenizer::from_file((folder / "tokenizer.json").string()));
   QUIRE_CHECK_KIND(kCorruptFile, tokenizer->vocab_size() <= config.vocab_size,
-                   "{}: the tokenizer has ids up to {}, the model's vocab_size is {}", (folder / "tokenizer.json").string(),
-                   tokenizer->vocab_size() - 1, config.vocab_size);
+                   "{}: the tokenizer has ids up to {}, the model's vocab_size is {}",
+                   (folder / "tokenizer.json").string(), tokenizer->vocab_size() - 1, config.vocab_size);
   add_eos_token(*tokenizer, defaults);
   Weights weights = Weights::open(folder);
   const auto source = file_source(weights);
@@ -172,7 +194,9 @@ LoadedEngine make_engine(const ModelConfig& config, const EngineOptions& options
 
 Engine Engine::open(const std::string& model_dir, const EngineOptions& options) {
   LoadedEngine loaded = load_engine(model_dir, options);
-  TextEncoder encode = [tokenizer = loaded.tokenizer](std::string_view text) { return tokenizer->encode(text, {}); };
+  TextEncoder encode = [tokenizer = loaded.tokenizer](std::string_view text) {
+    return tokenizer->encode(text, {});
+  };
   return Engine(std::make_unique<Impl>(std::move(loaded.core), options.max_num_requests, std::move(encode)));
 }
 

@@ -34,8 +34,7 @@ KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   return layout;
 }
 
-KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
-  const KvLayout layout = kv_layout(device, desc);
+KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc, const KvWriteTensors& t) {
   KvWriteParams p{};
   p.k = t.k;
   p.v = t.v;
@@ -55,7 +54,7 @@ KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, c
 }
 
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
-  const KvWriteParams p = kv_write_params(device, desc, t);
+  const KvWriteParams p = kv_write_params(kv_layout(device, desc), desc, t);
   const double elems = double(t.num_tokens) * desc.num_kv_heads * (desc.head_dim_qk + desc.head_dim_vo);
   device.run(RowVariant{KernelName::kKvWrite, desc.dtype}, p, t.num_tokens,
              {2 * elems * static_cast<double>(dtype_bytes(desc.dtype)), 0});

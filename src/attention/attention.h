@@ -29,6 +29,7 @@ struct AttentionDesc {
   bool has_sinks = false;        // one more score per query head, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
 
+  // Equal ones can share an operator.
   bool operator==(const AttentionDesc&) const = default;
 };
 
@@ -90,7 +91,7 @@ struct KvWriteTensors {
 };
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
 // For a kernel that does this besides something else.
-KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
+KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc, const KvWriteTensors& tensors);
 
 // What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo) flops a visible pair.
 LaunchCost attention_cost(const AttentionDesc& desc, const AttentionLengths& lengths);

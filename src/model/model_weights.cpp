@@ -1,13 +1,17 @@
 #include "model/model_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "base/check.h"
 
 namespace quire {
 namespace {
+
+constexpr std::int64_t kElemsAtOnce = 1 << 20;  // of a tensor whose elements are changed
 
 class Loader {
  public:
@@ -21,20 +25,26 @@ class Loader {
 
   ModelWeights load() {
     ModelWeights weights;
-    weights.embedding = plain(-1, WeightRole::kEmbedding);
-    weights.final_norm = plain(-1, WeightRole::kFinalNorm);
+    weights.embedding = config_.scales_embedding
+                            ? changed(-1, WeightRole::kEmbedding, config_.dtype, scaled_by_root(config_))
+                            : plain(-1, WeightRole::kEmbedding);
+    weights.final_norm = norm(-1, WeightRole::kFinalNorm);
     const bool tied = find(-1, WeightRole::kLmHead) == nullptr;
     weights.lm_head = packed(-1, {tied ? WeightRole::kEmbedding : WeightRole::kLmHead}, {});
     for (int layer = 0; layer < config_.num_layers; ++layer) {
       LayerWeights& w = weights.layers.emplace_back();
-      w.input_norm = plain(layer, WeightRole::kInputNorm);
-      w.post_attention_norm = plain(layer, WeightRole::kPostAttentionNorm);
-      w.q_norm = plain(layer, WeightRole::kQNorm);
-      w.k_norm = plain(layer, WeightRole::kKNorm);
+      w.attention_norm = norm(layer, WeightRole::kAttentionNorm);
+      w.attention_out_norm = norm(layer, WeightRole::kAttentionOutNorm);
+      w.mlp_norm = norm(layer, WeightRole::kMlpNorm);
+      w.mlp_out_norm = norm(layer, WeightRole::kMlpOutNorm);
+      w.q_norm = norm(layer, WeightRole::kQNorm);
+      w.k_norm = norm(layer, WeightRole::kKNorm);
+      w.sinks = changed(layer, WeightRole::kSinks, DType::kF32, [](float x) { return x; });
       w.qkv = packed(layer, {WeightRole::kQProj, WeightRole::kKProj, WeightRole::kVProj},
                      {WeightRole::kQBias, WeightRole::kKBias, WeightRole::kVBias});
       w.o = packed(layer, {WeightRole::kOProj}, {WeightRole::kOBias});
-      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj}, {WeightRole::kGateBias, WeightRole::kUpBias});
+      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj},
+                         {WeightRole::kGateBias, WeightRole::kUpBias});
       w.down = packed(layer, {WeightRole::kDownProj}, {WeightRole::kDownBias});
     }
     return weights;
@@ -63,6 +73,45 @@ class Loader {
     return spec == nullptr ? nullptr : stacked({spec});
   }
 
+  std::unique_ptr<Buffer> norm(int layer, WeightRole role) {
+    return config_.norm_adds_one ? changed(layer, role, config_.dtype, [](float x) { return 1.0f + x; })
+                                 : plain(layer, role);
+  }
+
+  // Each element through `change`, in f32, kept as `dtype`. Null where the model has no such tensor.
+  std::unique_ptr<Buffer> changed(int layer, WeightRole role, DType dtype,
+                                  const std::function<float(float)>& change) {
+    const WeightSpec* spec = find(layer, role);
+    if (spec == nullptr) return nullptr;
+    const std::int64_t num_rows = spec->shape.size() == 1 ? 1 : spec->shape[0],
+                       row_elems = spec->shape.back();
+    const std::int64_t rows_at_once = std::max<std::int64_t>(1, kElemsAtOnce / row_elems);
+    const std::size_t row_bytes = static_cast<std::size_t>(row_elems) * dtype_bytes(dtype);
+    auto buffer = device_.allocate(static_cast<std::size_t>(num_rows) * row_bytes);
+    std::vector<float> read;
+    std::vector<std::byte> kept;
+    for (std::int64_t r = 0; r < num_rows; r += rows_at_once) {
+      const std::int64_t now = std::min(rows_at_once, num_rows - r);
+      read.resize(static_cast<std::size_t>(now * row_elems));
+      kept.resize(static_cast<std::size_t>(now) * row_bytes);
+      source_.read_rows(*spec, r, now, DType::kF32, read.data());
+      for (std::size_t i = 0; i < read.size(); ++i) {
+        write_element(kept.data() + i * dtype_bytes(dtype), dtype, change(read[i]));
+      }
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(r) * row_bytes, kept.data(),
+                             kept.size());
+    }
+    advance(num_elems(*spec));
+    return buffer;
+  }
+
+  // The factor is rounded to the dtype of the product, as the reference models do.
+  static std::function<float(float)> scaled_by_root(const ModelConfig& config) {
+    const float factor =
+        rounded_to(config.dtype, static_cast<float>(std::sqrt(static_cast<double>(config.hidden_dim))));
+    return [factor](float x) { return x * factor; };
+  }
+
   std::unique_ptr<Buffer> stacked(const std::vector<const WeightSpec*>& specs) {
     const std::size_t elem = dtype_bytes(config_.dtype);
     std::size_t elems = 0;
@@ -70,7 +119,8 @@ class Loader {
     std::vector<std::byte> host(elems * elem);
     std::size_t offset = 0;
     for (const WeightSpec* spec : specs) {
-      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype, host.data() + offset);
+      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype,
+                        host.data() + offset);
       offset += static_cast<std::size_t>(num_elems(*spec)) * elem;
       advance(num_elems(*spec));
     }
@@ -79,15 +129,16 @@ class Loader {
     return buffer;
   }
 
-  PackedLinear packed(int layer, const std::vector<WeightRole>& roles, const std::vector<WeightRole>& bias_roles) {
+  PackedLinear packed(int layer, const std::vector<WeightRole>& roles,
+                      const std::vector<WeightRole>& bias_roles) {
     PackedLinear linear;
     std::vector<const WeightSpec*> parts, biases;
     for (const WeightRole role : roles) parts.push_back(find(layer, role));
     for (const WeightRole role : bias_roles) {
       if (find(layer, role) != nullptr) biases.push_back(find(layer, role));
     }
-    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(), "layer {}: {} biases for {} matrices", layer,
-                     biases.size(), parts.size());
+    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(),
+                     "layer {}: {} biases for {} matrices", layer, biases.size(), parts.size());
     linear.in_dim = static_cast<int>(parts[0]->shape[1]);
     for (const WeightSpec* part : parts) linear.out_dim += static_cast<int>(part->shape[0]);
     linear.weight = pack(parts, linear.in_dim, linear.out_dim);

@@ -82,7 +82,7 @@ void rotate_and_write(CheckCase& check, const WriteCase& c, const KvWriteTensors
   p.num_tokens = t.num_tokens;
   p.num_heads = c.desc.num_kv_heads;
   p.head_dim = c.desc.head_dim_qk;
-  p.kv = kv_write_params(check.device, c.desc, t);
+  p.kv = kv_write_params(kv_layout(check.device, c.desc), c.desc, t);
   check.device.run(RowVariant{KernelName::kRope, check.dtype}, p, p.num_tokens);
   check.device.synchronize();
 }

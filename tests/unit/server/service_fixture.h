@@ -76,7 +76,7 @@ class ServiceTest : public testing::Test {
     EngineConfig config;
     config.vocab_size = kVocabSize;
     config.eos_tokens = {2};
-    config.kv_cache = {kNumPages, kPageSize, true, 0};
+    config.kv_cache = {kNumPages, kPageSize};
     config.scheduler.max_model_len = 400;
     auto runner = std::make_unique<GatedRunner>(gate, kNumPages);
     fake = &runner->fake;

@@ -13,17 +13,10 @@ namespace QUIRE_TARGET {
 // without the request those of 16 bytes lose 15 %; non-temporal hints and loads lose a quarter or more.
 // docs/ceilings.md has the figures.
 struct CeilingRead {
-<<<<<<< HEAD:src/targets/cpu/tile/ceilings.h
-  static void run(Program& program, const CeilingParams& p) {
-    // Four streams at a time read faster than one.
-    constexpr long kStreams = 4, kStep = 2 * kLanes;
-    VecF sum[2 * kStreams] = {};
-=======
   static void run(Program& program, const CeilingParams& p) {
     constexpr long kStreams = 4, kStep = 32, kAhead = 128;  // in f32
     constexpr int kVectors = kStep / kLanes;                // of a stream at a time
     VecU sum[kStreams] = {};
->>>>>>> ceilings:src/targets/cpu/ceilings.h
     for_each_work(program, p.num_work, [&](int item) {
       const long share = p.num_elems / p.num_work / (kStreams * kStep) * kStep;
       const float* from = p.data + item * share * kStreams;
@@ -39,15 +32,10 @@ struct CeilingRead {
       const float* end = p.data + p.num_elems;
       for (from += share * kStreams; from < end; ++from) sum[0][0] += load_bits<unsigned>(from);
     });
-<<<<<<< HEAD:src/targets/cpu/tile/ceilings.h
-    for (int j = 1; j < 8; ++j) sum[0] += sum[j];
-    p.sink[program.idx] = lane_sum(sum[0]);
-=======
     for (int s = 1; s < kStreams; ++s) sum[0] += sum[s];
     unsigned all = 0;
     for (int j = 0; j < kLanes; ++j) all += sum[0][j];
-    store_bits(p.sink + program_idx, all);
->>>>>>> ceilings:src/targets/cpu/ceilings.h
+    store_bits(p.sink + program.idx, all);
   }
 };
 
