@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(parts base device attention text files engine target_cpu target_cuda target_emulator model)
+set(parts base device tuning attention text files engine target_cpu target_jit target_cuda target_emulator target_all model assembly)
 list(TRANSFORM parts REPLACE "(.+)" "$<TARGET_OBJECTS:quire_\\1>" OUTPUT_VARIABLE objects)
 add_library(quire_archive STATIC ${objects})
 add_library(quire::quire ALIAS quire_archive)

@@ -84,9 +84,9 @@ struct Parts {
 };
 
 // Before weights are read: the name may be wrong.
-void check_backend(const ModelPlan& plan, const std::string& name, const DeviceCaps& caps) {
+void check_backend(const ModelPlan& plan, const std::string& name, const Device& device) {
   for (const LayerPlan& layer : plan.layers)
-    choose_backend(name, std::get<GroupedAttention>(layer.attention).desc, caps);
+    choose_backend(name, std::get<GroupedAttention>(layer.attention).desc, device);
 }
 
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
@@ -105,7 +105,7 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   decoder_options.has_graphs = options.graphs.value_or(device->caps().runs_async);
   decoder_options.attention_backend = options.attention_backend;
   ModelPlan plan = plan_model(*device, config, options.page_size, options.batch_invariant);
-  check_backend(plan, options.attention_backend, device->caps());
+  check_backend(plan, options.attention_backend, *device);
   const int max_model_len = decoder_options.max_model_len;
   // A cache in the host's memory is sized before the weights take theirs, one in a device's own by what they
   // leave.

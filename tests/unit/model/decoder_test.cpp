@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "device/registry.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 #include "reference_decoder.h"
 #include "targets/cpu/cpu_device.h"
 
