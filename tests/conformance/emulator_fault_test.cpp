@@ -95,6 +95,7 @@ constexpr Redundant kRedundant[] = {
     {"for_each_work/take_items, arrival wait 1",
      "there are two slots: it matters from a program's third item on"},
     {"for_each_work/take_items/count_warp, arrival 1", "what that waits for"},
+    {"for_each_work/take_items/count_warp, arrival 2", "what that waits for"},
     {"for_each_work/take_items/count_warp, warp barrier 1", "what that waits for"},
     {"for_each_work/take_items/count_warp, warp barrier 2", "what that waits for"},
     {"Program, shared memory fence 1",
