@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <system_error>
+#include <utility>
 
 #include "base/check.h"
 #include "files/fields.h"
@@ -119,6 +120,16 @@ std::optional<MappedFile> try_open(const fs::path& path) {
   return MappedFile::open(path);
 }
 
+// For files that only conversations need: one that cannot be read is left out, with a warning.
+template <class Read>
+void read_if_possible(const fs::path& path, GenerationDefaults& defaults, Read read) {
+  try {
+    if (const auto file = try_open(path)) read(file->text());
+  } catch (const Error& error) {
+    defaults.warnings.push_back(fmt::format("{}; the file is left out", error.what()));
+  }
+}
+
 }  // namespace
 
 void merge_model_ids(std::string_view text, const std::string& origin, GenerationDefaults& defaults) {
@@ -170,13 +181,15 @@ GenerationDefaults load_generation_defaults(const fs::path& folder) {
   if (const auto file = try_open(tokenizer))
     merge_tokenizer_config(file->text(), tokenizer.string(), defaults);
   const fs::path tokens = folder / "special_tokens_map.json";
-  if (const auto file = try_open(tokens)) merge_special_tokens_map(file->text(), tokens.string(), defaults);
+  read_if_possible(tokens, defaults,
+                   [&](std::string_view text) { merge_special_tokens_map(text, tokens.string(), defaults); });
   // A template in a file of its own wins over the copy in tokenizer_config.json.
   const fs::path json_path = folder / "chat_template.json";
-  if (const auto file = try_open(json_path)) {
-    const Json json = parse_json(file->text(), json_path.string(), kLimits);
-    defaults.chat_template = read_template(Fields(json, json_path.string()), defaults);
-  }
+  read_if_possible(json_path, defaults, [&](std::string_view text) {
+    const Json json = parse_json(text, json_path.string(), kLimits);
+    std::string found = read_template(Fields(json, json_path.string()), defaults);
+    if (!found.empty()) defaults.chat_template = std::move(found);
+  });
   const fs::path jinja_path = folder / "chat_template.jinja";
   if (const auto file = try_open(jinja_path)) defaults.chat_template = file->text();
   QUIRE_CHECK_KIND(kCorruptFile, defaults.chat_template.size() <= kMaxTemplateBytes,

@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kDefaultCompletionTokens = 16;
 constexpr std::size_t kMaxStops = 4, kMaxStopTokens = 1024, kMaxBiases = 1024;
 constexpr std::size_t kMaxParts = 1024;
+constexpr std::size_t kMaxTokens = 4'000'000;  // of a list; what the context holds is judged with words of its own
 constexpr double kLeastRepetition = 0.01, kMostRepetition = 100;  // beyond these, f32 logits overflow
 // What the server itself hands to a template.
 constexpr std::array<const char*, 10> kReservedVariables = {
@@ -168,7 +169,7 @@ void check_prompt_bytes(const char* field, std::size_t num_bytes, const RequestL
 
 std::vector<std::int32_t> parse_prompt_tokens(const Json& list, const RequestLimits& limits) {
   const Json holder = {{"prompt", list}};
-  auto tokens = RequestFields(holder).token_ids("prompt", limits.max_prompt_bytes);
+  auto tokens = RequestFields(holder).token_ids("prompt", kMaxTokens);
   for (const std::int32_t token : tokens) check_token("prompt", token, limits);
   return tokens;
 }
@@ -328,7 +329,9 @@ ChatCall parse_chat_call(const Json& body, const RequestLimits& limits) {
   check_max_tokens("max_tokens", max_tokens);
   if (!call.params.max_tokens) call.params.max_tokens = max_tokens;
   call.has_max_tokens = call.params.max_tokens.has_value();
-  if (!call.has_max_tokens) call.params.max_tokens = limits.defaults.max_tokens;
+  if (!call.has_max_tokens && limits.defaults.max_tokens) {
+    call.params.max_tokens = std::max(*limits.defaults.max_tokens, call.params.min_tokens);
+  }
   refuse_later_features_of_chat(fields);
   const bool has_logprobs = fields.boolean("logprobs").value_or(false);
   const auto top_logprobs = parse_renamed(fields, "top_logprobs", 0, limits.max_logprobs);
@@ -366,7 +369,7 @@ std::vector<std::int32_t> parse_detokenize_call(const Json& body, const RequestL
   const RequestFields fields(body);
   parse_model(fields, limits);
   if (fields.find("tokens") == nullptr) fields.fail("tokens", "a list of token ids");
-  auto tokens = fields.token_ids("tokens", limits.max_prompt_bytes);
+  auto tokens = fields.token_ids("tokens", kMaxTokens);
   for (const std::int32_t token : tokens) check_token("tokens", token, limits);
   return tokens;
 }

@@ -137,6 +137,18 @@ TEST(AsyncEngine, Callbacks) {
   EXPECT_FALSE(stream.next());
 }
 
+// However late the outputs are taken.
+TEST(AsyncEngine, OutputsTellWhenTheFirstTokenCame) {
+  AsyncEngine engine(make_core(), 100);
+  RequestStream stream = engine.submit({1, 2, 3}, greedy(5));
+  const double first_s = stream.next()->first_token_s;
+  EXPECT_GT(first_s, 0.0);
+  while (const auto output = stream.next()) EXPECT_EQ(output->first_token_s, first_s);
+  SamplingParams nothing = greedy(0);
+  RequestStream scoring = engine.submit({1, 2, 3}, nothing);
+  EXPECT_EQ(scoring.next()->first_token_s, 0.0) << "there is no token";
+}
+
 TEST(AsyncEngine, CallbacksMaySubmitCancelAndThrow) {
   std::promise<void> thrown, chained;
   std::optional<RequestStream> second;

@@ -73,6 +73,28 @@ TEST(GenerationConfig, TokensMayBeNamedInTheSpecialTokensMap) {
   EXPECT_EQ(defaults.other_tokens, (Named{{"unk_token", "<u>"}, {"pad_token", "<p>"}}));
 }
 
+TEST(GenerationConfig, BrokenFilesOfConversationsAreLeftOut) {
+  const ModelFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("tokenizer_config.json", R"({"eos_token": "<e>", "chat_template": "T"})");
+  folder.write("special_tokens_map.json", "{broken");
+  folder.write("chat_template.json", "[]");
+  const GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.eos_token, "<e>");
+  EXPECT_EQ(defaults.chat_template, "T");
+  ASSERT_EQ(defaults.warnings.size(), 2u);
+  EXPECT_NE(defaults.warnings[0].find("special_tokens_map.json"), std::string::npos) << defaults.warnings[0];
+  EXPECT_NE(defaults.warnings[1].find("chat_template.json"), std::string::npos) << defaults.warnings[1];
+}
+
+TEST(GenerationConfig, IntegersMayBeWrittenWithAPoint) {
+  GenerationDefaults defaults;
+  merge_generation_config(R"({"top_k": 50.0, "max_new_tokens": 1e2, "eos_token_id": [2.0]})", "g.json", defaults);
+  EXPECT_EQ(defaults.top_k, 50);
+  EXPECT_EQ(defaults.max_new_tokens, 100);
+  EXPECT_EQ(defaults.eos_ids, (std::vector<int>{2}));
+}
+
 // What a request may not ask for would make every request fail.
 TEST(GenerationConfig, ValuesBeyondARequestsRangesAreClampedWithWords) {
   const std::pair<const char*, double> cases[] = {{R"({"temperature": 2.5})", 2.0},

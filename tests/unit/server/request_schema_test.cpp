@@ -283,6 +283,8 @@ TEST(RequestBody, TheAuthorsLengthIsTheDefault) {
   EXPECT_EQ(parse_chat_call(parse_request_body(kChatHead + R"("n":1})"), short_limits).params.max_tokens, 3);
   EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens,
             3);
+  const auto longer = parse_chat_call(parse_request_body(kChatHead + R"("min_tokens":5})"), short_limits);
+  EXPECT_EQ(longer.params.max_tokens, 5) << "a client that asks for more has not asked for too much";
   short_limits.defaults.max_tokens = 300;
   EXPECT_EQ(parse_completion_call(parse_request_body(R"({"prompt":"x"})"), short_limits).params.max_tokens,
             16);
@@ -434,6 +436,9 @@ TEST(RequestBody, TokenizeAndDetokenize) {
   const auto detokenize = [](const std::string& body) { return judge(parse_detokenize_call, body).first; };
   EXPECT_EQ(detokenize(R"({"tokens":[]})"), 200);
   EXPECT_EQ(detokenize(R"({"tokens":[0,99]})"), 200);
+  std::string many = "[7";
+  for (int i = 0; i < 5000; ++i) many += ",7";
+  EXPECT_EQ(detokenize("{\"tokens\":" + many + "]}"), 200) << "more than the context holds";
   for (const char* tokens : {"[100]", "[-1]", "[2147483648]", "7", "null"}) {
     EXPECT_EQ(detokenize("{\"tokens\":" + std::string(tokens) + "}"), 400) << tokens;
   }
