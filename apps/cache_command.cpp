@@ -2,7 +2,8 @@
 #include "apps/console.h"
 #include "apps/device_flags.h"
 #include "base/check.h"
-#include "targets/cuda/kernel_compiler.h"
+#include "targets/cuda/chips.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -44,9 +45,10 @@ int clear(const CacheFlags& flags) {
 }
 
 void fill_one(KernelCompiler& compiler, const std::string& architecture, const std::string& name_part) {
-  std::vector<CudaKernel> kernels;
-  for (const int id : all_kernel_ids()) {
-    CudaKernel kernel = make_kernel(id, kernel_family(sm_of(architecture)));
+  const auto rules = cuda_rules(kernel_family(sm_of(architecture)));
+  std::vector<JitKernel> kernels;
+  for (const KernelInstance& instance : all_instances()) {
+    JitKernel kernel = make_kernel(instance, *rules);
     if (kernel.name.find(name_part) != std::string::npos) kernels.push_back(std::move(kernel));
   }
   QUIRE_CHECK_KIND(kNotFound, !kernels.empty(), "no kernel has \"{}\" in its name", name_part);
@@ -59,17 +61,17 @@ void fill_one(KernelCompiler& compiler, const std::string& architecture, const s
   });
   progress.finish();
   QUIRE_CHECK_KIND(kExhausted, compiler.store_failure().empty(), "{}", compiler.store_failure());
-  print_now(fmt::format("{}: kernels: {}, compiled by NVRTC {}: {} in {:.1f} s, from disk: {}\n",
-                        architecture, kernels.size(), compiler.nvrtc().version(), num_done - num_found,
+  print_now(fmt::format("{}: kernels: {}, compiled by {}: {} in {:.1f} s, from disk: {}\n",
+                        architecture, kernels.size(), compiler.compiler_text(), num_done - num_found,
                         now_s() - start_s, num_found));
 }
 
 int fill(const CacheFlags& flags) {
   open_cache(flags);
   for (const std::string& architecture : flags.architectures) kernel_family(sm_of(architecture));
-  KernelCompiler compiler(flags.options);
+  KernelCompiler compiler = make_cuda_compiler(flags.options);
   std::vector<std::string> architectures = flags.architectures;
-  if (architectures.empty()) architectures = {present_architecture(flags.options, compiler.nvrtc())};
+  if (architectures.empty()) architectures = {present_architecture(flags.options)};
   for (const std::string& architecture : architectures) fill_one(compiler, architecture, flags.name_part);
   return kExitOk;
 }

@@ -6,7 +6,7 @@
 #include "apps/model_flags.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {

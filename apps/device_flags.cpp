@@ -39,7 +39,7 @@ void add_kernel_cache_flags(CLI::App& command, DeviceOptions& options) {
   grouped(command.add_option("--kernel-cache", options.cache_dir,
                              "Of kernels compiled for a GPU; \"\" = none (default: ~/.cache/quire)"))
       ->type_name("DIR");
-  grouped(command.add_option("--nvrtc", options.nvrtc_path,
+  grouped(command.add_option("--nvrtc", options.settings["cuda.nvrtc"],
                              "libnvrtc, a file or its folder (default: the usual places)"))
       ->type_name("PATH");
 }
@@ -47,16 +47,17 @@ void add_kernel_cache_flags(CLI::App& command, DeviceOptions& options) {
 void add_device_flags(CLI::App& command, DeviceFlags& flags) {
   grouped(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))
       ->capture_default_str();
-  grouped(command.add_option("--cpu-isa", flags.options.cpu_isa,
+  grouped(command.add_option("--cpu-isa", flags.options.settings["cpu.isa"],
                            "Instruction-set level of the CPU kernels (default: the best here)"));
-  grouped(command.add_option("--threads", flags.options.num_threads, "CPU threads; 0 = one a core"))
+  flags.options.settings["cpu.threads"] = "0";
+  grouped(command.add_option("--threads", flags.options.settings["cpu.threads"], "CPU threads; 0 = one a core"))
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   grouped(command.add_option("--device-idx", flags.options.device_idx, "Which of several GPUs"))
       ->check(CLI::Range(0, 1023))
       ->capture_default_str();
   add_kernel_cache_flags(command, flags.options);
-  grouped(command.add_option("--cublas", flags.options.cublas_path,
+  grouped(command.add_option("--cublas", flags.options.settings["cuda.cublas"],
                              "libcublasLt, a file or its folder (default: the usual places)"))
       ->type_name("PATH");
   grouped(command.add_flag("--own-kernels-only", flags.options.own_kernels_only,
@@ -65,12 +66,12 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags) {
 
 void set_device(const DeviceFlags& flags, EngineOptions& options) {
   options.device = flags.device;
-  options.cpu_isa = flags.options.cpu_isa;
-  options.num_threads = flags.options.num_threads;
+  options.cpu_isa = flags.options.setting("cpu.isa");
+  options.num_threads = flags.options.int_setting("cpu.threads", 0, 0, 1024);
   options.device_idx = flags.options.device_idx;
   options.kernel_cache_dir = flags.options.cache_dir;
-  options.nvrtc_path = flags.options.nvrtc_path;
-  options.cublas_path = flags.options.cublas_path;
+  options.nvrtc_path = flags.options.setting("cuda.nvrtc");
+  options.cublas_path = flags.options.setting("cuda.cublas");
   options.own_kernels_only = flags.options.own_kernels_only;
 }
 

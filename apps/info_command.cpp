@@ -28,7 +28,7 @@ std::string demo_model_line() {
 
 int info(const Program& program, const DeviceFlags& flags, bool markdown) {
   if (markdown) {
-    print_now(support_matrix_markdown());
+    print_now(support_matrix_markdown(*program.targets.open(flags.device, flags.options)));
     return kExitOk;
   }
   std::string text = "quire " QUIRE_VERSION "\n\ntargets\n";
@@ -41,14 +41,15 @@ int info(const Program& program, const DeviceFlags& flags, bool markdown) {
   }
   const auto device = program.targets.open(flags.device, flags.options);
   const DeviceCaps& caps = device->caps();
+  const BatchKindCaps attention = device->attention().caps({});
   text += fmt::format("\ndevice\n  {}\n  bf16 dot products: {}\n  attention programs: {} rows x {} keys\n",
                       describe(caps), caps.has_pair_dot ? "in hardware" : "by f32 multiply-adds",
-                      caps.attention_rows, caps.attention_keys);
+                      attention.rows, attention.keys);
   for (const BatchKind kind : kBatchKinds) {
     const AttentionClass problem{DType::kBF16, 128, kind};
-    text += fmt::format("  configuration of {}: {}\n", to_string(problem), device->attention_caps(problem).config_source);
+    text += fmt::format("  configuration of {}: {}\n", to_string(problem), device->attention().caps(problem).source);
   }
-  text += "\nbackends, in order of preference\n" + support_matrix_text();
+  text += "\nbackends, in order of preference\n" + support_matrix_text(*device);
   text += fmt::format("\nmodel shapes for quire bench: {}\ndemo model: {}\n", fmt::join(shape_names(), ", "),
                       demo_model_line());
   print_now(text);

@@ -15,7 +15,7 @@
 #include "apps/console.h"
 #include "apps/help_format.h"
 #include "base/error.h"
-#include "model/engine_factory.h"
+#include "targets/all/linked_targets.h"
 
 namespace quire {
 namespace {

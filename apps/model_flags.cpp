@@ -1,6 +1,9 @@
 #include "apps/model_flags.h"
 
+#include <algorithm>
+
 #include "apps/console.h"
+#include "attention/attention.h"
 #include "base/check.h"
 #include "engine/engine_impl.h"
 
@@ -8,6 +11,8 @@ namespace quire {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::int64_t kMaxTokens = 512;  // of an answer, unless told otherwise
 
 // Absent flags leave what generation_config.json says; authors who say nothing, or "do not sample", get the
 // likeliest token.
@@ -17,6 +22,10 @@ SamplingParams merged_params(const ModelFlags& flags, const GenerationDefaults& 
   params.temperature = flags.temperature.value_or(is_sampled ? defaults.temperature.value_or(1.0) : 0.0);
   if (flags.top_p || is_sampled) params.top_p = flags.top_p.value_or(defaults.top_p.value_or(1.0));
   if (flags.top_k || is_sampled) params.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
+  if (flags.min_p || is_sampled) params.min_p = flags.min_p.value_or(defaults.min_p.value_or(0.0));
+  params.repetition_penalty = flags.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1.0));
+  params.max_tokens = flags.max_tokens.value_or(
+      std::min<std::int64_t>(kMaxTokens, defaults.max_new_tokens.value_or(kMaxTokens)));
   return params;
 }
 
@@ -29,6 +38,11 @@ void log_model(const fs::path& folder, const LoadedEngine& loaded, double load_s
       folder.string(), config.architecture, config.num_layers, config.hidden_dim, config.num_qo_heads,
       config.num_kv_heads, to_string(config.dtype), load_s);
   log("device: {}; attention: {}", describe(device.caps()), loaded.runner->decoder().backend());
+  for (const std::string& warning : loaded.defaults.warnings) log("warning: {}", warning);
+  for (const std::string& key : config.rope.unknown_keys) {
+    log("warning: {}: the RoPE parameter \"{}\" is not known and changes nothing",
+        (folder / "config.json").string(), key);
+  }
   if (loaded.kernels_s >= 0.1) log("kernels: ready in {:.1f} s", loaded.kernels_s);
   log("kv cache: {} pages of {} tokens, {}", cache.num_pages - 1, cache.page_size, human_bytes(cache_bytes));
 }
@@ -79,7 +93,15 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
                          "Compute equal beginnings of prompts anew"));
   group(command.add_flag("--batch-invariant", options.batch_invariant,
                          "Bits that do not depend on batching or threads"));
+  add_backend_flag(command, options);
   add_device_flags(command, flags.device);
+}
+
+void add_backend_flag(CLI::App& command, EngineOptions& options) {
+  std::vector<std::string> names;
+  for (const auto& backend : attention_backends()) names.emplace_back(backend->name());
+  const std::string text = fmt::format("How attention is computed: {} (default: the first that can)", fmt::join(names, ", "));
+  with_env(command.add_option("--attention-backend", options.attention_backend, text))->type_name("NAME");
 }
 
 void add_step_flags(CLI::App& command, EngineOptions& options) {
@@ -91,18 +113,17 @@ void add_step_flags(CLI::App& command, EngineOptions& options) {
 
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   SamplingParams& params = flags.params;
-  params.max_tokens = 512;
   const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-  group(command.add_option("--max-tokens", params.max_tokens, "Longest answer [512]"))
+  group(command.add_option("--max-tokens", flags.max_tokens,
+                           "Longest answer (default: the model's, at most 512)"))
       ->check(CLI::PositiveNumber);
   group(command.add_option("--temperature", flags.temperature,
                            "0 = always the likeliest token (default: the model's, else 0)"));
   group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));
   group(command.add_option("--top-k", flags.top_k, "The k likeliest tokens; 0 = all"));
+  group(command.add_option("--min-p", flags.min_p, "Tokens at least this likely, relative to the likeliest"));
   group(
-      command.add_option("--min-p", params.min_p, "Tokens at least this likely, relative to the likeliest"));
-  group(command.add_option("--repetition-penalty", params.repetition_penalty,
-                           "Above 1: less of what was said"));
+      command.add_option("--repetition-penalty", flags.repetition_penalty, "Above 1: less of what was said"));
   group(command.add_option("--presence-penalty", params.presence_penalty,
                            "Once for every token of the answer so far"));
   group(command.add_option("--frequency-penalty", params.frequency_penalty, "For each time it was said"));

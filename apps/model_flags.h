@@ -11,7 +11,7 @@
 #include "apps/command.h"
 #include "apps/device_flags.h"
 #include "chat/chat_format.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 #include "quire/quire.h"
 
 namespace quire {
@@ -25,13 +25,15 @@ struct ModelFlags {
   std::optional<std::int64_t> kv_pages;
   std::uint64_t kv_memory_bytes = 0;
   bool no_prefix_cache = false;
-  std::optional<double> temperature, top_p;  // absent: what the model's authors say
-  std::optional<std::int64_t> top_k;
+  // Absent: what the model's authors say.
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<std::int64_t> top_k, max_tokens;
   SamplingParams params;
 };
 
 void add_model_argument(CLI::App& command, ModelFlags& flags);
 void add_engine_flags(CLI::App& command, ModelFlags& flags);
+void add_backend_flag(CLI::App& command, EngineOptions& options);
 // How steps are launched: for measurements and comparisons.
 void add_step_flags(CLI::App& command, EngineOptions& options);
 

@@ -78,13 +78,13 @@ int run(const Program& program, const RunFlags& flags) {
   std::vector<std::int32_t> token_ids;
   RequestOutput last;
   while (auto output = stream.next()) {
-    if (timing.first_token_s == 0) timing.first_token_s = now_s() - start_s;
     if (!flags.json) print_now(output->text);
     text += output->text;
     token_ids.insert(token_ids.end(), output->token_ids.begin(), output->token_ids.end());
     last = std::move(*output);
   }
   timing.total_s = now_s() - start_s;
+  timing.first_token_s = last.first_token_s;  // the engine's: this thread may have come late
   QUIRE_CHECK_KIND(kInternal, last.finish_reason != FinishReason::kError, "the model failed: {}", last.error);
   print_now(flags.json ? to_json(last, text, token_ids, timing).dump() + "\n" : "\n");
   log_timing(last, timing);

@@ -18,7 +18,7 @@ constexpr double kQuickScale = 0.1;
 
 // The levels to test: the one asked for, or with "all" every one that this machine has.
 std::vector<std::string> levels_of(const SelftestFlags& flags) {
-  if (flags.device.options.cpu_isa != "all") return {flags.device.options.cpu_isa};
+  if (flags.device.options.setting("cpu.isa") != "all") return {flags.device.options.setting("cpu.isa")};
   QUIRE_CHECK(flags.device.device == "cpu", "--cpu-isa all needs --device cpu, got {}", flags.device.device);
   std::vector<std::string> names;
   for (const CpuLevel& level : cpu_levels()) {
@@ -29,7 +29,7 @@ std::vector<std::string> levels_of(const SelftestFlags& flags) {
 
 SelftestReport run_level(const Program& program, const SelftestFlags& flags, const std::string& level) {
   DeviceFlags device_flags = flags.device;
-  device_flags.options.cpu_isa = level;
+  device_flags.options.settings["cpu.isa"] = level;
   const auto device = program.targets.open(device_flags.device, device_flags.options);
   SelftestOptions options = flags.options;
   if (flags.quick) options.scale *= kQuickScale;
@@ -76,11 +76,11 @@ compute-sanitizer's racecheck does not follow one lane that arrives for its warp
       ->check(CLI::Range(0.001, 1000.0))
       ->capture_default_str();
   command
-      .add_option("--max-programs", flags->device.options.max_programs,
+      .add_option("--max-programs", flags->device.options.settings["cuda.max_programs"],
                   "Blocks of a GPU at the same time, 0 = all; with few each has several items")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
-  command.add_flag("--lane-arrivals", flags->device.options.lane_arrivals,
+  command.add_flag("--lane-arrivals", flags->device.options.settings["cuda.lane_arrivals"],
                    "Each lane of a GPU arrives at barriers itself, as racecheck needs");
   add_device_flags(command, flags->device);
   command.callback(

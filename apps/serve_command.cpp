@@ -29,6 +29,8 @@ void warn_of_open_doors(const ServeFlags& flags) {
   if (!is_local && flags.service.access.api_keys.empty()) {
     log("warning: everybody who reaches {} port {} may use this server; see --api-key", flags.http.host,
         flags.http.port);
+    if (flags.service.access.allowed_hosts.empty())
+      log("requests must name it by its address; a name in the Host header needs --allowed-hosts");
   }
 }
 
@@ -46,7 +48,7 @@ StepBound step_bound(const LoadedEngine& loaded) {
   CeilingMeter meter(device);
   const double read = meter.measure_read();
   const double compute = meter.measure_compute_of(loaded.config.dtype);
-  log("ceilings: {:.1f} GB/s, {:.1f} GFLOP/s", read / 1e9, compute / 1e9);
+  log("ceilings of a burst: {:.1f} GB/s, {:.1f} GFLOP/s", read / 1e9, compute / 1e9);
   device.take_cost();
   return [&device, read, compute] {
     const LaunchCost cost = device.take_cost();
@@ -72,7 +74,7 @@ ServedModel served_model(const ServeFlags& flags, const std::filesystem::path& f
   RequestLimits& limits = model.limits;
   limits.model_names = flags.served_names;
   if (limits.model_names.empty())
-    limits.model_names = {std::filesystem::weakly_canonical(folder).filename().string()};
+    limits.model_names = {printable(std::filesystem::weakly_canonical(folder).filename().string())};
   limits.vocab_size = std::min(config.vocab_size, loaded.tokenizer->vocab_size());
   limits.max_model_len = loaded.core->scheduler().max_len();
   limits.max_logprobs = flags.max_logprobs;

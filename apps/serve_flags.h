@@ -30,6 +30,10 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags);
 // Error{kNotFound, kInvalidArgument}.
 void complete(ServeFlags& flags);
 
+// The name of a folder as a model's name: without control characters, since it is written into logs and
+// answers.
+std::string printable(std::string name);
+
 // The defaults of requests: what the model's authors say, unless --generation-config is none.
 SamplingParams request_defaults(const ServeFlags& flags, const GenerationDefaults& defaults);
 

@@ -103,7 +103,7 @@ int tune(const Program& program, const TuneFlags& flags) {
   QUIRE_CHECK(!flags.write_path.empty() || !flags.device.options.cache_dir.empty(),
               "no folder to keep the result in: neither HOME nor XDG_CACHE_HOME is set; name one with --kernel-cache, or a file with --write");
   const auto device = open_device(program, flags.device);
-  TunableAttention* tunable = device->tunable_attention();
+  TunableAttention* tunable = device->attention().tunable();
   QUIRE_CHECK_KIND(kUnsupported, tunable != nullptr, "nothing of target {} can be tuned", device->caps().target);
   const std::vector<TuneReport> reports = tune_all(flags, *device, *tunable, descs);
   print_now(fmt::format("{}\n{}", to_string(tunable->chip()), tune_table(reports)));

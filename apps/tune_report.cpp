@@ -14,7 +14,7 @@
 namespace quire {
 namespace {
 
-std::string config_text(const AttentionConfig& config) {
+std::string config_text(const AttentionTuning& config) {
   const std::string policy = to_string(config.split_policy);
   return config.tiles == AttentionTiles{} ? policy : fmt::format("{}; {}", to_string(config.tiles), policy);
 }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "attention/tuner.h"
+#include "measure/tuner.h"
 
 namespace quire {
 

@@ -1,4 +1,5 @@
-# Options that every target of the project shares, and the functions that declare one.
+# Options that every target of the project shares, and the functions that declare one. Targets link quire_options privately:
+# warnings, flags and include folders are ours and must not reach whoever links the library (tests/install).
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
@@ -41,7 +42,7 @@ endif()
 function(quire_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC quire_options ${ARG_DEPS})
+  target_link_libraries(${name} PRIVATE quire_options PUBLIC ${ARG_DEPS})
 endfunction()
 
 # quire_embed(OUTPUT.cpp ROOT folder FILES a.h b.h HEADER x/y.h FUNCTION name): a source file with the text of FILES in ROOT, which
@@ -66,7 +67,7 @@ function(quire_test name)
     set(ARG_TIMEOUT 300)
   endif()
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE quire_options ${ARG_DEPS} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE QUIRE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
@@ -77,7 +78,7 @@ function(quire_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   if(QUIRE_FUZZ)
     add_executable(${name} ${ARG_SOURCES})
-    target_link_libraries(${name} PRIVATE ${ARG_DEPS})
+    target_link_libraries(${name} PRIVATE quire_options ${ARG_DEPS})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   endif()
 endfunction()

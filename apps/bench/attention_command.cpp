@@ -3,8 +3,8 @@
 #include "apps/bench/bench_command.h"
 #include "apps/bench/number_pair.h"
 #include "apps/console.h"
-#include "attention/attention_workload.h"
-#include "attention/batch_spec.h"
+#include "measure/attention_workload.h"
+#include "measure/batch_spec.h"
 #include "base/check.h"
 
 namespace quire {
@@ -61,11 +61,11 @@ int run_attention(const Program& program, const AttentionFlags& flags) {
   std::vector<BatchSpec> batches;
   for (const std::string& spec : flags.specs) batches.push_back(parse_batch_spec(spec));
   const std::unique_ptr<Device> device = open_device(program, flags.device);
-  const BackendChoice choice = choose_backend(flags.backend, desc, device->caps());
+  const BackendChoice choice = choose_backend(flags.backend, desc, *device);
   for (const std::string& reason : choice.reasons) log("backend {}", reason);
   const int head_dim = head_dim_bound(std::max(desc.head_dim_qk, desc.head_dim_vo));
   for (const BatchKind kind : kBatchKinds) {
-    log("{} from: {}", to_string(kind), device->attention_caps({desc.dtype, head_dim, kind}).config_source);
+    log("{} from: {}", to_string(kind), device->attention().caps({desc.dtype, head_dim, kind}).source);
   }
   CeilingMeter meter(*device);
   BenchReport report(device->caps());

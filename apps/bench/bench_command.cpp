@@ -8,7 +8,9 @@ namespace {
 constexpr const char* kHelp = R"(
 Each row is measured in rounds, with the ceilings (read bandwidth, peak of multiply-adds or dots) measured in
 between, because a machine is not equally fast from one minute to the next. The best round counts for both.
-fraction = time that the ceiling allows / time measured.
+fraction = time that the ceiling allows / time measured. Every row names its ceiling and over how long that
+holds: burst, the first milliseconds after a rest; sustained, seconds under the limits of power and heat, for
+work that takes a GPU more than 0.1 s.
 
 Examples:
   quire bench ceilings

@@ -7,7 +7,7 @@
 #include "apps/bench/bench_report.h"
 #include "apps/command.h"
 #include "apps/device_flags.h"
-#include "device/random_buffer.h"
+#include "measure/random_buffer.h"
 
 namespace quire {
 

@@ -18,9 +18,10 @@ struct BenchRow {
   double time_us = 0;   // best round
   LaunchCost cost;      // what the work moves and computes at least
   std::string ceiling;  // "read", "fma" or "dot": the one that binds; empty where neither applies
-  double fraction = 0;  // of the time that the ceilings allow: 1 = as fast as they say
+  double fraction = 0;  // of the time that the ceilings of `span` allow: 1 = as fast as they say
   std::vector<std::pair<std::string, double>>
       more;  // further figures, for the JSON file and the end of the line
+  CeilingSpan span = CeilingSpan::kBurst;
 };
 
 // One thing to measure.
@@ -33,8 +34,9 @@ struct BenchWork {
   bool only_launches = false;  // a run is nothing but launches: recorded once, timed by the device's clock
 };
 
-// Rounds of: measure the ceilings, then run the work for a while. Best against best: what else the machine
-// does only ever makes either slower.
+// Rounds of: measure the ceilings, then run the work for as long as a burst, each after a rest; or, where a
+// run is too long for that, the sustained ceilings before and after all runs. Best against best: what else
+// the machine does only ever makes either slower.
 BenchRow measure(Device& device, CeilingMeter& meter, const BenchWork& work, int num_rounds);
 
 class BenchReport {
@@ -46,8 +48,8 @@ class BenchReport {
     extra_[key] = std::move(value);
   }  // one more top-level entry of the file
 
-  // Prints the ceilings and writes {"rows", "ceilings", "machine"} if a path is given. Throws
-  // Error{kInvalidArgument} if it cannot.
+  // Prints the ceilings and writes {"rows", "ceilings": {span: {name: rate}}, "machine"} if a path is given.
+  // Throws Error{kInvalidArgument} if it cannot.
   void finish(const Ceilings& ceilings, const std::string& json_path);
 
  private:

@@ -63,7 +63,7 @@ class Layers {
     p.x_stride = p.y_stride = p.residual_stride = p.dim = kHidden;
     p.num_rows = rows_;
     p.eps = 1e-5f;
-    return run(KernelName::kRmsNorm, p, (has_residual ? 4 : 2) * row_bytes(kHidden));
+    return run(RowVariant{KernelName::kRmsNorm, dtype_}, p, (has_residual ? 4 : 2) * row_bytes(kHidden));
   }
   LaunchCost rope() {
     RopeParams p{};
@@ -74,7 +74,7 @@ class Layers {
     p.num_tokens = rows_;
     p.num_heads = kHeads + kKvHeads;
     p.head_dim = kHeadDim;
-    return run(KernelName::kRope, p, 2 * row_bytes((kHeads + kKvHeads) * kHeadDim));
+    return run(RowVariant{KernelName::kRope, dtype_}, p, 2 * row_bytes((kHeads + kKvHeads) * kHeadDim));
   }
   LaunchCost kv_write() {
     KvWriteParams p{};
@@ -90,15 +90,15 @@ class Layers {
     p.num_kv_heads = kKvHeads;
     p.head_dim_qk = p.head_dim_vo = kHeadDim;
     p.page_size = kPageSize;
-    return run(KernelName::kKvWrite, p, 4 * row_bytes(kKvHeads * kHeadDim));
+    return run(RowVariant{KernelName::kKvWrite, dtype_}, p, 4 * row_bytes(kKvHeads * kHeadDim));
   }
   LaunchCost activation() {
     ActivationParams p{gate_up_->data(), inner_->data(), rows_, kInner, ActivationKind::kSilu};
-    return run(KernelName::kActivation, p, 3 * row_bytes(kInner));
+    return run(RowVariant{KernelName::kActivation, dtype_}, p, 3 * row_bytes(kInner));
   }
   LaunchCost embedding() {  // of rows of this batch, as before the output layer
     EmbeddingParams p{hidden_->data(), ids_->as<int>(), delta_->data(), rows_, kHidden};
-    return run(KernelName::kEmbedding, p, 2 * row_bytes(kHidden));
+    return run(RowVariant{KernelName::kEmbedding, dtype_}, p, 2 * row_bytes(kHidden));
   }
   LaunchCost sample_greedy() {
     sampler_.sample(logits_->as<float>(), rows_);
@@ -119,7 +119,7 @@ class Layers {
       bytes += linear(*w[1], *qkv_, *delta_, kHidden, kHidden) + norm(true).bytes;
       bytes += linear(*w[2], *hidden_, *gate_up_, kHidden, 2 * kInner) + activation().bytes + linear(*w[3], *inner_, *delta_, kInner, kHidden);
     }
-    bytes += norm(true).bytes + linear(head, *hidden_, *logits_, kHidden, kVocab, KernelName::kLinearToF32);
+    bytes += norm(true).bytes + linear(head, *hidden_, *logits_, kHidden, kVocab, true);
     return {bytes, 0};
   }
 
@@ -132,11 +132,11 @@ class Layers {
     return buffer;
   }
   template <class Params>
-  LaunchCost run(KernelName name, const Params& p, double bytes) {
-    device_.run(name, dtype_, p, rows_, {bytes, 0});
+  LaunchCost run(const KernelVariant& kernel, const Params& p, double bytes) {
+    device_.run(kernel, p, rows_, {bytes, 0});
     return {bytes, 0};
   }
-  double linear(const Buffer& weight, const Buffer& x, const Buffer& y, int in_dim, int out_dim, KernelName name = KernelName::kLinear) {
+  double linear(const Buffer& weight, const Buffer& x, const Buffer& y, int in_dim, int out_dim, bool to_f32 = false) {
     LinearParams p{};
     p.x = x.data();
     p.weight = weight.data();
@@ -144,7 +144,7 @@ class Layers {
     p.x_stride = p.in_dim = in_dim;
     p.y_stride = p.out_dim = out_dim;
     p.num_rows = rows_;
-    return run(name, p, static_cast<double>(weight.bytes()) + row_bytes(in_dim + out_dim)).bytes;
+    return run(plain_linear(dtype_, to_f32 ? DType::kF32 : dtype_), p, static_cast<double>(weight.bytes()) + row_bytes(in_dim + out_dim)).bytes;
   }
 
   Device& device_;
@@ -182,7 +182,7 @@ void measure_layers(Device& device, CeilingMeter& meter, const LayersFlags& flag
   std::vector<std::byte> repeated(some->bytes());
   device.copy_to_host(repeated.data(), some->data(), repeated.size());
   const auto weight = [&](int out_dim, int in_dim) {
-    auto made = device.allocate(static_cast<std::size_t>(weight_elems(device.native_layout(dtype), out_dim, in_dim)) * dtype_bytes(dtype));
+    auto made = device.allocate(static_cast<std::size_t>(device.weight_layout({dtype}, out_dim, in_dim)->elems()) * dtype_bytes(dtype));
     for (std::size_t at = 0; at < made->bytes(); at += repeated.size()) {
       device.copy_to_device(made->data() + at, repeated.data(), std::min(repeated.size(), made->bytes() - at));
     }

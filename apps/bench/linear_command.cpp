@@ -43,7 +43,7 @@ BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& 
   const auto rows = static_cast<std::size_t>(shape.num_rows), out = static_cast<std::size_t>(shape.out_dim),
              in = static_cast<std::size_t>(shape.in_dim);
   const auto packed_elems =
-      static_cast<std::size_t>(weight_elems(device.native_layout(dtype), shape.out_dim, shape.in_dim));
+      static_cast<std::size_t>(device.weight_layout({dtype}, shape.out_dim, shape.in_dim)->elems());
   const std::size_t num_copies =
       flags.warm ? 1 : std::max<std::size_t>(2, kColdBytes / (packed_elems * elem) + 1);
   const auto weights = random_buffer(device, packed_elems * num_copies, dtype);
@@ -66,7 +66,7 @@ BenchRow measure_linear(Device& device, CeilingMeter& meter, const LinearShape& 
                2.0 * shape.num_rows * shape.out_dim * shape.in_dim};
   work.run = [&](int run) {
     params.weight = weights->data() + static_cast<std::size_t>(run) % num_copies * packed_elems * elem;
-    device.run(KernelName::kLinear, dtype, params, shape.out_dim, work.cost);
+    device.run(plain_linear(dtype, dtype), params, shape.out_dim, work.cost);
   };
   return measure(device, meter, work, flags.num_rounds);
 }

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "model/shapes.h"
 #include "model/tensor_source.h"
+#include "tile/ranges.h"
 
 namespace quire {
 
@@ -40,6 +41,7 @@ void add_model_bench_flags(CLI::App& command, ModelBenchFlags& flags) {
       ->capture_default_str();
   command.add_flag("--batch-invariant", flags.options.batch_invariant,
                    "Bits that do not depend on batching or threads");
+  add_backend_flag(command, flags.options);
   add_step_flags(command, flags.options);
   add_bench_flags(command, flags);
 }
@@ -92,36 +94,56 @@ std::vector<std::int32_t> random_tokens(int vocab_size, int num_tokens, std::uin
   return tokens;
 }
 
+namespace {
+
+// The pages of one group, those from `first_page` on in another order; what lies left of a window has none.
+GroupBatch make_group(const StepBatch& batch, const CacheGroup& kind, int page_tokens, int first_page) {
+  GroupBatch group;
+  group.max_pages = ceil_div(batch.max_kv_len, page_tokens);
+  const int first_position = batch.positions.front();
+  const int num_null = kind.window > 0 ? std::max(0, first_position - kind.window + 1) / page_tokens : 0;
+  std::vector<std::int32_t> pages(static_cast<std::size_t>(batch.num_seqs * (group.max_pages - num_null)));
+  std::iota(pages.begin(), pages.end(), first_page);
+  std::shuffle(pages.begin(), pages.end(), std::mt19937(1));
+  for (auto page = pages.begin(); page != pages.end(); page += group.max_pages - num_null) {
+    group.page_table.insert(group.page_table.end(), static_cast<std::size_t>(num_null), kNullPage);
+    group.page_table.insert(group.page_table.end(), page, page + group.max_pages - num_null);
+  }
+  for (int i = 0; i < batch.num_tokens; ++i) {
+    const int s = i / batch.max_query_len, position = batch.positions[static_cast<std::size_t>(i)];
+    const auto page = group.page_table[static_cast<std::size_t>(s * group.max_pages + position / page_tokens)];
+    group.slot_mapping.push_back(std::int64_t{page} * page_tokens + position % page_tokens);
+  }
+  return group;
+}
+
+}  // namespace
+
 StepBatch make_step(const LoadedEngine& model, int num_seqs, int query_len, int kv_len) {
-  const int page_size = model.engine_config.kv_cache.page_size;
+  const KvCacheConfig& cache = model.engine_config.kv_cache;
   StepBatch batch;
   batch.num_seqs = num_seqs;
   batch.num_tokens = num_seqs * query_len;
-  batch.max_pages = ceil_div(kv_len, page_size);
   batch.max_query_len = query_len;
   batch.max_kv_len = kv_len;
   batch.token_ids = random_tokens(model.config.vocab_size, batch.num_tokens, 1);
-  batch.page_table.resize(static_cast<std::size_t>(num_seqs) * static_cast<std::size_t>(batch.max_pages));
-  QUIRE_CHECK_KIND(kExhausted,
-                   static_cast<long>(batch.page_table.size()) < model.engine_config.kv_cache.num_pages,
-                   "{} requests of {} tokens need {} pages, the cache has {}", num_seqs, kv_len,
-                   batch.page_table.size(), model.engine_config.kv_cache.num_pages - 1);
-  std::iota(batch.page_table.begin(), batch.page_table.end(), 1);
-  std::shuffle(batch.page_table.begin(), batch.page_table.end(), std::mt19937(1));
   batch.query_indptr.push_back(0);
   for (int s = 0; s < num_seqs; ++s) {
-    for (int position = kv_len - query_len; position < kv_len; ++position) {
-      const auto page =
-          batch.page_table[static_cast<std::size_t>(s * batch.max_pages + position / page_size)];
-      batch.positions.push_back(position);
-      batch.slot_mapping.push_back(std::int64_t{page} * page_size + position % page_size);
-    }
+    for (int position = kv_len - query_len; position < kv_len; ++position) batch.positions.push_back(position);
     batch.query_indptr.push_back((s + 1) * query_len);
     batch.kv_len.push_back(kv_len);
     batch.logit_rows.push_back((s + 1) * query_len - 1);
   }
+  int num_pages = 1;  // the null page
+  for (std::size_t g = 0; g < cache.groups.size(); ++g) {
+    batch.groups.push_back(make_group(batch, cache.groups[g], cache.page_tokens(g), num_pages));
+    const std::vector<std::int32_t>& table = batch.groups.back().page_table;
+    num_pages = std::max(num_pages, 1 + *std::max_element(table.begin(), table.end()));
+  }
+  QUIRE_CHECK_KIND(kExhausted, num_pages <= cache.num_pages, "{} requests of {} tokens need {} pages, the cache has {}", num_seqs, kv_len,
+                   num_pages - 1, cache.num_pages - 1);
   batch.drawn_rows.assign(batch.token_ids.size(), -1);
-  batch.wants_logits.assign(batch.logit_rows.size(), 0);
+  batch.wants_logits.assign(batch.logit_rows.size(), model.runner->draws_tokens() ? 0 : 1);
   batch.draws.assign(batch.logit_rows.size(), TokenDraw{});
   return batch;
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/bench/bench_command.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 

@@ -42,7 +42,7 @@ BenchRow measure_plan(Device& device, const SchedulerBenchConfig& config, int nu
   std::uniform_int_distribution<int> any(1, 2 * config.context_len - 1);
   std::vector<std::int32_t> query_len(static_cast<std::size_t>(num_requests), 1), kv_len;
   for (int i = 0; i < num_requests; ++i) kv_len.push_back(any(random));
-  const auto op = choose_backend("unified", desc, device.caps()).backend->make(device, desc);
+  const auto op = choose_backend("unified", desc, device).backend->make(device, desc);
   std::vector<double> us;
   for (int i = 0; i < config.num_steps; ++i) {
     const auto start = std::chrono::steady_clock::now();

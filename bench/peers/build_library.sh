@@ -8,7 +8,7 @@ shift
 cd "$(dirname "$0")/../.."
 build=$(mktemp -d)
 trap 'rm -r "$build"' EXIT
-texts=$(cd src && echo kernels/*.h tile/target_cuda/*.h targets/cuda/ceilings.h tile/tile.h tile/page_layout.h | tr ' ' ',')
+texts=$(cd src && echo kernels/*.h targets/cuda/tile/*.h tile/*.h tile/lanes/*.h | tr ' ' ',')
 tables=$(cd src && echo targets/cuda/tuned/*.json | tr ' ' ',')
 embed() {  # FILES FUNCTION
   cmake -DROOT="$PWD/src" -DFILES="$1" -DHEADER=targets/cuda/embedded_text.h -DFUNCTION="$2" -DOUTPUT="$build/$2.cpp" -P cmake/embed_text.cmake
@@ -27,7 +27,7 @@ level="-std=c++17 -O3 -ffp-contract=fast -Wno-maybe-uninitialized"
       echo "$levels/v2.cpp $level -march=x86-64-v2" ;;
     *) echo "$levels/neon.cpp $level" ;;
   esac
-  for source in src/base/*.cpp src/device/*.cpp src/attention/*.cpp src/targets/cuda/*.cpp src/targets/cpu/*.cpp \
+  for source in src/base/*.cpp src/device/*.cpp src/tuning/*.cpp src/attention/*.cpp src/measure/*.cpp src/targets/jit/*.cpp src/targets/cuda/*.cpp src/targets/cpu/*.cpp \
                 "$build"/embedded_*.cpp bench/peers/quire_attention.cpp; do
     echo "$source $host"
   done

@@ -174,7 +174,7 @@ QUIRE_EXPORT QuireBatch* quire_plan(QuireDevice* device, const QuireProblem* pro
     const AttentionDesc desc = desc_of(*problem);
     auto batch = std::make_unique<QuireBatch>();
     batch->device = device->device.get();
-    batch->op = choose_backend("auto", desc, batch->device->caps()).backend->make(*batch->device, desc);
+    batch->op = choose_backend("auto", desc, *batch->device).backend->make(*batch->device, desc);
     const auto count = static_cast<std::size_t>(num_seqs);
     batch->op->plan({std::span(query_len, count), std::span(kv_len, count)});
     return batch.release();

@@ -18,6 +18,7 @@ struct EngineOptions {
   std::string nvrtc_path;                // libnvrtc as a file or its folder; empty: the usual places
   std::string cublas_path;               // libcublasLt, likewise
   bool own_kernels_only = false;         // also where a vendor's library is present
+  std::string attention_backend;         // by name; empty: the first that can
   int page_size = 16;                    // tokens in a page of keys and values
   std::int64_t kv_cache_bytes = 0;       // 0: chosen from the memory that is free
   int max_model_len = 0;                 // 0: what the model was made for

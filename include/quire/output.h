@@ -41,6 +41,7 @@ struct RequestOutput {
   std::int32_t prompt_len = 0;             // tokens
   std::int32_t cached_len = 0;  // prompt tokens whose keys and values were found in the prefix cache
   std::int32_t output_len = 0;  // tokens so far, this output's included
+  double first_token_s = 0;     // from the submission to the first token, however late it is taken; 0 before
   double queue_s = 0;  // from the submission to the first step that computed a token of the request
 
   bool is_last() const { return finish_reason != FinishReason::kNone; }

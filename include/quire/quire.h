@@ -42,6 +42,7 @@ class RequestStream {
   std::optional<RequestOutput> next_for(std::chrono::milliseconds limit);  // empty also when the time is over
   std::optional<RequestOutput> try_next();                                 // never waits
   bool is_finished() const;  // the last output has been taken (or given to the callback)
+  bool has_begun() const;    // a step has computed some of the request: it waits in the queue no longer
   void cancel();             // the stream then ends with finish_reason kAbort, unless it has ended already
   std::uint64_t id() const;
 

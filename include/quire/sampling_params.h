@@ -27,12 +27,16 @@ struct SamplingParams {
       seed;  // equal seeds give equal draws at equal logits, whatever else is in the batch
 
   // When to stop.
-  std::optional<std::int64_t> max_tokens;  // >= 1; absent: what the context leaves
+  // >= 0; absent: what the context leaves; 0: nothing is drawn, the prompt is computed as far as its logprobs
+  // need
+  std::optional<std::int64_t> max_tokens;
   std::int64_t min_tokens = 0;    // no end token, stop token or stop string before so many output tokens
   bool ignore_eos = false;        // the model's end tokens do not end the request
   std::vector<std::string> stop;  // at most 4, none empty; the match is cut from the text
   std::vector<std::int32_t> stop_token_ids;  // end the request beside the model's end tokens
   bool include_stop_str_in_output = false;  // keep the matched stop string (or stop token's text) in the text
+
+  bool skip_special_tokens = true;  // the text leaves out special tokens
 
   // What to report: absent nothing, 0 the chosen token, N also the N most likely. Values are the log-softmax
   // of the model's own logits, before anything above has changed them.

@@ -25,15 +25,16 @@ void check_desc(const AttentionDesc& d) {
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   check_desc(desc);
   KvLayout layout{};
-  layout.shape = {desc.page_size, desc.head_dim_qk, desc.head_dim_vo, device.native_layout(desc.dtype)};
-  layout.v_offset = k_page_elems(layout.shape);
-  layout.head_stride = layout.v_offset + v_page_elems(layout.shape);
+  layout.page = device.page_layout(plain_kv(desc.dtype), {desc.head_dim_qk, desc.head_dim_vo}, desc.page_size);
+  const auto elems = [&](std::size_t bytes) { return static_cast<long>(bytes / dtype_bytes(desc.dtype)); };
+  layout.v_offset = elems(layout.page->v_begin_bytes());
+  layout.head_stride = elems(layout.page->bytes());
   layout.page_stride = layout.head_stride * desc.num_kv_heads;
+  layout.page_bytes = layout.page->bytes() * static_cast<std::size_t>(desc.num_kv_heads);
   return layout;
 }
 
-KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
-  const KvLayout layout = kv_layout(device, desc);
+KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc, const KvWriteTensors& t) {
   KvWriteParams p{};
   p.k = t.k;
   p.v = t.v;
@@ -53,61 +54,70 @@ KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, c
 }
 
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t) {
-  const KvWriteParams p = kv_write_params(device, desc, t);
+  const KvWriteParams p = kv_write_params(kv_layout(device, desc), desc, t);
   const double elems = double(t.num_tokens) * desc.num_kv_heads * (desc.head_dim_qk + desc.head_dim_vo);
-  device.run(KernelName::kKvWrite, desc.dtype, p, t.num_tokens,
+  device.run(RowVariant{KernelName::kKvWrite, desc.dtype}, p, t.num_tokens,
              {2 * elems * static_cast<double>(dtype_bytes(desc.dtype)), 0});
 }
 
-namespace {
+Visibility visibility_of(const AttentionDesc& d) { return {d.causal ? 1 : 0, std::min(d.window, kMaxContext)}; }
 
-// Sum of clamp(first + i, 0, most) over i in [0, n).
-double sum_of_clamped(double first, int n, double most) {
-  const double below = std::clamp<double>(-first, 0, n), inside = std::clamp<double>(most - first, 0, n) - below;
-  return inside * (first + below + (inside - 1) / 2) + (n - below - inside) * most;
+unsigned score_mods_of(const AttentionDesc& d) {
+  return (d.logits_soft_cap > 0 ? kSoftCap : 0u) | (d.position_bias != PositionBias::kNone ? kBias : 0u) |
+         (d.sm_scale > 0 ? 0u : kSignedScale);
 }
 
-// Sum over the query tokens of one request of the keys that each sees.
-double visible_pairs(const AttentionDesc& d, int query_len, int kv_len) {
-  const double position = double(kv_len) - query_len;
-  const double ends = d.causal       ? sum_of_clamped(position + 1, query_len, kv_len)
-                      : d.window > 0 ? sum_of_clamped(position + d.window, query_len, kv_len)
-                                     : double(query_len) * kv_len;
-  return ends - (d.window > 0 ? sum_of_clamped(position - d.window + 1, query_len, kv_len) : 0);
+AttentionVariant variant_of(const AttentionDesc& d) {
+  return {d.dtype, d.dtype, plain_kv(d.dtype), {d.head_dim_qk, d.head_dim_vo}, score_mods_of(d)};
 }
-
-}  // namespace
 
 LaunchCost attention_cost(const AttentionDesc& d, const AttentionLengths& lengths) {
   const double elem = static_cast<double>(dtype_bytes(d.dtype)), dims = d.head_dim_qk + d.head_dim_vo;
+  const Visibility sees = visibility_of(d);
   LaunchCost cost;
   for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
     const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
     if (query_len == 0) continue;
-    const double keys = d.window > 0 ? std::min<double>(kv_len, double(query_len) + d.window - 1) : kv_len;
-    cost.flops += 2 * dims * d.num_qo_heads * visible_pairs(d, query_len, kv_len);
+    const double keys = sees.of_rows(kv_len - query_len, kv_len - 1, kv_len).size();
+    cost.flops += 2 * dims * d.num_qo_heads * static_cast<double>(sees.pairs(query_len, kv_len));
     cost.bytes += elem * dims * (keys * d.num_kv_heads + double(query_len) * d.num_qo_heads);
   }
   return cost;
 }
 
 std::span<const AttentionFeature> attention_features() {
+  constexpr auto any = [](const KernelAbilities& a) { return a.has_kernel(); };  // part of every kernel, or the host's work
   static constexpr AttentionFeature kFeatures[] = {
-      {"causal", [](const AttentionDesc& d) { return d.causal; }},
-      {"non-causal", [](const AttentionDesc& d) { return !d.causal; }},
-      {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; }},
-      {"head_dim_vo != head_dim_qk", [](const AttentionDesc& d) { return d.head_dim_vo != d.head_dim_qk; }},
-      {"head size not a multiple of 16", [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; }},
-      {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; }},
-      {"sliding window", [](const AttentionDesc& d) { return d.window > 0; }},
-      {"soft cap", [](const AttentionDesc& d) { return d.logits_soft_cap > 0; }},
-      {"ALiBi", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibi; }},
-      {"ALiBi-sqrt", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibiSqrt; }},
-      {"sinks", [](const AttentionDesc& d) { return d.has_sinks; }},
-      {"batch invariance", [](const AttentionDesc& d) { return d.batch_invariant; }},
-      {"f32", [](const AttentionDesc& d) { return d.dtype == DType::kF32; }},
-      {"f16", [](const AttentionDesc& d) { return d.dtype == DType::kF16; }},
-      {"bf16", [](const AttentionDesc& d) { return d.dtype == DType::kBF16; }},
+      {"causal", [](const AttentionDesc& d) { return d.causal; },
+       any},
+      {"non-causal", [](const AttentionDesc& d) { return !d.causal; },
+       any},
+      {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; },
+       any},
+      {"head_dim_vo != head_dim_qk", [](const AttentionDesc& d) { return d.head_dim_vo != d.head_dim_qk; },
+       any},
+      {"head size not a multiple of 16", [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; },
+       any},
+      {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; },
+       any},
+      {"sliding window", [](const AttentionDesc& d) { return d.window > 0; },
+       any},
+      {"soft cap", [](const AttentionDesc& d) { return d.logits_soft_cap > 0; },
+       [](const KernelAbilities& a) { return (a.mods & kSoftCap) != 0; }},
+      {"ALiBi", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibi; },
+       [](const KernelAbilities& a) { return (a.mods & kBias) != 0; }},
+      {"ALiBi-sqrt", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibiSqrt; },
+       [](const KernelAbilities& a) { return (a.mods & kBias) != 0; }},
+      {"sinks", [](const AttentionDesc& d) { return d.has_sinks; },
+       any},
+      {"batch invariance", [](const AttentionDesc& d) { return d.batch_invariant; },
+       any},
+      {"f32", [](const AttentionDesc& d) { return d.dtype == DType::kF32; },
+       [](const KernelAbilities& a) { return a.has(DType::kF32); }},
+      {"f16", [](const AttentionDesc& d) { return d.dtype == DType::kF16; },
+       [](const KernelAbilities& a) { return a.has(DType::kF16); }},
+      {"bf16", [](const AttentionDesc& d) { return d.dtype == DType::kBF16; },
+       [](const KernelAbilities& a) { return a.has(DType::kBF16); }},
   };
   return kFeatures;
 }

@@ -9,6 +9,7 @@
 
 #include "device/device.h"
 #include "kernels/params.h"
+#include "tuning/attention_target.h"
 
 namespace quire {
 
@@ -27,6 +28,9 @@ struct AttentionDesc {
   PositionBias position_bias = PositionBias::kNone;
   bool has_sinks = false;        // one more score per query head, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
+
+  // Equal ones can share an operator.
+  bool operator==(const AttentionDesc&) const = default;
 };
 
 // 1 / sqrt(head_dim_qk), of the true head size.
@@ -34,6 +38,10 @@ float default_sm_scale(int head_dim_qk);
 
 // Throws Error{kInvalidArgument} that names field, value and range.
 void check_desc(const AttentionDesc& desc);
+
+Visibility visibility_of(const AttentionDesc& desc);
+unsigned score_mods_of(const AttentionDesc& desc);  // of ScoreMods
+AttentionVariant variant_of(const AttentionDesc& desc);
 
 // Lengths of one batch, in tokens, on the host. Requests with query_len 0 are padding.
 struct AttentionLengths {
@@ -58,15 +66,16 @@ struct AttentionTensors {
 
 // Where things lie in a pool of pages: [num_pages, num_kv_heads, K part then V part].
 struct KvLayout {
-  PageShape shape;
+  std::shared_ptr<const PageLayout> page;  // of one head
   long v_offset;      // elements from the K part of a head to its V part
   long head_stride;   // elements
   long page_stride;   // elements
-  long k_index(long page, int head, int token, int dim) const {
-    return page * page_stride + head * head_stride + k_offset(shape, token, dim);
+  std::size_t page_bytes;
+  long k_index(long page_idx, int head, int token, int dim) const {
+    return page_idx * page_stride + head * head_stride + page->k_offset(token, dim);
   }
-  long v_index(long page, int head, int token, int dim) const {
-    return page * page_stride + head * head_stride + v_offset + quire::v_offset(shape, token, dim);
+  long v_index(long page_idx, int head, int token, int dim) const {
+    return page_idx * page_stride + head * head_stride + v_offset + page->v_offset(token, dim);
   }
 };
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc);
@@ -82,7 +91,7 @@ struct KvWriteTensors {
 };
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
 // For a kernel that does this besides something else.
-KvWriteParams kv_write_params(const Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
+KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc, const KvWriteTensors& tensors);
 
 // What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo) flops a visible pair.
 LaunchCost attention_cost(const AttentionDesc& desc, const AttentionLengths& lengths);
@@ -113,6 +122,7 @@ class AttentionOp {
 struct AttentionFeature {
   const char* name;
   bool (*wanted)(const AttentionDesc& desc);
+  bool (*in_kernel)(const KernelAbilities& abilities);  // whether a kernel with these abilities computes it
 };
 std::span<const AttentionFeature> attention_features();
 
@@ -120,9 +130,9 @@ class AttentionBackend {
  public:
   virtual ~AttentionBackend() = default;
   virtual const char* name() const = 0;
-  virtual bool supports(const AttentionFeature& feature) const = 0;
+  virtual bool supports(const AttentionFeature& feature, const Device& device) const = 0;
   // Other reasons against (device, sizes), for people; empty if none.
-  virtual std::string why_not(const AttentionDesc& desc, const DeviceCaps& caps) const = 0;
+  virtual std::string why_not(const AttentionDesc& desc, const Device& device) const = 0;
   virtual std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const = 0;
 };
 
@@ -135,6 +145,6 @@ struct BackendChoice {
 };
 
 // name "" or "auto": the first that can. Throws Error{kUnsupported} listing what is missing, Error{kNotFound} for an unknown name.
-BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const DeviceCaps& caps);
+BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const Device& device);
 
 }  // namespace quire

@@ -12,13 +12,13 @@ std::vector<std::unique_ptr<AttentionBackend>> make_backends() {
 }
 
 // Everything that speaks against a backend, in one line; empty if nothing does.
-std::string objections(const AttentionBackend& backend, const AttentionDesc& desc, const DeviceCaps& caps) {
+std::string objections(const AttentionBackend& backend, const AttentionDesc& desc, const Device& device) {
   std::string missing;
   for (const AttentionFeature& feature : attention_features()) {
-    if (!feature.wanted(desc) || backend.supports(feature)) continue;
+    if (!feature.wanted(desc) || backend.supports(feature, device)) continue;
     missing += (missing.empty() ? "lacks " : ", ") + std::string(feature.name);
   }
-  const std::string other = backend.why_not(desc, caps);
+  const std::string other = backend.why_not(desc, device);
   return missing + (missing.empty() || other.empty() ? "" : "; ") + other;
 }
 
@@ -29,7 +29,7 @@ const std::vector<std::unique_ptr<AttentionBackend>>& attention_backends() {
   return backends;
 }
 
-BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const DeviceCaps& caps) {
+BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const Device& device) {
   check_desc(desc);
   const bool automatic = name.empty() || name == "auto";
   BackendChoice choice;
@@ -40,7 +40,7 @@ BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc,
       choice.reasons.push_back(fmt::format("{}: not asked for", backend->name()));
       continue;
     }
-    const std::string against = objections(*backend, desc, caps);
+    const std::string against = objections(*backend, desc, device);
     if (against.empty()) {
       choice.backend = backend.get();
       choice.reasons.push_back(fmt::format("{}: chosen ({})", backend->name(), automatic ? "first that can" : "asked for"));

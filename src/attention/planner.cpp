@@ -4,31 +4,20 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
 
 constexpr int kUsualFewRows = 16;
 
-struct KeyRange {
-  int begin, end;
-};
-
-// Keys that any of the query positions [first, last] sees.
-KeyRange visible_keys(const AttentionDesc& d, int kv_len, long first, long last) {
-  const long begin = d.window > 0 ? first - d.window + 1 : 0;
-  const long end = d.causal ? last + 1 : d.window > 0 ? last + d.window : kv_len;
-  const int clamped_end = static_cast<int>(std::clamp<long>(end, 0, kv_len));
-  return {static_cast<int>(std::clamp<long>(begin, 0, clamped_end)), clamped_end};
-}
-
 // Relative time of a program: keys times rows, plus what reading a key costs however few rows there are.
-double cost_of(const AttentionWork& w, const DeviceCaps& caps) {
+double cost_of(const AttentionWork& w, const BatchKindCaps& caps) {
   return double(w.kv_end - w.kv_begin) * (w.num_tokens * w.num_heads + caps.split_policy.key_cost_rows);
 }
 
-int tiles_of(const AttentionWork& w, const DeviceCaps& caps) {
-  return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.attention_keys + 1 - w.kv_begin / caps.attention_keys : 1;
+int tiles_of(const AttentionWork& w, const BatchKindCaps& caps) {
+  return w.kv_end > w.kv_begin ? (w.kv_end - 1) / caps.keys + 1 - w.kv_begin / caps.keys : 1;
 }
 
 // Of the blocks of one KV head.
@@ -42,7 +31,7 @@ struct BlockSizes {
   long total = 0;   // tiles, for all heads
 };
 
-BlockSizes sizes_of(const std::vector<AttentionWork>& blocks, int num_kv_heads, const DeviceCaps& caps) {
+BlockSizes sizes_of(const std::vector<AttentionWork>& blocks, int num_kv_heads, const BatchKindCaps& caps) {
   BlockSizes sizes{{}, num_kv_heads};
   sizes.blocks.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
@@ -55,7 +44,7 @@ BlockSizes sizes_of(const std::vector<AttentionWork>& blocks, int num_kv_heads, 
 }
 
 // When all programs are done, in tiles, if no item has more than `tiles`. Parts of a block are written and merged, which costs with their rows.
-double time_of_split(const BlockSizes& sizes, const DeviceCaps& caps, int tiles) {
+double time_of_split(const BlockSizes& sizes, const BatchKindCaps& caps, int tiles) {
   long items = static_cast<long>(sizes.blocks.size()), merged_rows = 0;
   if (sizes.longest > tiles) {
     items = 0;
@@ -69,12 +58,12 @@ double time_of_split(const BlockSizes& sizes, const DeviceCaps& caps, int tiles)
   const SplitPolicy& policy = caps.split_policy;
   const long turns = (items + caps.num_programs - 1) / caps.num_programs;
   const double even = double(turns) * (double(sizes.total) / double(items) + policy.item_cost_tiles);
-  const double merges = double(merged_rows) * sizes.num_kv_heads * policy.merge_cost_tiles / (double(caps.num_programs) * caps.attention_rows);
+  const double merges = double(merged_rows) * sizes.num_kv_heads * policy.merge_cost_tiles / (double(caps.num_programs) * caps.rows);
   return std::max(even, double(std::min(sizes.longest, tiles) + policy.item_cost_tiles)) + merges;
 }
 
 // Where an item is expensive: the longest part, in tiles, that lets all programs end early, by trying no splits and to fill 1 … 8 rounds.
-int choose_split_tiles(const std::vector<AttentionWork>& blocks, int num_kv_heads, const DeviceCaps& caps) {
+int choose_split_tiles(const std::vector<AttentionWork>& blocks, int num_kv_heads, const BatchKindCaps& caps) {
   const BlockSizes sizes = sizes_of(blocks, num_kv_heads, caps);
   int best = 1 << 20;
   double best_time = time_of_split(sizes, caps, best);
@@ -111,6 +100,7 @@ void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLength
   const int group_size = d.num_qo_heads / d.num_kv_heads;
   const int heads_at_once = std::min(group_size, max_rows);
   const int tokens_at_once = max_rows / heads_at_once;
+  const Visibility sees = visibility_of(d);
   int token_begin = 0;
   for (std::size_t s = 0; s < lengths.query_len.size(); ++s) {
     const int query_len = lengths.query_len[s], kv_len = lengths.kv_len[s];
@@ -121,7 +111,7 @@ void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLength
       w.position = kv_len - query_len + token;
       w.seq_idx = static_cast<int>(s);
       w.kv_len = kv_len;
-      const KeyRange keys = visible_keys(d, kv_len, w.position, long{w.position} + w.num_tokens - 1);
+      const KeyRange keys = sees.of_rows(w.position, w.position + w.num_tokens - 1, kv_len);
       w.kv_begin = keys.begin;
       w.kv_end = keys.end;
       w.num_splits = 1;
@@ -169,7 +159,7 @@ struct Place {
 };
 
 // Longest first. Parts of equal cost that read the same pages run at about the same time.
-std::vector<Place> ordered(const std::vector<AttentionWork>& parts, const DeviceCaps& caps) {
+std::vector<Place> ordered(const std::vector<AttentionWork>& parts, const BatchKindCaps& caps) {
   std::vector<Place> places;
   places.reserve(parts.size());
   for (const AttentionWork& part : parts) places.push_back({cost_of(part, caps), &part});
@@ -196,21 +186,21 @@ void put_heads(const AttentionWork& part, int num_kv_heads, AttentionWork* to) {
 
 }  // namespace
 
-AttentionCaps::AttentionCaps(const DeviceCaps& caps) : kinds_{caps, caps, caps} {}
+AttentionCaps::AttentionCaps(const BatchKindCaps& caps) : kinds_{caps, caps, caps} {}
 
-AttentionCaps::AttentionCaps(const Device& device, const AttentionDesc& desc) {
+AttentionCaps::AttentionCaps(const AttentionTarget& target, const AttentionDesc& desc) {
   const int head_dim = head_dim_bound(std::max(desc.head_dim_qk, desc.head_dim_vo));
-  for (const BatchKind kind : kBatchKinds) of(kind) = device.attention_caps({desc.dtype, head_dim, kind});
+  for (const BatchKind kind : kBatchKinds) of(kind) = target.caps({desc.dtype, head_dim, kind});
 }
 
 int AttentionCaps::rows(const AttentionDesc& desc) const {
-  const auto rows_of = [&](BatchKind kind) { return desc.batch_invariant ? of(kind).invariant_rows : of(kind).attention_rows; };
+  const auto rows_of = [&](BatchKind kind) { return desc.batch_invariant ? of(kind).invariant_rows : of(kind).rows; };
   return std::min(rows_of(BatchKind::kPrefill), rows_of(BatchKind::kMixed));
 }
 
 int AttentionCaps::most_programs() const {
   int most = 0;
-  for (const DeviceCaps& caps : kinds_) most = std::max(most, caps.num_programs);
+  for (const BatchKindCaps& caps : kinds_) most = std::max(most, caps.num_programs);
   return most;
 }
 
@@ -221,13 +211,13 @@ void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const 
   std::vector<AttentionWork> blocks, parts;
   make_row_blocks(desc, kinds.rows(desc), lengths, blocks);
   schedule.kind = kind_of(blocks, kinds);
-  const DeviceCaps& caps = kinds.of(schedule.kind);
+  const BatchKindCaps& caps = kinds.of(schedule.kind);
   double total = 0;
   for (const AttentionWork& w : blocks) total += cost_of(w, caps);
   // Four items a program balance a dynamic queue well.
   const double share = total * desc.num_kv_heads / (4.0 * caps.num_programs);
   const bool is_coarse = caps.split_policy.item_cost_tiles > 0 && !desc.batch_invariant && !blocks.empty();
-  const int coarse_keys = is_coarse ? choose_split_tiles(blocks, desc.num_kv_heads, caps) * caps.attention_keys : 0;
+  const int coarse_keys = is_coarse ? choose_split_tiles(blocks, desc.num_kv_heads, caps) * caps.keys : 0;
   parts.reserve(blocks.size());
   for (const AttentionWork& w : blocks) {
     int split_keys = 1 << 30;
@@ -237,8 +227,8 @@ void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const 
       split_keys = coarse_keys;
     } else if (caps.num_programs > 1 && cost_of(w, caps) > 2 * share) {
       const double keys = share / (w.num_tokens * w.num_heads + caps.split_policy.key_cost_rows);
-      const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(keys / caps.attention_keys + 0.5));
-      split_keys = tiles * caps.attention_keys;
+      const int tiles = std::max(caps.split_policy.min_split_tiles, static_cast<int>(keys / caps.keys + 0.5));
+      split_keys = tiles * caps.keys;
     }
     append_splits(w, split_keys, desc.num_kv_heads, parts, schedule);
   }

@@ -7,23 +7,24 @@
 #include <vector>
 
 #include "attention/attention.h"
+#include "tuning/attention_target.h"
 
 namespace quire {
 
 // Facts about a device for one desc: those of the kernel that serves each kind of batch.
 class AttentionCaps {
  public:
-  AttentionCaps(const DeviceCaps& caps);  // the same for all kinds
-  AttentionCaps(const Device& device, const AttentionDesc& desc);
+  AttentionCaps(const BatchKindCaps& caps);  // the same for all kinds
+  AttentionCaps(const AttentionTarget& target, const AttentionDesc& desc);
 
-  const DeviceCaps& of(BatchKind kind) const { return kinds_[static_cast<std::size_t>(kind)]; }
+  const BatchKindCaps& of(BatchKind kind) const { return kinds_[static_cast<std::size_t>(kind)]; }
   int rows(const AttentionDesc& desc) const;  // of a block, at most: the kind of a batch is known when its blocks are cut
   int most_programs() const;                  // that run at the same time
 
  private:
-  DeviceCaps& of(BatchKind kind) { return kinds_[static_cast<std::size_t>(kind)]; }
+  BatchKindCaps& of(BatchKind kind) { return kinds_[static_cast<std::size_t>(kind)]; }
 
-  std::array<DeviceCaps, kNumBatchKinds> kinds_;
+  std::array<BatchKindCaps, kNumBatchKinds> kinds_;
 };
 
 struct AttentionSchedule {
@@ -39,12 +40,6 @@ struct AttentionSchedule {
     return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes), (image.size() - kHeaderBytes) / sizeof(AttentionWork)};
   }
 };
-
-// In batch-invariant mode keys are split at multiples of this, whatever the batch; a multiple of every target's key tile.
-constexpr int kInvariantSplitKeys = 4096;
-
-// No request is longer, so that a position plus a window fits an int.
-constexpr int kMaxContext = 1 << 30;
 
 // Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is replaced; its memory is used again.
 void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,

@@ -117,10 +117,11 @@ class ReferenceOp : public AttentionOp {
 class ReferenceBackend : public AttentionBackend {
  public:
   const char* name() const override { return "reference"; }
-  bool supports(const AttentionFeature&) const override { return true; }
-  std::string why_not(const AttentionDesc&, const DeviceCaps& caps) const override {
-    if (caps.target == "cpu") return "";
-    return fmt::format("the host cannot read the memory of target {}", caps.target);
+  // The oracle computes everything, where the host may read the device's memory.
+  bool supports(const AttentionFeature&, const Device& device) const override { return device.memory().is_host; }
+  std::string why_not(const AttentionDesc&, const Device& device) const override {
+    if (device.memory().is_host) return "";
+    return fmt::format("the host cannot read the memory of target {}", device.caps().target);
   }
   std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const override {
     check_desc(desc);

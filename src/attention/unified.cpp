@@ -4,6 +4,7 @@
 #include "attention/backends.h"
 #include "attention/planner.h"
 #include "base/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -13,8 +14,9 @@ class UnifiedOp : public AttentionOp {
   UnifiedOp(Device& device, const AttentionDesc& desc)
       : device_(device),
         desc_(desc),
-        caps_(device, desc),
-        layout_(kv_layout(device, desc)) {}
+        caps_(device.attention(), desc),
+        layout_(kv_layout(device, desc)),
+        kernel_(device.resolve(variant_of(desc))) {}
 
   const char* backend() const override { return "unified"; }
 
@@ -65,14 +67,15 @@ class UnifiedOp : public AttentionOp {
     p.head_dim_qk = desc_.head_dim_qk;
     p.head_dim_vo = desc_.head_dim_vo;
     p.page_size = desc_.page_size;
-    p.causal = desc_.causal ? 1 : 0;
-    p.window = std::min(desc_.window, kMaxContext);  // a wider one sees all, and positions plus it must not overflow
+    p.sees = visibility_of(desc_);
+    p.mods = score_mods_of(desc_);
     p.position_bias = desc_.position_bias;
     p.sm_scale = desc_.sm_scale;
     p.logits_soft_cap = desc_.logits_soft_cap;
     QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
-    device_.run(KernelName::kAttention, desc_.dtype, p, std::max(static_cast<int>(schedule_.work().size()), least_programs_), t.is_recorded ? LaunchCost{} : cost_);
+    const int num_work = std::max(static_cast<int>(schedule_.work().size()), least_programs_);
+    device_.run(kernel_, p, num_work, t.is_recorded ? LaunchCost{} : cost_);
   }
 
  private:
@@ -106,6 +109,7 @@ class UnifiedOp : public AttentionOp {
   const AttentionDesc desc_;
   const AttentionCaps caps_;
   const KvLayout layout_;
+  const KernelHandle kernel_;
   AttentionSchedule schedule_;
   int least_programs_ = 0;
   std::uint64_t num_reallocations_ = 0;
@@ -116,9 +120,15 @@ class UnifiedOp : public AttentionOp {
 class UnifiedBackend : public AttentionBackend {
  public:
   const char* name() const override { return "unified"; }
-  bool supports(const AttentionFeature&) const override { return true; }
-  std::string why_not(const AttentionDesc&, const DeviceCaps& caps) const override {
-    return caps.attention_rows > 0 ? "" : fmt::format("target {} has no attention kernel", caps.target);
+  bool supports(const AttentionFeature& feature, const Device& device) const override {
+    return feature.in_kernel(device.attention().abilities());
+  }
+  std::string why_not(const AttentionDesc& desc, const Device& device) const override {
+    const KernelAbilities abilities = device.attention().abilities();
+    if (!abilities.has_kernel()) return fmt::format("target {} has no attention kernel", device.caps().target);
+    const int head_dim = std::max(desc.head_dim_qk, desc.head_dim_vo);
+    if (head_dim <= abilities.max_head_dim) return "";
+    return fmt::format("heads of {} elements, target {} takes at most {}", head_dim, device.caps().target, abilities.max_head_dim);
   }
   std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const override {
     check_desc(desc);

@@ -9,11 +9,23 @@ namespace quire {
 
 enum class DType : std::uint8_t { kF32, kF16, kBF16 };
 
-constexpr std::size_t dtype_bytes(DType dtype) { return dtype == DType::kF32 ? 4 : 2; }
+struct DTypeFacts {
+  DType dtype;
+  const char* name;
+  const char* element;  // the type's name in the text of kernels
+  std::size_t bytes;
+};
+// By DType: the one table of element types.
+constexpr DTypeFacts kDTypeFacts[] = {
+    {DType::kF32, "f32", "float", 4},
+    {DType::kF16, "f16", "f16", 2},
+    {DType::kBF16, "bf16", "bf16", 2},
+};
+constexpr int kNumDTypes = sizeof(kDTypeFacts) / sizeof(kDTypeFacts[0]);
 
-constexpr const char* to_string(DType dtype) {
-  return dtype == DType::kF32 ? "f32" : dtype == DType::kF16 ? "f16" : "bf16";
-}
+constexpr const DTypeFacts& facts_of(DType dtype) { return kDTypeFacts[static_cast<int>(dtype)]; }
+constexpr std::size_t dtype_bytes(DType dtype) { return facts_of(dtype).bytes; }
+constexpr const char* to_string(DType dtype) { return facts_of(dtype).name; }
 
 inline float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/messages.h"
 #include "files/generation_config.h"
 #include "template/chat_template.h"
 #include "text/tokenizer.h"
@@ -23,10 +24,11 @@ class ChatFormat {
                                         std::shared_ptr<const Tokenizer> tokenizer,
                                         bool trusts_messages = false);
 
-  // The prompt's tokens; `messages` and `variables` as for ChatTemplate::render. Special tokens come from the
-  // template alone: text of a message never becomes one, and neither becomes one of the other added tokens
-  // that the template writes (turn markers that a file does not declare special). Throws what ChatTemplate
-  // and Tokenizer throw.
+  // The prompt's tokens; `messages` and `variables` as for ChatTemplate::render, contents as text or as a
+  // list of parts, whichever the template wants, arguments of tool calls as JSON in a string or as values.
+  // Special tokens come from the template alone: text of a message never becomes one, and neither becomes one
+  // of the other added tokens that the template writes (turn markers that a file does not declare special).
+  // Throws what ChatTemplate and Tokenizer throw.
   std::vector<std::int32_t> encode(const nlohmann::ordered_json& messages, bool add_generation_prompt,
                                    const nlohmann::ordered_json& variables = {}) const;
 
@@ -39,9 +41,5 @@ class ChatFormat {
   std::vector<std::int32_t> control_ids_;
   bool trusts_messages_;
 };
-
-// Templates read the thoughts of a message under one of three names; whichever one is there is copied to the
-// others, as Hugging Face does.
-nlohmann::ordered_json with_reasoning_fields(nlohmann::ordered_json messages);
 
 }  // namespace quire

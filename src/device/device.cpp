@@ -1,6 +1,7 @@
 #include "device/device.h"
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <fstream>
 
@@ -65,6 +66,50 @@ double Device::time_us(const std::function<void()>& work) {
 
 void Device::prepare(const std::function<void()>&) {}
 
-DeviceCaps Device::attention_caps(const AttentionClass&) const { return caps(); }
+KernelHandle Device::resolve(const KernelVariant& variant) {
+  const auto known = handles_.find(variant);
+  if (known != handles_.end()) return {known->second};
+  add_kernel(variant);
+  variants_.push_back(variant);
+  return {handles_.emplace(variant, static_cast<int>(variants_.size()) - 1).first->second};
+}
+
+const KernelVariant& Device::variant_of(KernelHandle kernel) const {
+  const auto idx = static_cast<std::size_t>(kernel.idx);
+  QUIRE_CHECK_KIND(kInternal, kernel.is_resolved() && idx < variants_.size(), "no kernel has handle {}; there are {}", kernel.idx,
+                   variants_.size());
+  return variants_[idx];
+}
+
+void Device::launch(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) {
+  if (const auto* variant = std::get_if<AttentionVariant>(&variant_of(kernel))) {
+    const unsigned mods = static_cast<const AttentionParams*>(params)->mods;
+    QUIRE_CHECK_KIND(kInternal, (mods & ~variant->mods) == 0, "a launch asks for score mods {}, its kernel ({}) has {}", mods,
+                     to_string(*variant), variant->mods);
+  }
+  start_kernel(kernel, params, num_work, cost);
+}
+
+void Device::check_params(KernelHandle kernel, std::size_t bytes) const {
+  const KernelFacts& facts = facts_of(kernel_of(variant_of(kernel)));
+  QUIRE_CHECK_KIND(kInternal, facts.params_bytes == bytes, "kernel {} takes {} of {} bytes, got {}", facts.name, facts.params,
+                   facts.params_bytes, bytes);
+}
+
+const std::string& DeviceOptions::setting(const std::string& name) const {
+  static const std::string none;
+  const auto found = settings.find(name);
+  return found == settings.end() ? none : found->second;
+}
+
+int DeviceOptions::int_setting(const std::string& name, int otherwise, int least, int most) const {
+  const std::string& text = setting(name);
+  if (text.empty()) return otherwise;
+  int value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  QUIRE_CHECK(error == std::errc() && end == text.data() + text.size() && value >= least && value <= most,
+              "{} must be a number from {} to {}, got \"{}\"", name, least, most, text);
+  return value;
+}
 
 }  // namespace quire

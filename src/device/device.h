@@ -1,47 +1,20 @@
-// What every target looks like from above: memory, kernels by name, an ordered queue of launches, and facts about itself.
+// What every target looks like from above: memory, kernels by variant, an ordered queue of launches, and facts about itself.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/dtype.h"
-#include "device/attention_config.h"
-#include "tile/page_layout.h"
+#include "device/kernel_variant.h"
+#include "device/layout.h"
 
 namespace quire {
-
-enum class KernelName : std::uint8_t {
-  kAttention,
-  kMergeState,
-  kKvWrite,
-  kLinear,       // y of the dtype of x
-  kLinearToF32,  // y in f32
-  kRmsNorm,
-  kRope,
-  kActivation,
-  kEmbedding,
-  kSampleGreedy,  // f32 only
-  kSampleBins,    // likewise, and the next ones
-  kSampleCut,
-  kSampleDraw,
-  kTakeTokens,
-  kCeilingRead,   // the three that measure what the device can do; see CeilingParams
-  kCeilingFma,
-  kCeilingDot,
-  kCount,
-};
-
-const char* to_string(KernelName name);
-
-struct KernelKey {
-  KernelName name;
-  DType dtype;
-};
 
 // What one launch moves and computes at least: every printed time can be a fraction of what the device can do.
 struct LaunchCost {
@@ -49,21 +22,13 @@ struct LaunchCost {
   double flops = 0;
 };
 
-// Facts a planner needs. Tiles are those of the compiled kernels.
 struct DeviceCaps {
   std::string target;        // "cpu"
   std::string architecture;  // the level or chip in the vendor's words, e.g. "x86-64-v3"
   std::string description;   // processor name
   int num_programs = 1;      // programs that run at the same time
-  int attention_rows = 0;    // rows of one attention program, at most
-  int invariant_rows = 0;    // the same in batch-invariant mode: one arithmetic for any number of rows
-  int few_rows = 0;          // up to so many rows a program takes another form; 0: never
-  int attention_keys = 0;    // keys of one tile of scores; splits are multiples of it
-  SplitPolicy split_policy;
-  std::string config_source = "heuristics";  // where tiles and policy come from, for people
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
-  bool rounds_probs[3] = {};  // by dtype of K and V: probabilities are rounded to it before they meet V
   bool runs_async = false;    // launches return before they have run, and cost less when recorded
   bool is_emulated = false;   // correct and very slow: tests take few and small problems
 };
@@ -102,7 +67,7 @@ class Graph {
   virtual void launch() = 0;  // ordered with the device's other launches
 };
 
-class TunableAttention;  // device/attention_configs.h
+class AttentionTarget;  // tuning/attention_target.h
 
 class Device {
  public:
@@ -110,11 +75,8 @@ class Device {
 
   virtual const DeviceCaps& caps() const = 0;
 
-  // The same where the attention kernel for this class of problems has other tiles or fills the device differently.
-  virtual DeviceCaps attention_caps(const AttentionClass& problem) const;
-
-  // Null where nothing of attention can be tuned.
-  virtual TunableAttention* tunable_attention() { return nullptr; }
+  // Facts and choices of its attention kernels.
+  virtual const AttentionTarget& attention() const = 0;
 
   // Uninitialised memory, 64-byte aligned. Throws Error{kExhausted} with the size.
   virtual std::unique_ptr<Buffer> allocate(std::size_t bytes) = 0;
@@ -129,9 +91,14 @@ class Device {
   // The default: the host's.
   virtual DeviceMemory memory() const;
 
+  // Once for each operator; the same variant always has the same handle. Nothing is compiled yet, see prepare. Throws
+  // Error{kUnsupported} with the reason where the target has no such kernel.
+  KernelHandle resolve(const KernelVariant& variant);
+
   // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in order.
-  // `num_work` is the number of work items, a bound for how many programs are worth starting.
-  virtual void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) = 0;
+  // `num_work` is the number of work items, a bound for how many programs are worth starting. Throws Error{kInternal} for params that
+  // ask for what the variant does not have.
+  void launch(KernelHandle kernel, const void* params, int num_work, LaunchCost cost);
   virtual void synchronize() = 0;
 
   // Records what `launches` launches, with the params of now; memory is read when the graph runs. Nothing but launches may
@@ -156,29 +123,49 @@ class Device {
     cost_.flops += cost.flops;
   }
 
-  // How pages of keys and values, and packed weights, lie in this device's memory.
-  virtual NativeLayout native_layout(DType dtype) const = 0;
+  // How pages of keys and values, and packed weights, lie in this device's memory. Throws Error{kUnsupported} for a format that no kernel
+  // of the target reads.
+  virtual std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const = 0;
+  virtual std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const = 0;
 
+  // The same, by the type of the params. The second form looks the variant up: for tests and measurements.
   template <class Params>
-  void run(KernelName name, DType dtype, const Params& params, int num_work, LaunchCost cost = {}) {
-    launch({name, dtype}, &params, num_work, cost);
+  void run(KernelHandle kernel, const Params& params, int num_work, LaunchCost cost = {}) {
+    check_params(kernel, sizeof(Params));
+    launch(kernel, &params, num_work, cost);
+  }
+  template <class Params>
+  void run(const KernelVariant& variant, const Params& params, int num_work, LaunchCost cost = {}) {
+    run(resolve(variant), params, num_work, cost);
   }
 
+ protected:
+  // Takes in a new variant, whose handle has the next index; throws as resolve does.
+  virtual void add_kernel(const KernelVariant& variant) = 0;
+  // What launch does, once the params are known to suit the variant.
+  virtual void start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) = 0;
+  const KernelVariant& variant_of(KernelHandle kernel) const;
+
  private:
+  void check_params(KernelHandle kernel, std::size_t bytes) const;
+
   LaunchCost cost_;
+  std::map<KernelVariant, int> handles_;
+  std::vector<KernelVariant> variants_;  // by index
 };
 
+// How a device is opened. What one target alone understands stands in `settings`, by the target's name and a dot: "cpu.threads".
 struct DeviceOptions {
   std::string architecture;  // emulator: the chip to imitate; what stands behind the colon of a target's name
-  int num_threads = 0;      // cpu: 0 = one a core
-  std::string cpu_isa;      // cpu: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon | ...
-  int device_idx = 0;       // of several devices of one target, in the driver's order
-  std::string cache_dir;    // compiled kernels and tuned configurations are kept here; "" = not on disk
-  std::string nvrtc_path;   // cuda: libnvrtc, as a file or its folder; "" = the usual places
-  std::string cublas_path;  // cuda: libcublasLt, likewise
+  int device_idx = 0;        // of several devices of one target, in the driver's order
+  std::string cache_dir;     // compiled kernels and tuned configurations are kept here; "" = not on disk
   bool own_kernels_only = false;  // also where a vendor's library is present
-  int max_programs = 0;  // cuda: that run at the same time, 0: as many as the chip takes; with few even a small test gives each several items
-  bool lane_arrivals = false;  // cuda: each lane arrives at barriers in shared memory, not one for its warp: slower, and racecheck can follow
+  std::map<std::string, std::string> settings;
+
+  const std::string& setting(const std::string& name) const;  // "" if it is not given
+
+  // Of a number; `otherwise` if it is not given. Throws Error{kInvalidArgument} for other text, or a number out of [least, most].
+  int int_setting(const std::string& name, int otherwise, int least, int most) const;
 };
 
 }  // namespace quire

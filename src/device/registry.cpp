@@ -1,32 +1,24 @@
 #include "device/registry.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace quire {
 
-const char* to_string(KernelName name) {
-  switch (name) {
-    case KernelName::kAttention: return "attention";
-    case KernelName::kMergeState: return "merge_state";
-    case KernelName::kKvWrite: return "kv_write";
-    case KernelName::kLinear: return "linear";
-    case KernelName::kLinearToF32: return "linear_to_f32";
-    case KernelName::kRmsNorm: return "rms_norm";
-    case KernelName::kRope: return "rope";
-    case KernelName::kActivation: return "activation";
-    case KernelName::kEmbedding: return "embedding";
-    case KernelName::kSampleGreedy: return "sample_greedy";
-    case KernelName::kSampleBins: return "sample_bins";
-    case KernelName::kSampleCut: return "sample_cut";
-    case KernelName::kSampleDraw: return "sample_draw";
-    case KernelName::kTakeTokens: return "take_tokens";
-    case KernelName::kCeilingRead: return "ceiling_read";
-    case KernelName::kCeilingFma: return "ceiling_fma";
-    case KernelName::kCeilingDot: return "ceiling_dot";
-    case KernelName::kCount: break;
+namespace {
+
+// Those of other targets are passed over: one set of options may serve several.
+void check_settings(const TargetEntry& entry, const DeviceOptions& options) {
+  for (const auto& [name, value] : options.settings) {
+    if (name.rfind(entry.name + ".", 0) != 0) continue;
+    const std::string own = name.substr(entry.name.size() + 1);
+    const bool is_known = std::find(entry.settings.begin(), entry.settings.end(), own) != entry.settings.end();
+    QUIRE_CHECK(is_known, "target {} has no setting \"{}\", it has: {}", entry.name, own, fmt::join(entry.settings, ", "));
   }
-  return "unknown";
 }
+
+}  // namespace
 
 std::unique_ptr<Device> TargetRegistry::open(const std::string& text, const DeviceOptions& given) const {
   const std::size_t colon = text.find(':');
@@ -37,6 +29,7 @@ std::unique_ptr<Device> TargetRegistry::open(const std::string& text, const Devi
   for (const TargetEntry& entry : entries_) {
     if (entry.name == name) {
       QUIRE_CHECK(colon == std::string::npos || entry.takes_architecture, "target {} takes no architecture, got \"{}\"", name, text);
+      check_settings(entry, options);
       const std::string reason = entry.why_absent(options);
       QUIRE_CHECK_KIND(kUnsupported, reason.empty(), "target {} cannot run here: {}", name, reason);
       return entry.open(options);

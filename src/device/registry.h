@@ -19,6 +19,7 @@ struct TargetEntry {
   // one, or the devices that are there.
   std::function<std::vector<std::string>(const DeviceOptions&)> levels;
   bool takes_architecture = false;  // can be asked for as name:architecture
+  std::vector<std::string> settings;  // of DeviceOptions that it knows, without its name
 };
 
 class TargetRegistry {

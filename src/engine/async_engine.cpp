@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include "base/check.h"
@@ -21,7 +22,11 @@ AsyncEngine::AsyncEngine(std::unique_ptr<StepEngine> engine, int max_num_request
       step_bound_(std::move(step_bound)) {
   QUIRE_CHECK(max_num_requests >= 1, "max_num_requests is {}, must be at least 1", max_num_requests);
   mailbox_->stats = engine_->stats();
-  thread_ = std::thread([this] { drive(); });
+  try {
+    thread_ = std::thread([this] { drive(); });
+  } catch (const std::system_error& error) {
+    throw_error(ErrorKind::kExhausted, "cannot start the engine's thread: {}", error.what());
+  }
 }
 
 AsyncEngine::~AsyncEngine() {
@@ -107,6 +112,7 @@ void AsyncEngine::step() {
     const auto found = streams_.find(id);
     if (found == streams_.end()) continue;
     found->second.queue_s = std::chrono::duration<double>(start - found->second.arrival).count();
+    found->second.queue->mark_begun();
   }
   if (steps_.size() == kNumStepRecords) steps_.pop_front();
   steps_.push_back({report.num_decode_tokens, report.num_extend_tokens, report.num_prefill_tokens,
@@ -170,6 +176,11 @@ void AsyncEngine::deliver(RequestId id, RequestOutput output) {
   if (found == streams_.end()) return;
   const std::shared_ptr<OutputQueue> queue = found->second.queue;
   output.queue_s = found->second.queue_s;
+  double& first_token_s = found->second.first_token_s;
+  if (first_token_s == 0 && !output.token_ids.empty()) {
+    first_token_s = std::chrono::duration<double>(Clock::now() - found->second.arrival).count();
+  }
+  output.first_token_s = first_token_s;
   const bool is_last = output.is_last();
   if (is_last) {
     streams_.erase(found);

@@ -53,6 +53,7 @@ class AsyncEngine {
     std::shared_ptr<OutputQueue> queue;
     Clock::time_point arrival;
     double queue_s = 0;
+    double first_token_s = 0;
   };
   struct Mailbox {
     std::mutex mutex;

@@ -13,36 +13,46 @@ namespace quire {
 // which are the last ones of its kv_len[s] tokens. In every layer the keys and values of all tokens of the
 // batch must be written before any of them are read: a sequence may share pages that another one fills in the
 // same step.
+// What of a step differs between the groups of the cache: where keys, values or states lie. n is the number
+// of tokens in a page of the group.
+struct GroupBatch {
+  std::int32_t max_pages = 0;  // row length of page_table
+  // [num_seqs, max_pages]: entry i of a row is the page of tokens [i * n, (i + 1) * n).
+  // Entries left of a sliding window are kNullPage; entries past ceil(kv_len / n) are arbitrary page
+  // numbers, not to be read. In a group of states each row is one page; its state is that of the tokens
+  // before this step, or means nothing where there are none.
+  std::vector<std::int32_t> page_table;
+  std::vector<std::int64_t> slot_mapping;  // [num_tokens], page * n + offset; empty in a group of states
+};
+
 struct StepBatch {
   std::int32_t num_seqs = 0;
   std::int32_t num_tokens = 0;
-  std::int32_t max_pages = 0;      // row length of page_table
   std::int32_t max_query_len = 0;  // over the sequences of this step
   std::int32_t max_kv_len = 0;     // over the sequences of this step
 
   std::vector<std::int32_t> token_ids;     // [num_tokens]
   std::vector<std::int32_t> positions;     // [num_tokens], from 0 in each sequence
-  std::vector<std::int64_t> slot_mapping;  // [num_tokens], page * page_size + offset
   std::vector<std::int32_t> query_indptr;  // [num_seqs + 1]
   std::vector<std::int32_t> kv_len;        // [num_seqs]
-  // [num_seqs, max_pages]: entry i of a row is the page of tokens [i * page_size, (i + 1) * page_size).
-  // Entries left of a sliding window are kNullPage; entries past ceil(kv_len / page_size) are arbitrary page
-  // numbers, not to be read.
-  std::vector<std::int32_t> page_table;
-  std::vector<std::int32_t> logit_rows;  // indices of the tokens whose logits are computed, ascending
-  std::vector<std::uint8_t> wants_logits;  // [logit_rows.size()] 0: only a token drawn from the row is asked for
-  std::vector<TokenDraw> draws;            // [logit_rows.size()] how it is drawn; the likeliest where logits are wanted
+  std::vector<GroupBatch> groups;          // as KvCacheConfig lists them
+  std::vector<std::int32_t> logit_rows;    // indices of the tokens whose logits are computed, ascending
+  std::vector<std::uint8_t>
+      wants_logits;              // [logit_rows.size()] 0: only a token drawn from the row is asked for
+  std::vector<TokenDraw> draws;  // [logit_rows.size()] how it is drawn; the likeliest where logits are wanted
   bool has_random = false, has_cuts = false;  // some row is drawn at random, with a top_k or a top_p
-  // [num_tokens]: >= 0: the token is not known on the host; it is the one drawn from this logit row of the step that was started
-  // before. Else -1.
+  // [num_tokens]: >= 0: the token is not known on the host; it is the one drawn from this logit row of the
+  // step that was started before. Else -1.
   std::vector<std::int32_t> drawn_rows;
 };
 
-// Fills one StepBatch over and over. Page tables only grow, so a row that held the same request in the step
-// before is brought up to date and not copied.
+// Fills one StepBatch over and over. Page tables only grow until they get another epoch, so a row that held
+// the same request in the step before is brought up to date and not copied.
 class BatchBuilder {
  public:
-  explicit BatchBuilder(int page_size) : page_size_(page_size) {}
+  explicit BatchBuilder(const KvCacheConfig& config) : config_(config), rows_(config.groups.size()) {
+    batch_.groups.resize(config.groups.size());
+  }
 
   const StepBatch& build(const StepPlan& plan);  // valid until the next call
 
@@ -53,13 +63,15 @@ class BatchBuilder {
     std::int32_t num_released = 0;
   };
   void resize(const StepPlan& plan);
-  void add_draw(std::size_t row, const TokenDraw& draw);
+  void resize_table(std::size_t group, std::size_t num_seqs, std::int32_t max_num_pages);
+  void add_draws(const ScheduledRequest& item, std::size_t first_row);
   void fill_tokens(const ScheduledRequest& item, std::int32_t begin);
-  void update_row(std::size_t seq_idx, const SequencePages& pages);
+  void fill_slots(std::size_t group, const ScheduledRequest& item, std::int32_t begin);
+  void update_row(std::size_t group, std::size_t seq_idx, const SequencePages& pages);
 
-  int page_size_;
+  const KvCacheConfig config_;
   StepBatch batch_;
-  std::vector<Row> rows_;
+  std::vector<std::vector<Row>> rows_;  // of each group
 };
 
 }  // namespace quire

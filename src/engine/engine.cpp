@@ -17,7 +17,7 @@ EngineCore::EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runne
       runner_(std::move(runner)),
       make_decoder_(std::move(make_decoder)),
       scheduler_(config.scheduler, config.kv_cache),
-      batch_builder_(config.kv_cache.page_size),
+      batch_builder_(config.kv_cache),
       sampler_(config.vocab_size) {
   limits_.vocab_size = config.vocab_size;
   limits_.max_logprobs = config.max_logprobs;
@@ -25,8 +25,17 @@ EngineCore::EngineCore(const EngineConfig& config, std::unique_ptr<Runner> runne
   limits_.has_text = static_cast<bool>(make_decoder_);
 }
 
+namespace {
+
+// The last token of a prompt that only wants scores; see LiveRequest.
+bool holds_back_last(std::size_t prompt_len, const SamplingParams& params) {
+  return params.max_tokens == 0 && prompt_len > 1;
+}
+
+}  // namespace
+
 SamplingParams EngineCore::check(std::span<const std::int32_t> prompt, const SamplingParams& params) const {
-  scheduler_.check_prompt_len(prompt.size());
+  scheduler_.check_prompt_len(prompt.size() - (holds_back_last(prompt.size(), params) ? 1 : 0));
   for (const std::int32_t token : prompt) {
     QUIRE_CHECK(token >= 0 && token < config_.vocab_size, "prompt holds token {}, must lie in [0, {}]", token,
                 config_.vocab_size - 1);
@@ -37,9 +46,16 @@ SamplingParams EngineCore::check(std::span<const std::int32_t> prompt, const Sam
 void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, SamplingParams params) {
   QUIRE_CHECK(!live_.contains(id), "request id {} is in use", id);
   LiveRequest live{{},
-                   make_decoder_ ? make_decoder_(prompt) : nullptr,
+                   make_decoder_ ? make_decoder_(prompt, params.skip_special_tokens) : nullptr,
                    StopStrings(params.stop, params.include_stop_str_in_output),
-                   {}};
+                   {},
+                   params.max_tokens == 0,
+                   std::nullopt};
+  if (holds_back_last(prompt.size(), params)) {
+    live.last_prompt_token = prompt.back();
+    prompt.pop_back();
+  }
+  if (live.is_scoring) params.max_tokens = 1;  // for the scheduler: it ends with the step that would draw one
   Request& request = live.request;
   request.id = id;
   request.prompt_len = static_cast<std::int32_t>(prompt.size());
@@ -52,7 +68,7 @@ void EngineCore::submit(RequestId id, std::vector<std::int32_t> prompt, Sampling
   std::sort(request.end_tokens.begin(), request.end_tokens.end());
   request.params = std::move(params);
   request.draw_scale = draw_scale(request.params);
-  request.runner_draws_from = runner_draws_from(request);
+  if (runner_->draws_tokens()) request.runner_draws_from = runner_draws_from(request);
   scheduler_.check_prompt_len(request.tokens.size());
   scheduler_.add(live_.emplace(id, std::move(live)).first->second.request);
 }
@@ -90,9 +106,10 @@ void EngineCore::start_step(Step& step) {
 // The step under way wants no logits, and who runs on has room to.
 bool EngineCore::can_run_ahead() const {
   if (!runner_->runs_ahead() || !current_.is_started) return false;
-  return std::all_of(current_.items.begin(), current_.items.end(), [](const ScheduledRequest& item) {
-    return item.num_logit_rows == 0 || item.runner_draws;
-  }) && scheduler_.has_page_for_each();
+  return std::all_of(
+             current_.items.begin(), current_.items.end(),
+             [](const ScheduledRequest& item) { return item.num_logit_rows == 0 || item.runner_draws; }) &&
+         scheduler_.has_page_for_each();
 }
 
 // From here on everything is as after the step, but for the values of the tokens that it draws.
@@ -101,8 +118,8 @@ void EngineCore::expect_tokens(Step& step) {
   step.is_complete = true;
   std::int32_t row = 0;
   for (const ScheduledRequest& item : step.items) {
-    if (item.request && item.samples) item.request->append_pending(row);
     row += item.num_logit_rows;
+    if (item.request && item.samples) item.request->append_pending(row - 1);
   }
 }
 
@@ -122,7 +139,8 @@ void EngineCore::finish_step(Step& step) {
   std::size_t row = 0, host_row = 0;
   for (std::size_t i = 0; i < step.items.size(); ++i) {
     const ScheduledRequest item = step.items[i];
-    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows), num_host_rows = item.runner_draws ? 0 : num_rows;
+    const auto num_rows = static_cast<std::size_t>(item.num_logit_rows),
+               num_host_rows = item.runner_draws ? 0 : num_rows;
     if (item.request && num_rows > 0) {
       item.request->drop_pending();
       post_process(live_.at(item.request->id), item, result.tokens[row + num_rows - 1],
@@ -143,8 +161,8 @@ void EngineCore::check_result(const Step& step, const StepResult& result) const 
   QUIRE_CHECK_KIND(kInternal,
                    result.tokens.size() == num_rows &&
                        result.logits.size() == num_host_rows * static_cast<std::size_t>(config_.vocab_size),
-                   "the runner returned {} tokens for {} rows and {} logits for {} rows of {}", result.tokens.size(), num_rows,
-                   result.logits.size(), num_host_rows, config_.vocab_size);
+                   "the runner returned {} tokens for {} rows and {} logits for {} rows of {}",
+                   result.tokens.size(), num_rows, result.logits.size(), num_host_rows, config_.vocab_size);
 }
 
 void EngineCore::report_step(const StepPlan& plan, StepReport& report) {
@@ -165,17 +183,19 @@ void EngineCore::report_step(const StepPlan& plan, StepReport& report) {
   ++counters_.steps_by_tokens[static_cast<std::size_t>(bound - kStepTokenBounds.begin())];
 }
 
-// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows, or none where the runner
-// drew its token.
+// Whatever goes wrong here, it goes wrong for this request alone. `logits` are the item's rows, or none where
+// the runner drew its token.
 void EngineCore::post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t drawn,
                               std::span<const float> logits) {
   bool is_sampled = false;
   try {
     if (live.request.params.prompt_logprobs) add_prompt_logprobs(live, item, logits);
     if (!item.samples) return;
+    if (live.is_scoring) return end_scoring(live, logits);
     SampledToken sampled =
-        item.runner_draws ? checked_token(drawn)
-                             : sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
+        item.runner_draws
+            ? checked_token(drawn)
+            : sampler_.sample(logits.last(static_cast<std::size_t>(config_.vocab_size)), live.request);
     is_sampled = true;
     add_token(live, std::move(sampled));
   } catch (const std::exception& error) {
@@ -189,8 +209,8 @@ SampledToken EngineCore::checked_token(std::int32_t token) const {
   if (token == kTokenIsNan || token == kTokenIsInfinite || token == kTokenIsMissing) {
     throw_not_finite(token == kTokenIsNan, token == kTokenIsInfinite ? kInfinity : -kInfinity);
   }
-  QUIRE_CHECK_KIND(kInternal, token >= 0 && token < config_.vocab_size, "the runner drew token {} of {}", token,
-                   config_.vocab_size);
+  QUIRE_CHECK_KIND(kInternal, token >= 0 && token < config_.vocab_size, "the runner drew token {} of {}",
+                   token, config_.vocab_size);
   return {token, {}};
 }
 
@@ -204,11 +224,24 @@ void EngineCore::add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& 
     const auto next_idx = static_cast<std::size_t>(first + i) + 1;
     if (next_idx >= static_cast<std::size_t>(request.prompt_len)) return;
     if (next_idx != live.prompt_logprobs.size() + 1) continue;
-    live.prompt_logprobs.push_back(
-        sampler_.logprobs_of(logits.subspan(vocab_size * static_cast<std::size_t>(i), vocab_size),
-                             request.tokens[next_idx],
-                             static_cast<std::size_t>(*request.params.prompt_logprobs)));
+    live.prompt_logprobs.push_back(sampler_.logprobs_of(
+        logits.subspan(vocab_size * static_cast<std::size_t>(i), vocab_size), request.tokens[next_idx],
+        static_cast<std::size_t>(*request.params.prompt_logprobs)));
   }
+}
+
+// `logits` end with the row that tells of the last prompt token, if somebody asks; else there may be none.
+// `live` is gone afterwards.
+void EngineCore::end_scoring(LiveRequest& live, std::span<const float> logits) {
+  const auto& wanted = live.request.params.prompt_logprobs;
+  if (wanted && live.last_prompt_token) {
+    live.prompt_logprobs.push_back(
+        sampler_.logprobs_of(logits.last(static_cast<std::size_t>(config_.vocab_size)),
+                             *live.last_prompt_token, static_cast<std::size_t>(*wanted)));
+  }
+  RequestOutput& output = add_output(live).output;
+  output.prompt_logprobs = std::exchange(live.prompt_logprobs, {});
+  end(live, output, FinishReason::kLength);
 }
 
 void EngineCore::add_token(LiveRequest& live, SampledToken sampled) {
@@ -292,7 +325,7 @@ void EngineCore::drop_items(const Request& request) {
 StepOutput& EngineCore::add_output(const LiveRequest& live) {
   StepOutput& output = outputs_.emplace_back();
   output.id = live.request.id;
-  output.output.prompt_len = live.request.prompt_len;
+  output.output.prompt_len = live.request.prompt_len + (live.last_prompt_token ? 1 : 0);
   output.output.cached_len = std::max(0, live.request.cached_len);
   output.output.output_len = live.request.output_len();
   return output;

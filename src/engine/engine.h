@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -55,6 +56,10 @@ class EngineCore : public StepEngine {
     std::unique_ptr<TextDecoder> decoder;  // null without a tokenizer
     StopStrings stops;
     std::vector<TokenLogprobs> prompt_logprobs;
+    // Without output (max_tokens 0) nothing follows from the prompt's last token, so it is not computed: only
+    // how likely it was is wanted. `request` then has the tokens before it.
+    bool is_scoring = false;
+    std::optional<std::int32_t> last_prompt_token;
   };
 
   // One step from its plan to its results.
@@ -77,6 +82,7 @@ class EngineCore : public StepEngine {
   void add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
   void post_process(LiveRequest& live, const ScheduledRequest& item, std::int32_t drawn, std::span<const float> logits);
   SampledToken checked_token(std::int32_t token) const;
+  void end_scoring(LiveRequest& live, std::span<const float> logits);
   void add_token(LiveRequest& live, SampledToken sampled);
   std::string text_of_last_token(LiveRequest& live, FinishReason& reason);
   void fail_step(Step& step, const char* why);

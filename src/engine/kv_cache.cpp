@@ -9,98 +9,111 @@
 namespace quire {
 namespace {
 
+constexpr std::int32_t kNoLimit = std::int32_t{1} << 30;
+
+void check_group(const CacheGroup& group) {
+  const bool has_window = group.keep == Retention::kWindow;
+  QUIRE_CHECK(has_window ? group.window >= 1 : group.window == 0, "window is {}, must be {}", group.window,
+              has_window ? "at least 1" : "0 in a group that keeps more than a window");
+  QUIRE_CHECK(group.page_scale >= 1 && group.page_scale <= 1 << 16, "page_scale is {}, must be 1 to 65536",
+              group.page_scale);
+}
+
 const KvCacheConfig& checked(const KvCacheConfig& config) {
   QUIRE_CHECK(config.page_size >= 1, "page_size is {}, must be at least 1", config.page_size);
-  QUIRE_CHECK(config.window >= 0, "window is {}, must be at least 0", config.window);
-  const std::int64_t num_slots = std::int64_t{config.num_pages} * config.page_size;
+  QUIRE_CHECK(!config.groups.empty() && config.groups.size() <= kMaxCacheGroups,
+              "{} cache groups, must be 1 to {}", config.groups.size(), kMaxCacheGroups);
+  std::int64_t most_tokens = 0;
+  for (const CacheGroup& group : config.groups) {
+    check_group(group);
+    most_tokens = std::max(most_tokens, std::int64_t{config.page_size} * group.page_scale);
+  }
+  const std::int64_t num_slots = config.num_pages * most_tokens;
   QUIRE_CHECK(num_slots <= std::numeric_limits<std::int32_t>::max(),
               "num_pages = {} of page_size = {} make {} token slots, at most 2^31 - 1 are supported",
-              config.num_pages, config.page_size, num_slots);
+              config.num_pages, most_tokens, num_slots);
   return config;
+}
+
+int ceil_ratio(std::int64_t a, std::int64_t b) {
+  return static_cast<int>(std::min<std::int64_t>((a + b - 1) / b, std::numeric_limits<int>::max()));
 }
 
 }  // namespace
 
-KvCache::KvCache(const KvCacheConfig& config)
-    : config_(checked(config)), pool_(config.num_pages), index_(config.num_pages) {}
+int SequencePages::num_held() const {
+  int num = 0;
+  for (const GroupPages& group : groups) num += group.num_held();
+  return num;
+}
 
-// Pages that one request can need at once under the window: W - 1 keys before the first of its query tokens,
+KvCache::KvCache(const KvCacheConfig& config)
+    : config_(checked(config)), pool_(config.num_pages), index_(config.num_pages) {
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    page_tokens_[g] = config_.page_tokens(g);
+    num_growing_groups_ += group(g).grows();
+  }
+  uses_index_ = config_.has_prefix_cache && num_growing_groups_ == static_cast<int>(num_groups());
+}
+
+// Entries of the group's table for a sequence of `len` tokens.
+int KvCache::pages_of(std::size_t g, int len) const {
+  return group(g).grows() ? ceil_ratio(len, page_tokens(g)) : len > 0;
+}
+
+int KvCache::num_new_pages(const SequencePages& seq, int kv_len) const {
+  int num = 0;
+  for (std::size_t g = 0; g < num_groups(); ++g)
+    num += std::max(0, pages_of(g, kv_len) - seq.groups[g].num_pages());
+  return num;
+}
+
+// Pages that one request can need at once: under a window W - 1 keys before the first of its query tokens,
 // the query tokens, and one page more because the first key need not start a page.
-int KvCache::window_pages(int max_query_len) const {
-  if (config_.window == 0) return std::numeric_limits<int>::max();
-  const std::int64_t num_tokens = std::int64_t{config_.window} - 1 + max_query_len;
-  const std::int64_t num_pages = (num_tokens + config_.page_size - 1) / config_.page_size + 1;
-  return static_cast<int>(std::min<std::int64_t>(num_pages, std::numeric_limits<int>::max()));
+int KvCache::most_pages(std::size_t g, int max_query_len) const {
+  switch (group(g).keep) {
+    case Retention::kAllTokens:
+      return std::numeric_limits<int>::max();
+    case Retention::kWindow:
+      return ceil_ratio(std::int64_t{group(g).window} - 1 + max_query_len, page_tokens(g)) + 1;
+    case Retention::kFixedState:
+      return 1;
+  }
+  return 0;
+}
+
+// Of the group's pages before the end of a full page, those whose keys the next token sees.
+int KvCache::num_seen_pages(std::size_t g) const {
+  if (group(g).keep != Retention::kWindow) return std::numeric_limits<int>::max();
+  return ceil_ratio(group(g).window - 1, page_tokens(g));
 }
 
 std::int32_t KvCache::capacity_len(int max_query_len) const {
-  if (window_pages(max_query_len) <= num_usable_pages()) return std::int32_t{1} << 30;
-  return num_usable_pages() * config_.page_size;
+  const auto fits = [&](std::int32_t len) {
+    std::int64_t num_pages = 0;
+    for (std::size_t g = 0; g < num_groups(); ++g)
+      num_pages += std::min(pages_of(g, len), most_pages(g, max_query_len));
+    return num_pages <= num_usable_pages();
+  };
+  if (fits(kNoLimit)) return kNoLimit;
+  std::int32_t fitting = 0, too_long = kNoLimit;
+  while (too_long - fitting > 1) {
+    const std::int32_t middle = fitting + (too_long - fitting) / 2;
+    (fits(middle) ? fitting : too_long) = middle;
+  }
+  return fitting;
 }
 
 int KvCache::num_missing_pages(const SequencePages& seq, const PrefixHit& hit, int seq_len,
                                int max_query_len) const {
-  const int num_hit_entries = static_cast<int>(hit.pages.size());
-  const int to_the_end = num_new_pages(seq, seq_len) - num_hit_entries;
-  const int to_the_window = window_pages(max_query_len) - seq.num_held() - hit.num_hit_pages;
-  return std::max(0, std::min(to_the_end, to_the_window));
-}
-
-const PageHash& KvCache::hash_of(SequencePages& seq, int page_idx, std::span<const std::int32_t> tokens,
-                                 std::string_view salt) {
-  const auto wanted = static_cast<std::size_t>(page_idx),
-             page_size = static_cast<std::size_t>(config_.page_size);
-  while (seq.hashes.size() <= wanted) {
-    const PageHash* parent = seq.hashes.empty() ? nullptr : &seq.hashes.back();
-    seq.hashes.push_back(
-        hasher_.hash(parent, tokens.subspan(seq.hashes.size() * page_size, page_size), salt));
+  int num_missing = 0;
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    const int num_entries = seq.groups[g].num_pages() + static_cast<int>(hit.pages[g].size());
+    const int num_held = seq.groups[g].num_held() + hit.num_hit_pages[g];
+    num_missing +=
+        std::max(0, std::min(pages_of(g, seq_len) - num_entries, most_pages(g, max_query_len) - num_held));
   }
-  return seq.hashes[wanted];
-}
-
-PrefixHit KvCache::find_prefix(SequencePages& seq, std::span<const std::int32_t> tokens,
-                               std::string_view salt) {
-  hit_pages_.clear();
-  if (!config_.has_prefix_cache || index_.num_pages() == 0 || tokens.empty()) return {};
-  const int num_candidates = (static_cast<int>(tokens.size()) - 1) / config_.page_size;
-  if (config_.window > 0) {
-    if (num_candidates > 0) hash_of(seq, num_candidates - 1, tokens, salt);
-    return find_under_window(seq, num_candidates);
-  }
-  PrefixHit hit;
-  for (int page_idx = 0; page_idx < num_candidates; ++page_idx) {
-    const PageId page = index_.find(hash_of(seq, page_idx, tokens, salt));
-    if (page == kNullPage) break;
-    hit_pages_.push_back(page);
-    hit.num_free_pages += pool_.is_free(page);
-  }
-  hit.pages = hit_pages_;
-  hit.num_hit_pages = static_cast<std::int32_t>(hit_pages_.size());
-  hit.hit_len = hit.num_hit_pages * config_.page_size;
-  return hit;
-}
-
-// Under a window a hit that ends at page e needs only the pages which hold the W - 1 keys before e; those
-// further left may have been evicted. The search runs from the right, so the first run that is long enough is
-// the longest hit.
-PrefixHit KvCache::find_under_window(SequencePages& seq, int num_candidates) {
-  const int num_seen = (config_.window - 1 + config_.page_size - 1) / config_.page_size;
-  hit_pages_.assign(static_cast<std::size_t>(num_candidates), kNullPage);
-  int end = num_candidates, begin = num_candidates;
-  while (begin > 0 && end - begin < num_seen) {
-    const auto page_idx = static_cast<std::size_t>(--begin);
-    hit_pages_[page_idx] = index_.find(seq.hashes[page_idx]);
-    if (hit_pages_[page_idx] == kNullPage) end = begin;
-  }
-  hit_pages_.resize(static_cast<std::size_t>(end));
-  PrefixHit hit;
-  for (const PageId page : hit_pages_) {
-    hit.num_hit_pages += page != kNullPage;
-    hit.num_free_pages += page != kNullPage && pool_.is_free(page);
-  }
-  hit.pages = hit_pages_;
-  hit.hit_len = end * config_.page_size;
-  return hit;
+  return num_missing;
 }
 
 PageId KvCache::take_page() {
@@ -114,72 +127,159 @@ void KvCache::release_page(PageId page) {
   pool_.release(page, index_.contains(page) ? FreeListEnd::kBack : FreeListEnd::kFront);
 }
 
+void KvCache::update_room(SequencePages& seq) const {
+  seq.room_len = kNoLimit;
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    const int num_pages = seq.groups[g].num_pages();
+    const int room = group(g).grows() ? num_pages * page_tokens(g) : num_pages > 0 ? kNoLimit : 0;
+    seq.room_len = std::min(seq.room_len, room);
+  }
+}
+
 void KvCache::allocate(SequencePages& seq, int kv_len) {
-  const int num_new = std::max(0, num_new_pages(seq, kv_len));
+  const int num_new = num_new_pages(seq, kv_len);
   QUIRE_CHECK_KIND(kInternal, num_new <= num_free_pages(), "{} pages wanted for {} tokens, {} of {} free",
                    num_new, kv_len, num_free_pages(), num_usable_pages());
-  if (seq.pages.empty()) seq.epoch = next_epoch_++;
-  for (int i = 0; i < num_new; ++i) seq.pages.push_back(take_page());
-  if (num_new > 0) seq.last_page = seq.pages.back();
-  num_unused_slots_ += std::int64_t{num_new} * config_.page_size - (kv_len - seq.slots_len);
+  if (seq.holds_nothing()) seq.epoch = next_epoch_++;
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    GroupPages& table = seq.groups[g];
+    const int num_missing = std::max(0, pages_of(g, kv_len) - table.num_pages());
+    for (int i = 0; i < num_missing; ++i) table.pages.push_back(take_page());
+    if (num_missing > 0) table.last_page = table.pages.back();
+    if (group(g).grows())
+      num_unused_slots_[g] += std::int64_t{num_missing} * page_tokens(g) - (kv_len - seq.slots_len);
+  }
   seq.slots_len = kv_len;
+  if (num_new > 0) update_room(seq);
 }
 
 void KvCache::allocate(SequencePages& seq, const PrefixHit& hit, int kv_len) {
-  QUIRE_CHECK_KIND(kInternal, seq.pages.empty(),
+  QUIRE_CHECK_KIND(kInternal, seq.holds_nothing(),
                    "a prefix hit of {} tokens for a request that holds {} pages", hit.hit_len,
-                   seq.pages.size());
+                   seq.num_held());
   seq.epoch = next_epoch_++;
-  for (const PageId page : hit.pages) {
-    if (page != kNullPage) pool_.add_ref(page);
-    seq.pages.push_back(page);
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    GroupPages& table = seq.groups[g];
+    for (const PageId page : hit.pages[g]) {
+      if (page != kNullPage) pool_.add_ref(page);
+      table.pages.push_back(page);
+    }
+    table.num_released = table.num_pages() - hit.num_hit_pages[g];
+    table.num_committed = table.num_pages();
+    if (!table.pages.empty()) table.last_page = table.pages.back();
   }
-  seq.num_released = seq.num_pages() - hit.num_hit_pages;
-  seq.num_committed = seq.num_pages();
   seq.slots_len = hit.hit_len;
+  update_room(seq);
   allocate(seq, kv_len);
 }
 
 void KvCache::release_outside_window(SequencePages& seq, int computed_len) {
-  if (config_.window == 0) return;
-  const int first_visible = computed_len - config_.window + 1;
-  const int end = std::min(first_visible / config_.page_size, seq.num_pages());
-  for (int page_idx = end; page_idx-- > seq.num_released;) {
-    PageId& page = seq.pages[static_cast<std::size_t>(page_idx)];
-    release_page(page);
-    page = kNullPage;
-  }
-  seq.num_released = std::max(seq.num_released, end);
-}
-
-void KvCache::commit(SequencePages& seq, std::span<const std::int32_t> tokens, std::string_view salt,
-                     int kv_len) {
-  for (; can_commit(seq, kv_len); ++seq.num_committed) {
-    const PageId page = seq.pages[static_cast<std::size_t>(seq.num_committed)];
-    if (page != kNullPage) index_.insert(hash_of(seq, seq.num_committed, tokens, salt), page);
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    if (group(g).keep != Retention::kWindow) continue;
+    GroupPages& table = seq.groups[g];
+    const int first_visible = computed_len - group(g).window + 1;
+    const int end = std::min(first_visible / page_tokens(g), table.num_pages());
+    for (int page_idx = end; page_idx-- > table.num_released;) {
+      PageId& page = table.pages[static_cast<std::size_t>(page_idx)];
+      release_page(page);
+      page = kNullPage;
+    }
+    table.num_released = std::max(table.num_released, end);
+    if (table.num_held() == 0) table.last_page = kNullPage;
   }
 }
 
-void KvCache::free(SequencePages& seq) {
-  for (int page_idx = seq.num_pages(); page_idx-- > seq.num_released;) {
-    release_page(seq.pages[static_cast<std::size_t>(page_idx)]);
+// Of several groups the page that holds the later tokens first.
+void KvCache::release_tail(SequencePages& seq, int len) {
+  for (;;) {
+    std::size_t last = num_groups();
+    std::int64_t last_end = -1;
+    for (std::size_t g = 0; g < num_groups(); ++g) {
+      const int num_pages = seq.groups[g].num_pages();
+      const std::int64_t end = group(g).grows() ? std::int64_t{num_pages} * page_tokens(g) : 0;
+      if (num_pages > pages_of(g, len) && end > last_end) last = g, last_end = end;
+    }
+    if (last == num_groups()) break;
+    const PageId page = seq.groups[last].pages.back();
+    if (page != kNullPage) release_page(page);
+    seq.groups[last].pages.pop_back();
+    if (group(last).grows()) num_unused_slots_[last] -= page_tokens(last);
   }
-  num_unused_slots_ -= std::int64_t{seq.num_pages()} * config_.page_size - seq.slots_len;
-  seq.pages.clear();
-  seq.slots_len = seq.num_released = seq.num_committed = 0;
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    GroupPages& table = seq.groups[g];
+    if (group(g).grows()) num_unused_slots_[g] += seq.slots_len - len;
+    table.num_released = std::min(table.num_released, table.num_pages());
+    table.num_committed = group(g).grows() ? std::min(table.num_committed, len / page_tokens(g)) : 0;
+    table.last_page = table.pages.empty() ? kNullPage : table.pages.back();
+  }
+  seq.slots_len = len;
+  update_room(seq);
 }
+
+void KvCache::free(SequencePages& seq) { release_tail(seq, 0); }
 
 void KvCache::discard(SequencePages& seq) {
-  for (const PageId page : seq.pages) {
-    if (page != kNullPage) index_.erase(page);
+  for (const GroupPages& table : seq.groups) {
+    for (const PageId page : table.pages) {
+      if (page != kNullPage) index_.erase(page);
+    }
   }
   free(seq);
+}
+
+// Of `len` tokens those that can be kept: the page of the first token behind them must be the sequence's own
+// to write, and what that token sees must still be there.
+int KvCache::kept_len(const SequencePages& seq, int len) const {
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    if (len % page_tokens(g) == 0) continue;
+    const int page_idx = len / page_tokens(g);
+    const PageId page = seq.groups[g].pages[static_cast<std::size_t>(page_idx)];
+    if (page == kNullPage) return 0;
+    if (pool_.num_refs(page) > 1) return kept_len(seq, page_idx * page_tokens(g));
+  }
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    if (group(g).keep != Retention::kWindow) continue;
+    if (std::max(0, len - group(g).window + 1) / page_tokens(g) < seq.groups[g].num_released) return 0;
+  }
+  return len;
+}
+
+int KvCache::truncate(SequencePages& seq, int len) {
+  QUIRE_CHECK(len >= 0 && len <= seq.slots_len, "a sequence of {} tokens cannot be cut to {}", seq.slots_len,
+              len);
+  QUIRE_CHECK_KIND(kUnsupported, num_growing_groups_ == static_cast<int>(num_groups()),
+                   "a sequence with a state cannot be cut from {} to {} tokens", seq.slots_len, len);
+  const int kept = len < seq.slots_len ? kept_len(seq, len) : len;
+  seq.hashes.resize(std::min(seq.hashes.size(), static_cast<std::size_t>(kept / config_.page_size)));
+  if (kept == seq.slots_len) return kept;
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    const std::vector<PageId>& pages = seq.groups[g].pages;
+    for (auto i = static_cast<std::size_t>(kept / page_tokens(g)); i < pages.size(); ++i) {
+      if (pages[i] != kNullPage && pool_.num_refs(pages[i]) == 1) index_.erase(pages[i]);
+    }
+  }
+  release_tail(seq, kept);
+  seq.epoch = next_epoch_++;
+  return kept;
 }
 
 void KvCache::reset() {
   pool_.reset();
   index_.clear();
-  num_unused_slots_ = 0;
+  num_unused_slots_ = {};
+}
+
+std::int64_t KvCache::num_unused_slots() const {
+  std::int64_t num = 0;
+  for (const std::int64_t of_group : num_unused_slots_) num += of_group;
+  return num;
+}
+
+double KvCache::num_unused_pages() const {
+  double num = 0;
+  for (std::size_t g = 0; g < num_groups(); ++g)
+    num += static_cast<double>(num_unused_slots_[g]) / page_tokens(g);
+  return num;
 }
 
 void KvCache::describe_free_pages(std::vector<std::int64_t>& owners) const {
@@ -190,28 +290,46 @@ void KvCache::describe_free_pages(std::vector<std::int64_t>& owners) const {
 }
 
 void KvCache::check_idle() const {
-  QUIRE_CHECK_KIND(kInternal, num_free_pages() == num_usable_pages() && num_unused_slots_ == 0,
+  QUIRE_CHECK_KIND(kInternal, num_free_pages() == num_usable_pages() && num_unused_slots() == 0,
                    "no request lives, but {} of {} pages are free and {} slots count as held",
-                   num_free_pages(), num_usable_pages(), num_unused_slots_);
+                   num_free_pages(), num_usable_pages(), num_unused_slots());
+}
+
+// One table of one sequence; counts its references.
+void KvCache::check_table(std::size_t g, const SequencePages& seq, std::vector<int>& num_refs) const {
+  const GroupPages& table = seq.groups[g];
+  QUIRE_CHECK_KIND(kInternal, table.num_pages() == pages_of(g, seq.slots_len),
+                   "a table of group {} has {} entries for {} tokens", g, table.num_pages(), seq.slots_len);
+  QUIRE_CHECK_KIND(kInternal, table.pages.empty() || table.last_page == table.pages.back(),
+                   "a table of group {} ends with page {}, its copy says {}", g,
+                   table.pages.empty() ? kNullPage : table.pages.back(), table.last_page);
+  for (int page_idx = 0; page_idx < table.num_pages(); ++page_idx) {
+    const PageId page = table.pages[static_cast<std::size_t>(page_idx)];
+    QUIRE_CHECK_KIND(kInternal, (page == kNullPage) == (page_idx < table.num_released),
+                     "entry {} of a page table with {} released entries is page {}", page_idx,
+                     table.num_released, page);
+    if (page == kNullPage) continue;
+    ++num_refs[static_cast<std::size_t>(page)];
+    // Only committed, hence full and final, pages may have two holders.
+    QUIRE_CHECK_KIND(kInternal, pool_.num_refs(page) == 1 || page_idx < table.num_committed,
+                     "page {} is shared by {} but still written", page, pool_.num_refs(page));
+    QUIRE_CHECK_KIND(kInternal,
+                     !index_.contains(page) || (page_idx < table.num_committed && index_.group_of(page) == g),
+                     "page {}, entry {} of {} committed ones in group {}, is in the prefix index", page,
+                     page_idx, table.num_committed, g);
+  }
 }
 
 void KvCache::check_integrity(std::span<const SequencePages* const> held) const {
   pool_.check_integrity();
   index_.check_integrity();
   std::vector<int> num_refs(static_cast<std::size_t>(config_.num_pages), 0);
-  std::int64_t num_unused = 0;
+  std::array<std::int64_t, kMaxCacheGroups> num_unused = {};
   for (const SequencePages* seq : held) {
-    num_unused += std::int64_t{seq->num_pages()} * config_.page_size - seq->slots_len;
-    for (int page_idx = 0; page_idx < seq->num_pages(); ++page_idx) {
-      const PageId page = seq->pages[static_cast<std::size_t>(page_idx)];
-      QUIRE_CHECK_KIND(kInternal, (page == kNullPage) == (page_idx < seq->num_released),
-                       "entry {} of a page table with {} released entries is page {}", page_idx,
-                       seq->num_released, page);
-      if (page != kNullPage) ++num_refs[static_cast<std::size_t>(page)];
-      // Only committed, hence full and final, pages may have two holders.
-      QUIRE_CHECK_KIND(kInternal,
-                       page == kNullPage || pool_.num_refs(page) == 1 || page_idx < seq->num_committed,
-                       "page {} is shared by {} but still written", page, pool_.num_refs(page));
+    for (std::size_t g = 0; g < num_groups(); ++g) {
+      check_table(g, *seq, num_refs);
+      if (group(g).grows())
+        num_unused[g] += std::int64_t{seq->groups[g].num_pages()} * page_tokens(g) - seq->slots_len;
     }
   }
   for (PageId page = 1; page < config_.num_pages; ++page) {
@@ -219,8 +337,10 @@ void KvCache::check_integrity(std::span<const SequencePages* const> held) const 
                      "page {} has {} references, {} requests hold it", page, pool_.num_refs(page),
                      num_refs[static_cast<std::size_t>(page)]);
   }
-  QUIRE_CHECK_KIND(kInternal, num_unused == num_unused_slots_, "{} unused slots counted, {} found",
-                   num_unused_slots_, num_unused);
+  for (std::size_t g = 0; g < num_groups(); ++g) {
+    QUIRE_CHECK_KIND(kInternal, num_unused[g] == num_unused_slots_[g],
+                     "{} unused slots counted in group {}, {} found", num_unused_slots_[g], g, num_unused[g]);
+  }
 }
 
 }  // namespace quire

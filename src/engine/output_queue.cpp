@@ -85,6 +85,7 @@ std::optional<RequestOutput> RequestStream::next_for(std::chrono::milliseconds l
 }
 std::optional<RequestOutput> RequestStream::try_next() { return queue_->try_next(); }
 bool RequestStream::is_finished() const { return queue_->is_finished(); }
+bool RequestStream::has_begun() const { return queue_->has_begun(); }
 void RequestStream::cancel() { queue_->cancel(); }
 std::uint64_t RequestStream::id() const { return queue_->id(); }
 

@@ -1,6 +1,7 @@
 // The way of one request's outputs from the driver's thread to its reader.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -20,14 +21,16 @@ class OutputQueue {
 
   RequestId id() const { return id_; }
 
-  // Driver's side. Returns false when the callback threw.
+  // Driver's side. push() returns false when the callback threw.
   bool push(RequestOutput output);
+  void mark_begun() { has_begun_ = true; }
 
   // Reader's side; see RequestStream.
   std::optional<RequestOutput> next();
   std::optional<RequestOutput> next_for(std::chrono::milliseconds limit);
   std::optional<RequestOutput> try_next();
   bool is_finished() const;
+  bool has_begun() const { return has_begun_; }
   void cancel();
 
  private:
@@ -38,6 +41,7 @@ class OutputQueue {
   const bool has_callback_;
   OutputCallback callback_;  // touched by the driver's thread only
   std::function<void(RequestId)> on_cancel_;
+  std::atomic<bool> has_begun_ = false;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -37,26 +37,28 @@ PrefixIndex::PrefixIndex(int num_pages)
     : entries_(static_cast<std::size_t>(num_pages)),
       buckets_(std::bit_ceil(2 * static_cast<std::size_t>(num_pages))) {}
 
-std::size_t PrefixIndex::bucket_of(const PageHash& hash) const {
-  std::uint64_t word;  // a digest is uniform already, so any of its words will do
-  std::memcpy(&word, hash.data(), sizeof word);
+std::size_t PrefixIndex::bucket_of(const PageHash& hash, std::size_t group) const {
+  std::uint64_t word;  // a digest is uniform already, so any of its words will do: another one for each group
+  std::memcpy(&word, hash.data() + group % 4 * sizeof word, sizeof word);
   return word & (buckets_.size() - 1);
 }
 
-PageId PrefixIndex::find(const PageHash& hash) const {
-  PageId page = buckets_[bucket_of(hash)];
-  while (page != kNullPage && entries_[static_cast<std::size_t>(page)].hash != hash) {
-    page = entries_[static_cast<std::size_t>(page)].next;
+PageId PrefixIndex::find(const PageHash& hash, std::size_t group) const {
+  PageId page = buckets_[bucket_of(hash, group)];
+  while (page != kNullPage) {
+    const Entry& entry = entries_[static_cast<std::size_t>(page)];
+    if (entry.group == group && entry.hash == hash) break;
+    page = entry.next;
   }
   return page;
 }
 
-void PrefixIndex::insert(const PageHash& hash, PageId page) {
+void PrefixIndex::insert(const PageHash& hash, std::size_t group, PageId page) {
   Entry& entry = entries_[static_cast<std::size_t>(page)];
   QUIRE_CHECK_KIND(kInternal, page != kNullPage && !entry.is_used, "page {} enters the prefix index twice",
                    page);
-  PageId& first = buckets_[bucket_of(hash)];
-  entry = {hash, first, true};
+  PageId& first = buckets_[bucket_of(hash, group)];
+  entry = {hash, first, static_cast<std::uint8_t>(group), true};
   first = page;
   ++num_used_;
 }
@@ -64,7 +66,7 @@ void PrefixIndex::insert(const PageHash& hash, PageId page) {
 void PrefixIndex::erase(PageId page) {
   Entry& entry = entries_[static_cast<std::size_t>(page)];
   if (!entry.is_used) return;
-  PageId* link = &buckets_[bucket_of(entry.hash)];
+  PageId* link = &buckets_[bucket_of(entry.hash, entry.group)];
   while (*link != page) link = &entries_[static_cast<std::size_t>(*link)].next;
   *link = entry.next;
   entry.is_used = false;
@@ -83,7 +85,7 @@ void PrefixIndex::check_integrity() const {
     for (PageId page = buckets_[bucket]; page != kNullPage;
          page = entries_[static_cast<std::size_t>(page)].next) {
       const Entry& entry = entries_[static_cast<std::size_t>(page)];
-      QUIRE_CHECK_KIND(kInternal, entry.is_used && bucket_of(entry.hash) == bucket,
+      QUIRE_CHECK_KIND(kInternal, entry.is_used && bucket_of(entry.hash, entry.group) == bucket,
                        "prefix index lists page {} in chain {} where it does not belong", page, bucket);
       QUIRE_CHECK_KIND(kInternal, ++num_linked <= num_used_, "prefix index lists more than its {} pages",
                        num_used_);

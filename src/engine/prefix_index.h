@@ -37,17 +37,21 @@ class PageHasher {
   std::vector<std::uint8_t> bytes_;
 };
 
-// Digest -> pages. Several pages may carry one digest (two requests computed the same prefix at the same
-// time): page tables are never rewritten, so duplicates stay until they are evicted. A hash table whose
-// chains run through arrays indexed by page: nothing is allocated after construction.
+// Digest and cache group -> pages. Several pages may carry one digest (two requests computed the same prefix
+// at the same time): page tables are never rewritten, so duplicates stay until they are evicted. A hash table
+// whose chains run through arrays indexed by page: nothing is allocated after construction.
 class PrefixIndex {
  public:
   explicit PrefixIndex(int num_pages);
 
-  PageId find(const PageHash& hash) const;         // the page entered last, or kNullPage
-  void insert(const PageHash& hash, PageId page);  // throws kInternal when the page has a digest already
-  void erase(PageId page);                         // no effect on a page without a digest
+  PageId find(const PageHash& hash, std::size_t group) const;  // the page entered last, or kNullPage
+  void insert(const PageHash& hash, std::size_t group,
+              PageId page);  // throws kInternal when the page has a digest already
+  void erase(PageId page);   // no effect on a page without a digest
   bool contains(PageId page) const { return entries_[static_cast<std::size_t>(page)].is_used; }
+  std::size_t group_of(PageId page) const {
+    return entries_[static_cast<std::size_t>(page)].group;
+  }  // of one that is contained
   int num_pages() const { return num_used_; }
   void clear();
 
@@ -58,9 +62,10 @@ class PrefixIndex {
   struct Entry {
     PageHash hash;
     PageId next;
+    std::uint8_t group;
     bool is_used;
   };
-  std::size_t bucket_of(const PageHash& hash) const;
+  std::size_t bucket_of(const PageHash& hash, std::size_t group) const;
 
   std::vector<Entry> entries_;   // [num_pages]
   std::vector<PageId> buckets_;  // first page of each chain, kNullPage when empty; a power of two of them

@@ -21,10 +21,11 @@ enum class RequestState : std::uint8_t { kWaiting, kRunning, kFinished };
 struct Request {
   // What the scheduler reads in every step comes first, close together.
   std::vector<std::int32_t> tokens;  // prompt, then output
-  std::int32_t last_token = 0;      // copy of tokens.back(), so that a decode step need not touch that memory
-  std::int32_t computed_len = 0;    // tokens whose keys and values are in the cache
+  std::int32_t last_token = 0;    // copy of tokens.back(), so that a decode step need not touch that memory
+  std::int32_t computed_len = 0;  // tokens whose keys and values are in the cache
   std::int32_t runner_draws_from = std::numeric_limits<std::int32_t>::max();  // tokens; see runner_draws
-  std::int32_t pending_row = -1;    // >= 0: the last token is not known yet, this logit row of the step under way draws it
+  std::int32_t pending_row =
+      -1;  // >= 0: the last token is not known yet, this logit row of the step under way draws it
   std::int32_t reserved_pages = 0;  // pages promised to the rest of the prompt and not taken yet
   SequencePages pages;
   RequestState state = RequestState::kWaiting;
@@ -34,7 +35,9 @@ struct Request {
   std::int32_t max_len = 0;      // tokens of prompt and output at which the request ends for its length
   std::int32_t cached_len = -1;  // prefix-cache hit at the first admission; -1 before
   std::int64_t arrival = 0;      // order of arrival
-  bool has_started = false;      // some of its tokens were in a step
+  std::int32_t logits_len =
+      1;  // the logits behind so many of its last tokens are wanted: more than one to check drafts
+  bool has_started = false;  // some of its tokens were in a step
   RequestId id = 0;
   std::uint64_t seed = 0;                // of this request's draws
   float draw_scale = 0.0f;               // see TokenDraw

@@ -7,14 +7,16 @@
 
 namespace quire {
 
-// What stands for a token where a row of logits has none: one is NaN, else one is infinite, else none is above -inf.
+// What stands for a token where a row of logits has none: one is NaN, else one is infinite, else none is
+// above -inf.
 constexpr std::int32_t kTokenIsNan = -1, kTokenIsInfinite = -2, kTokenIsMissing = -3;
 
 // Valid until the next call of the runner.
 struct StepResult {
-  std::span<const std::int32_t> tokens;  // [logit_rows.size()] drawn as StepBatch::draws says, the likeliest is the lowest id among equals;
-                                         // or one of the above; any value where logits were wanted
-  std::span<const float> logits;         // [rows that want logits, vocab_size]
+  std::span<const std::int32_t>
+      tokens;  // [logit_rows.size()] drawn as StepBatch::draws says, the likeliest is the lowest id among
+               // equals; or one of the above; any value where logits were wanted
+  std::span<const float> logits;  // [rows that want logits, vocab_size]
 };
 
 // Both functions may throw: then all requests of the step end with an error, and the others go on.
@@ -27,8 +29,11 @@ struct Runner {
   // Ends the step that was started first of those that have not ended.
   virtual StepResult finish() = 0;
 
-  // A step may be started while another one that wants no logits is under way: that saves time, for it takes the tokens drawn by
-  // the other without the host. Otherwise a step ends before the next one starts.
+  // False: it draws no tokens, and the logits of all rows are wanted.
+  virtual bool draws_tokens() const { return true; }
+
+  // A step may be started while another one that wants no logits is under way: that saves time, for it takes
+  // the tokens drawn by the other without the host. Otherwise a step ends before the next one starts.
   virtual bool runs_ahead() const { return false; }
 
   StepResult run(const StepBatch& batch) {

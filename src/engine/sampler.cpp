@@ -30,11 +30,12 @@ float draw_scale(const SamplingParams& params) {
   return is_greedy(params) ? 0.0f : static_cast<float>(std::numbers::log2e / params.temperature);
 }
 
-TokenDraw token_draw(const Request& request) {
+TokenDraw token_draw(const Request& request, std::int32_t num_tokens) {
   const SamplingParams& params = request.params;
   TokenDraw draw;
-  draw.random = random_bits(request.seed, static_cast<std::uint64_t>(request.output_len()));
-  if (params.top_p < 1.0) draw.top_p = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ldexp(params.top_p, 64)));
+  draw.random = random_bits(request.seed, static_cast<std::uint64_t>(num_tokens - request.prompt_len));
+  if (params.top_p < 1.0)
+    draw.top_p = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ldexp(params.top_p, 64)));
   draw.scale = draw_scale(params);
   draw.min_weight = static_cast<float>(params.min_p);
   if (params.top_k > 0) draw.top_k = static_cast<std::int32_t>(params.top_k);
@@ -63,7 +64,8 @@ SampledToken Sampler::sample(std::span<const float> logits, const Request& reque
   const std::span<const float> processed = process(logits, request);
   const float max = scan_logits(processed, block_max_);
   SampledToken sampled;
-  sampled.token = draw_from(processed, max, is_greedy(request.params) ? TokenDraw{} : token_draw(request));
+  sampled.token = draw_from(
+      processed, max, is_greedy(request.params) ? TokenDraw{} : token_draw(request, request.num_tokens()));
   if (request.params.logprobs) {
     sampled.logprobs = logprobs_of(logits, sampled.token, static_cast<std::size_t>(*request.params.logprobs));
   }
@@ -114,11 +116,13 @@ void Sampler::penalize(const Request& request) {
 }
 
 std::int32_t Sampler::draw(std::span<const float> logits, const TokenDraw& draw) {
-  QUIRE_CHECK_KIND(kInternal, logits.size() == vocab_size_, "a row of {} logits for a vocabulary of {}", logits.size(), vocab_size_);
+  QUIRE_CHECK_KIND(kInternal, logits.size() == vocab_size_, "a row of {} logits for a vocabulary of {}",
+                   logits.size(), vocab_size_);
   return draw_from(logits, scan_logits(logits, block_max_), draw);
 }
 
-// Keeping the order of token ids on every path means that a tiny change of a logit moves a draw only across a neighbouring boundary.
+// Keeping the order of token ids on every path means that a tiny change of a logit moves a draw only across a
+// neighbouring boundary.
 std::int32_t Sampler::draw_from(std::span<const float> logits, float max, const TokenDraw& draw) {
   if (draw.scale == 0.0f) return first_index_of(max, logits, block_max_);
   std::uint64_t total = 0;
@@ -133,11 +137,16 @@ std::int32_t Sampler::draw_from(std::span<const float> logits, float max, const 
   } else {
     total = exponentiate(logits, max, draw.scale, draw.min_weight, weights_, block_units_);
     if (draw.top_p == 0) return draw_from_row(multiply_high(draw.random, total));
-    // All tokens below (1 - p) / V together miss the mass 1 - p, so the nucleus lies above; the half covers rounding.
+    // All tokens below (1 - p) / V together miss the mass 1 - p, so the nucleus lies above; the half covers
+    // rounding.
     const double rest = 1.0 - std::ldexp(static_cast<double>(draw.top_p), -64);
-    gather_weights(logits, static_cast<float>(0.5 * rest * std::ldexp(static_cast<double>(total), -kWeightBits) / static_cast<double>(vocab_size_)));
+    gather_weights(logits,
+                   static_cast<float>(0.5 * rest * std::ldexp(static_cast<double>(total), -kWeightBits) /
+                                      static_cast<double>(vocab_size_)));
   }
-  if (draw.top_p > 0) keep_nucleus(std::max<std::uint64_t>(1, multiply_high(draw.top_p, total) + (draw.top_p * total != 0 ? 1 : 0)));
+  if (draw.top_p > 0)
+    keep_nucleus(
+        std::max<std::uint64_t>(1, multiply_high(draw.top_p, total) + (draw.top_p * total != 0 ? 1 : 0)));
   return draw_from_candidates(draw.random);
 }
 
@@ -218,7 +227,8 @@ void Sampler::keep_nucleus(std::uint64_t mass) {
 
 TokenLogprobs Sampler::logprobs_of(std::span<const float> logits, std::int32_t token, std::size_t num_top) {
   const float max = scan_logits(logits, block_max_);
-  const auto sum = static_cast<double>(exponentiate(logits, max, std::numbers::log2e_v<float>, 0.0f, weights_, block_units_));
+  const auto sum = static_cast<double>(
+      exponentiate(logits, max, std::numbers::log2e_v<float>, 0.0f, weights_, block_units_));
   const double log_sum = std::log(std::ldexp(sum, -kWeightBits)) + max;
   const auto logprob = [log_sum](float logit) {
     return static_cast<float>(static_cast<double>(logit) - log_sum);

@@ -35,7 +35,7 @@ void check_distribution(const SamplingParams& params) {
 }
 
 void check_end(const SamplingParams& params, const SamplingLimits& limits) {
-  if (params.max_tokens) check_range("max_tokens", *params.max_tokens, std::int64_t{1}, kMaxInt32);
+  if (params.max_tokens) check_range("max_tokens", *params.max_tokens, std::int64_t{0}, kMaxInt32);
   check_range("min_tokens", params.min_tokens, std::int64_t{0}, params.max_tokens.value_or(kMaxInt32));
   check_num_entries("stop_token_ids", params.stop_token_ids, limits.max_num_stop_tokens);
   check_num_entries("stop", params.stop, limits.max_num_stop);

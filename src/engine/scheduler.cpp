@@ -10,7 +10,8 @@ namespace {
 // Logits of a whole chunk of a prompt are [chunk, vocab_size] floats; this keeps them small.
 constexpr int kMaxPromptLogitRows = 128;
 
-// Once there is output the prompt's logprobs have been reported, and a preempted request need not make them again.
+// Once there is output the prompt's logprobs have been reported, and a preempted request need not make them
+// again.
 bool wants_prompt_logits(const Request& request) {
   return request.params.prompt_logprobs.has_value() && request.output_len() == 0;
 }
@@ -43,10 +44,9 @@ void Scheduler::check_prompt_len(std::size_t prompt_len) const {
   QUIRE_CHECK(prompt_len >= 1, "prompt has 0 tokens, must have at least 1");
   QUIRE_CHECK(prompt_len < static_cast<std::size_t>(max_len_),
               "prompt has {} tokens, which with 1 token of output do not fit into the context of {} tokens "
-              "(the model "
-              "allows {}, the {} pages of {} tokens hold {})",
-              prompt_len, max_len_, config_.max_model_len, kv_.num_usable_pages(), kv_.config().page_size,
-              std::int64_t{kv_.num_usable_pages()} * kv_.config().page_size);
+              "(the model allows {}, the {} pages of the cache hold {})",
+              prompt_len, max_len_, config_.max_model_len, kv_.num_usable_pages(),
+              kv_.capacity_len(config_.max_num_batched_tokens));
 }
 
 void Scheduler::add(Request& request) {
@@ -63,7 +63,8 @@ void Scheduler::add(Request& request) {
 const StepPlan& Scheduler::schedule() {
   plan_.items.clear();
   full_pages_.clear();
-  plan_.num_tokens = plan_.num_logit_rows = plan_.max_num_pages = plan_.num_preempted = 0;
+  plan_.num_tokens = plan_.num_logit_rows = plan_.num_preempted = 0;
+  plan_.max_num_pages = {};
   budget_ = config_.max_num_batched_tokens;
   compact_running();
   schedule_running();
@@ -93,7 +94,8 @@ void Scheduler::schedule_running() {
     serving_idx_ = i;
     if (i + 8 < running_.size()) prefetch_request(running_[i + 8]);
     --num_unserved_;
-    if (request.num_tokens() >= request.max_len) continue;  // it ends with the token that the step under way draws
+    if (request.num_tokens() >= request.max_len)
+      continue;  // it ends with the token that the step under way draws
     // Since no more requests run than the budget has tokens, at least one token is left for this one.
     const int query_len = chunk_len(request, request.computed_len, budget_ - num_unserved_);
     if (make_room(request, request.computed_len + query_len)) add_item(request, query_len);
@@ -161,15 +163,20 @@ void Scheduler::reserve(Request& request, int num_pages) {
 }
 
 void Scheduler::add_item(Request& request, int query_len) {
-  const bool samples = request.computed_len + query_len == request.num_tokens();
-  const std::int32_t num_logit_rows = wants_prompt_logits(request) ? query_len : samples;
-  const bool runner_draws = samples && request.runner_draws();
+  const std::int32_t num_left = request.num_tokens() - request.computed_len - query_len;
+  const bool samples = num_left == 0;
+  const std::int32_t num_logit_rows =
+      wants_prompt_logits(request) ? query_len : std::clamp(request.logits_len - num_left, 0, query_len);
+  const bool runner_draws = num_logit_rows > 0 && request.runner_draws();
   plan_.items.push_back({&request, query_len, request.computed_len, samples, num_logit_rows, runner_draws});
   plan_.num_tokens += query_len;
   plan_.num_logit_rows += num_logit_rows;
-  plan_.max_num_pages = std::max(plan_.max_num_pages, request.pages.num_pages());
+  for (std::size_t g = 0; g < kv_.num_groups(); ++g) {
+    plan_.max_num_pages[g] = std::max(plan_.max_num_pages[g], request.pages.groups[g].num_pages());
+  }
   budget_ -= query_len;
-  if (kv_.can_commit(request.pages, std::min(request.computed_len + query_len, request.known_len()))) full_pages_.push_back(&request);
+  if (kv_.can_commit(request.pages, std::min(request.computed_len + query_len, request.known_len())))
+    full_pages_.push_back(&request);
   if (request.reserved_pages > 0) {
     reserve(request,
             kv_.num_missing_pages(request.pages, {}, request.num_tokens(), config_.max_num_batched_tokens));
@@ -223,7 +230,8 @@ void Scheduler::commit_full_pages() {
   for (Request* request : full_pages_) {
     if (request->state != RequestState::kRunning) continue;  // preempted after its turn
     // A page whose last token is not known yet is entered one step later.
-    kv_.commit(request->pages, request->tokens, request->cache_salt(), std::min(request->pages.slots_len, request->known_len()));
+    kv_.commit(request->pages, request->tokens, request->cache_salt(),
+               std::min(request->pages.slots_len, request->known_len()));
   }
   full_pages_.clear();
 }
@@ -253,11 +261,13 @@ void Scheduler::describe_pages(std::vector<std::int64_t>& owners) const {
   kv_.describe_free_pages(owners);
   for (const Request* request : running_) {
     if (!request) continue;
-    for (const PageId page : request->pages.pages) {
-      if (page == kNullPage) continue;
-      const std::int64_t num_refs = kv_.num_refs(page);
-      owners[static_cast<std::size_t>(page) - 1] =
-          num_refs > 1 ? -num_refs : static_cast<std::int64_t>(request->id);
+    for (const GroupPages& table : request->pages.groups) {
+      for (const PageId page : table.pages) {
+        if (page == kNullPage) continue;
+        const std::int64_t num_refs = kv_.num_refs(page);
+        owners[static_cast<std::size_t>(page) - 1] =
+            num_refs > 1 ? -num_refs : static_cast<std::int64_t>(request->id);
+      }
     }
   }
 }
@@ -279,8 +289,8 @@ void Scheduler::check_integrity() const {
                      request->pages.slots_len);
   }
   for (const Request* request : waiting_) {
-    QUIRE_CHECK_KIND(kInternal, request->state == RequestState::kWaiting && request->pages.pages.empty(),
-                     "waiting request {} holds {} pages", request->id, request->pages.num_pages());
+    QUIRE_CHECK_KIND(kInternal, request->state == RequestState::kWaiting && request->pages.holds_nothing(),
+                     "waiting request {} holds {} pages", request->id, request->pages.num_held());
   }
   QUIRE_CHECK_KIND(kInternal, num_found == num_running_ && num_reserved == num_reserved_pages_,
                    "{} requests run, {} counted; {} pages reserved, {} counted", num_found, num_running_,

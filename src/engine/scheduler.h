@@ -8,6 +8,7 @@
 // last one (or the one of worst priority) gives up all of its pages, waits again, and is computed anew later.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <set>
 #include <span>
@@ -29,18 +30,20 @@ struct SchedulerConfig {
 
 struct ScheduledRequest {
   Request* request;
-  std::int32_t query_len;     // tokens to compute, from position computed_len on
-  std::int32_t computed_len;  // before this step
-  bool samples;               // the last token of the request is among them, so its logits are wanted
-  std::int32_t num_logit_rows;  // of its last tokens here: 1 if it samples, all while prompt_logprobs are due
-  bool runner_draws;            // the runner draws from its row, whose logits are not wanted
+  std::int32_t query_len;       // tokens to compute, from position computed_len on
+  std::int32_t computed_len;    // before this step
+  bool samples;                 // the last token of the request is among them, so its logits are wanted
+  std::int32_t num_logit_rows;  // of its last tokens here: those of Request::logits_len, all while
+                                // prompt_logprobs are due
+  bool runner_draws;            // the runner draws from its rows, whose logits are not wanted
 };
 
 struct StepPlan {
   std::vector<ScheduledRequest> items;
-  std::int32_t num_tokens = 0;     // sum of query_len
+  std::int32_t num_tokens = 0;      // sum of query_len
   std::int32_t num_logit_rows = 0;  // sum over the items
-  std::int32_t max_num_pages = 0;  // longest page table among the items
+  std::array<std::int32_t, kMaxCacheGroups> max_num_pages =
+      {};  // longest page table among the items, in each group
   std::int32_t num_preempted = 0;
 };
 
@@ -68,12 +71,14 @@ class Scheduler {
   // queued.
   const StepPlan& schedule();
 
-  // To be called when the planned tokens have been computed, or are certain to be before those of the next plan. Appending sampled
-  // tokens is the caller's part. Items without a request are passed over.
+  // To be called when the planned tokens have been computed, or are certain to be before those of the next
+  // plan. Appending sampled tokens is the caller's part. Items without a request are passed over.
   void complete(std::span<const ScheduledRequest> items);
 
-  // Every running request finds a page for one more token, so that the next plan preempts nobody.
-  bool has_page_for_each() const { return kv_.num_free_pages() - num_reserved_pages_ >= num_running_; }
+  // Every running request finds pages for one more token, so that the next plan preempts nobody.
+  bool has_page_for_each() const {
+    return kv_.num_free_pages() - num_reserved_pages_ >= num_running_ * kv_.num_growing_groups();
+  }
 
   // Takes a request out, whatever its state, and frees its pages. `is_trusted` = false keeps them out of the
   // prefix cache.

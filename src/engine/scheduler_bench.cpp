@@ -43,7 +43,7 @@ SchedulerStepCost measure_steps(const SchedulerBenchConfig& config, int num_requ
   kv_config.num_pages = 1 + num_requests * (longest / config.page_size + 1);
   kv_config.has_prefix_cache = config.has_prefix_cache;
   Scheduler scheduler(scheduler_config, kv_config);
-  BatchBuilder builder(config.page_size);
+  BatchBuilder builder(kv_config);
 
   std::vector<std::unique_ptr<Request>> requests;
   for (int i = 0; i < num_requests; ++i) {
@@ -115,7 +115,7 @@ KvWaste simulate_kv_waste(const KvWasteConfig& config) {
   scheduler_config.max_num_seqs = 1024;
   scheduler_config.max_num_batched_tokens = 8192;
   scheduler_config.max_model_len = config.max_model_len;
-  Scheduler scheduler(scheduler_config, {config.num_pages, config.page_size, true, 0});
+  Scheduler scheduler(scheduler_config, {config.num_pages, config.page_size, true, config.groups});
   RequestMix mix(config);
   std::vector<std::unique_ptr<Request>> live;
   int num_submitted = 0;
@@ -131,10 +131,9 @@ KvWaste simulate_kv_waste(const KvWasteConfig& config) {
     const StepPlan& plan = scheduler.schedule();
     scheduler.complete(plan.items);
     const KvCache& kv = scheduler.kv_cache();
-    const double held_slots = static_cast<double>(kv.num_held_pages()) * config.page_size;
-    if (held_slots > 0.0 && num_submitted < config.num_requests) {
+    if (kv.num_held_pages() > 0 && num_submitted < config.num_requests) {
       ++waste.num_steps;
-      unused_sum += static_cast<double>(kv.num_unused_slots()) / held_slots;
+      unused_sum += kv.num_unused_pages() / kv.num_held_pages();
       usage_sum += static_cast<double>(kv.num_held_pages()) / kv.num_usable_pages();
     }
     for (const ScheduledRequest& item : plan.items) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/cache_group.h"
+
 namespace quire {
 
 struct SchedulerStepCost {
@@ -31,6 +33,7 @@ struct KvWasteConfig {
   int page_size = 16;
   int num_pages = 16384;
   int max_model_len = 8192;
+  std::vector<CacheGroup> groups = {CacheGroup{}};
   double prompt_log_mean = 5.5;  // of the natural logarithm: the median prompt has e^5.5 = 245 tokens
   double prompt_log_stddev = 1.1;
   double output_min_len = 40.0;  // shortest output

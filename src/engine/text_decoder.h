@@ -16,8 +16,10 @@ struct TextDecoder {
   virtual std::string finish() = 0;  // the rest, at the end of the output
 };
 
-// Makes the decoder of one request. The prompt's tokens are given because a tokenizer may write a token
-// differently at the beginning of a text than behind other tokens.
-using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>(std::span<const std::int32_t> prompt)>;
+// Makes the decoder of one request. Its text is what the output adds to the text of the prompt: the prompt's
+// tokens are given because a tokenizer may write a token differently at the beginning of a text than behind
+// other tokens.
+using TextDecoderFactory = std::function<std::unique_ptr<TextDecoder>(std::span<const std::int32_t> prompt,
+                                                                      bool skip_special_tokens)>;
 
 }  // namespace quire

@@ -76,9 +76,21 @@ double Fields::get_number(std::string_view key, NumberRange range) const {
   return *value;
 }
 
+std::vector<std::string> Fields::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object_->items()) {
+    if (!value.is_null()) keys.push_back(key);
+  }
+  return keys;
+}
+
+std::string Fields::describe(std::string_view key, const Json& value, std::string_view expected) const {
+  return fmt::format("{}: field \"{}{}\" is {}, expected {}", origin_, path_, key, value_text(value),
+                     expected);
+}
+
 void Fields::refuse(std::string_view key, const Json& value, std::string_view expected) const {
-  throw_error(ErrorKind::kCorruptFile, "{}: field \"{}{}\" is {}, expected {}", origin_, path_, key,
-              value_text(value), expected);
+  throw_error(ErrorKind::kCorruptFile, "{}", describe(key, value, expected));
 }
 
 void Fields::refuse_unsupported(std::string_view key, std::string_view value,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
@@ -37,6 +38,10 @@ class Fields {
   int get_int(std::string_view key, int min, int max) const;  // absent throws too
   double get_number(std::string_view key, NumberRange range) const;
 
+  std::vector<std::string> keys() const;  // with a value, sorted
+
+  // The message of `refuse`: file, field, value and what was expected.
+  std::string describe(std::string_view key, const Json& value, std::string_view expected) const;
   // Throws: `value` of field `key` is not `expected`.
   [[noreturn]] void refuse(std::string_view key, const Json& value, std::string_view expected) const;
   [[noreturn]] void refuse_unsupported(std::string_view key, std::string_view value,

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 constexpr JsonLimits kLimits = {.max_bytes = 64u << 20, .max_depth = 32, .max_values = 5'000'000};
 constexpr std::size_t kMaxTemplateBytes = 4u << 20;
 constexpr std::size_t kMaxEosIds = 1024;
+constexpr double kLeastTopP = 1e-9;
 constexpr int kMaxInt = std::numeric_limits<int>::max();
 
 // Some files write -1 for "no such token".
@@ -44,25 +45,71 @@ void merge_ids(const Fields& fields, GenerationDefaults& defaults) {
   if (const auto id = read_id(fields, "pad_token_id")) defaults.pad_id = id;
 }
 
-// A special token is a string, or an object that holds it as `content`.
-std::string read_token(const Fields& fields, std::string_view key) {
-  const Json* value = fields.find(key);
-  if (!value) return "";
-  if (value->is_object()) return fields.try_object(key)->try_string("content").value_or("");
-  return fields.try_string(key).value();
+void warn(const Fields& fields, std::string_view key, const Json& value, std::string_view expected,
+          GenerationDefaults& defaults) {
+  defaults.warnings.push_back(fields.describe(key, value, expected) + "; it is left out");
 }
 
-// A template is a string, or a list of named ones of which "default" is meant.
-std::string read_template(const Fields& fields) {
+// A special token is a string, or an object that holds it as `content`.
+std::string read_token(const Fields& fields, std::string_view key, GenerationDefaults& defaults) {
+  const Json* value = fields.find(key);
+  if (!value) return "";
+  const auto content = value->is_object() ? value->find("content") : value->end();
+  const Json& text = value->is_object() && content != value->end() ? *content : *value;
+  if (text.is_string()) return text.get<std::string>();
+  warn(fields, key, *value, "a string, or an object with \"content\"", defaults);
+  return "";
+}
+
+// The first file that names a token decides.
+void read_tokens(const Fields& fields, GenerationDefaults& defaults) {
+  if (defaults.bos_token.empty()) defaults.bos_token = read_token(fields, "bos_token", defaults);
+  if (defaults.eos_token.empty()) defaults.eos_token = read_token(fields, "eos_token", defaults);
+  for (const char* name : {"unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    const auto is_same = [name](const auto& known) { return known.first == name; };
+    auto& known = defaults.other_tokens;
+    if (std::any_of(known.begin(), known.end(), is_same)) continue;
+    if (auto token = read_token(fields, name, defaults); !token.empty()) known.emplace_back(name, token);
+  }
+}
+
+// The template of one entry of a list, if it is the one that is meant.
+const Json* default_template(const Json& entry) {
+  if (!entry.is_object()) return nullptr;
+  const auto name = entry.find("name"), text = entry.find("template");
+  const bool is_meant = name != entry.end() && *name == "default" && text != entry.end();
+  return is_meant ? &*text : nullptr;
+}
+
+// A template is a string, or several by name, as a list of entries or an object, of which "default" is meant.
+std::string read_template(const Fields& fields, GenerationDefaults& defaults) {
   constexpr std::string_view kKey = "chat_template";
   const Json* value = fields.find(kKey);
   if (!value) return "";
-  if (!value->is_array()) return fields.try_string(kKey).value();
-  for (const Json& entry : *value) {
-    const Fields named(entry, fields.origin(), "chat_template.");
-    if (named.try_string("name") == "default") return named.try_string("template").value_or("");
+  const Json* text = value;
+  if (value->is_object()) {
+    const auto named = value->find("default");
+    text = named == value->end() ? nullptr : &*named;
+  } else if (value->is_array()) {
+    text = nullptr;
+    for (const Json& entry : *value) {
+      if (const Json* found = default_template(entry); found && !text) text = found;
+    }
   }
-  fields.refuse(kKey, *value, "a string, or an array with a template named \"default\"");
+  if (text && text->is_string()) return text->get<std::string>();
+  warn(fields, kKey, *value, "a string, or templates of which one is named \"default\"", defaults);
+  return "";
+}
+
+// What a request may not ask for is put to the bound; `range` is that of requests.
+std::optional<double> clamped(const Fields& fields, std::string_view key, NumberRange known,
+                              NumberRange range, GenerationDefaults& defaults) {
+  const auto value = fields.try_number(key, known);
+  if (!value || (*value >= range.min && *value <= range.max)) return value;
+  const double bound = std::clamp(*value, range.min, range.max);
+  defaults.warnings.push_back(fmt::format("{}: \"{}\" is {}, which no request may ask for; {} is used",
+                                          fields.origin(), key, *value, bound));
+  return bound;
 }
 
 // The mapped file, or nothing where there is none.
@@ -84,20 +131,32 @@ void merge_generation_config(std::string_view text, const std::string& origin, G
   const Fields fields(json, origin);
   merge_ids(fields, defaults);
   defaults.do_sample = fields.try_bool("do_sample");
-  defaults.temperature = fields.try_number("temperature", {0.0, 100.0});
-  defaults.top_p = fields.try_number("top_p", {0.0, 1.0});
+  defaults.temperature = clamped(fields, "temperature", {0.0, 100.0}, {0.0, 2.0}, defaults);
+  // At 0 the likeliest token alone is kept.
+  defaults.top_p = clamped(fields, "top_p", {0.0, 1.0}, {kLeastTopP, 1.0}, defaults);
+  defaults.min_p = fields.try_number("min_p", {0.0, 1.0});
   defaults.top_k = fields.try_int("top_k", -1, kMaxInt);
-  defaults.repetition_penalty = fields.try_number("repetition_penalty", {1e-6, 100.0});
+  defaults.repetition_penalty = clamped(fields, "repetition_penalty", {1e-6, 100.0}, {0.01, 100.0}, defaults);
   defaults.max_new_tokens = fields.try_int("max_new_tokens", 1, kMaxInt);
 }
 
 void merge_tokenizer_config(std::string_view text, const std::string& origin, GenerationDefaults& defaults) {
   const Json json = parse_json(text, origin, kLimits);
   const Fields fields(json, origin);
-  defaults.chat_template = read_template(fields);
-  defaults.bos_token = read_token(fields, "bos_token");
-  defaults.eos_token = read_token(fields, "eos_token");
-  defaults.add_bos_token = fields.try_bool("add_bos_token");
+  defaults.chat_template = read_template(fields, defaults);
+  read_tokens(fields, defaults);
+  const Json* add_bos = fields.find("add_bos_token");
+  if (add_bos && !add_bos->is_boolean()) {
+    warn(fields, "add_bos_token", *add_bos, "true or false", defaults);
+  } else {
+    defaults.add_bos_token = fields.try_bool("add_bos_token");
+  }
+}
+
+void merge_special_tokens_map(std::string_view text, const std::string& origin,
+                              GenerationDefaults& defaults) {
+  const Json json = parse_json(text, origin, kLimits);
+  read_tokens(Fields(json, origin), defaults);
 }
 
 GenerationDefaults load_generation_defaults(const fs::path& folder) {
@@ -110,11 +169,13 @@ GenerationDefaults load_generation_defaults(const fs::path& folder) {
   const fs::path tokenizer = folder / "tokenizer_config.json";
   if (const auto file = try_open(tokenizer))
     merge_tokenizer_config(file->text(), tokenizer.string(), defaults);
+  const fs::path tokens = folder / "special_tokens_map.json";
+  if (const auto file = try_open(tokens)) merge_special_tokens_map(file->text(), tokens.string(), defaults);
   // A template in a file of its own wins over the copy in tokenizer_config.json.
   const fs::path json_path = folder / "chat_template.json";
   if (const auto file = try_open(json_path)) {
     const Json json = parse_json(file->text(), json_path.string(), kLimits);
-    defaults.chat_template = read_template(Fields(json, json_path.string()));
+    defaults.chat_template = read_template(Fields(json, json_path.string()), defaults);
   }
   const fs::path jinja_path = folder / "chat_template.jinja";
   if (const auto file = try_open(jinja_path)) defaults.chat_template = file->text();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace quire {
@@ -16,16 +17,23 @@ struct GenerationDefaults {
   std::optional<int> bos_id, pad_id;
 
   std::optional<bool> do_sample;  // false: the model's authors mean greedy, whatever the rest says
-  std::optional<double> temperature, top_p, repetition_penalty;
+  // Within the ranges of a request's fields of these names: what lies beyond is put to the bound, with a
+  // warning.
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<int> top_k, max_new_tokens;
 
   std::string chat_template;         // Jinja text; empty = none
   std::string bos_token, eos_token;  // what templates write for these tokens; may be empty
+  // Further names that templates may write a token under: unk_token, pad_token, ...
+  std::vector<std::pair<std::string, std::string>> other_tokens;
   std::optional<bool> add_bos_token;
+
+  std::vector<std::string> warnings;  // what was left out or changed, naming file, field and value
 };
 
 // Reads whichever of the files exist; config.json must. Throws Error{kCorruptFile} naming file, field and
-// value.
+// value. What only conversations need (templates and their tokens) stops nothing: a field of the wrong kind
+// is left out, with a warning.
 GenerationDefaults load_generation_defaults(const std::filesystem::path& folder);
 
 // Each file by itself, merged into `defaults`. Ids of generation_config.json win over those of config.json,
@@ -33,5 +41,7 @@ GenerationDefaults load_generation_defaults(const std::filesystem::path& folder)
 void merge_model_ids(std::string_view text, const std::string& origin, GenerationDefaults& defaults);
 void merge_generation_config(std::string_view text, const std::string& origin, GenerationDefaults& defaults);
 void merge_tokenizer_config(std::string_view text, const std::string& origin, GenerationDefaults& defaults);
+// special_tokens_map.json: tokens that tokenizer_config.json does not name.
+void merge_special_tokens_map(std::string_view text, const std::string& origin, GenerationDefaults& defaults);
 
 }  // namespace quire

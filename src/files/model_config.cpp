@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -24,6 +25,7 @@ enum class Window {
   kNever,     // sliding_window is not a field of the family
   kAlways,    // sliding_window, unless null
   kIfWanted,  // sliding_window if use_sliding_window, from layer max_window_layers on
+  kEven,      // sliding_window in the layers 0, 2, 4 ...
 };
 
 // What differs between the families, as Hugging Face's classes define it. Fields that a file leaves out take
@@ -31,21 +33,60 @@ enum class Window {
 struct Family {
   const char* architecture;
   const char* model_type;
-  int default_head_dim;  // 0: hidden_size / num_attention_heads
-  int default_max_position;
-  bool always_qkv_bias;
-  bool may_attention_bias;  // reads attention_bias: biases of q, k, v and o
-  bool may_mlp_bias;        // reads mlp_bias
-  bool qk_norm;
-  Window window;
+  int default_head_dim = 0;  // 0: hidden_size / num_attention_heads
+  int default_kv_heads = 0;  // 0: num_attention_heads
+  int default_max_position = 2048;
+  bool always_qkv_bias = false;
+  bool may_attention_bias = false;  // reads attention_bias: biases of q, k, v and o
+  bool may_mlp_bias = false;        // reads mlp_bias
+  bool qk_norm = false;
+  Window window = Window::kNever;
+  const char* activation_key = "hidden_act";
+  const char* default_activation = "silu";
+  bool tied_by_default = false;  // the output head is the embedding
+  bool is_gemma = false;         // norms multiply by 1 + weight, embeddings are scaled
+  NormPlacement norms = NormPlacement::kBefore;
+  int default_score_dim = 0;   // > 0: reads query_pre_attn_scalar, the head size that scores are scaled for
+  bool has_soft_caps = false;  // reads attn_logit_softcapping and final_logit_softcapping
 };
 
-constexpr std::array<Family, 4> kFamilies = {{
-    {"LlamaForCausalLM", "llama", 0, 2048, false, true, true, false, Window::kNever},
-    {"MistralForCausalLM", "mistral", 0, 131072, false, false, false, false, Window::kAlways},
-    {"Qwen2ForCausalLM", "qwen2", 0, 32768, true, false, false, false, Window::kIfWanted},
-    {"Qwen3ForCausalLM", "qwen3", 128, 32768, false, true, false, true, Window::kIfWanted},
+constexpr std::array<Family, 5> kFamilies = {{
+    {.architecture = "LlamaForCausalLM",
+     .model_type = "llama",
+     .may_attention_bias = true,
+     .may_mlp_bias = true},
+    {.architecture = "MistralForCausalLM",
+     .model_type = "mistral",
+     .default_max_position = 131072,
+     .window = Window::kAlways},
+    {.architecture = "Qwen2ForCausalLM",
+     .model_type = "qwen2",
+     .default_max_position = 32768,
+     .always_qkv_bias = true,
+     .window = Window::kIfWanted},
+    {.architecture = "Qwen3ForCausalLM",
+     .model_type = "qwen3",
+     .default_head_dim = 128,
+     .default_max_position = 32768,
+     .may_attention_bias = true,
+     .qk_norm = true,
+     .window = Window::kIfWanted},
+    {.architecture = "Gemma2ForCausalLM",
+     .model_type = "gemma2",
+     .default_head_dim = 256,
+     .default_kv_heads = 4,
+     .default_max_position = 8192,
+     .may_attention_bias = true,
+     .window = Window::kEven,
+     .activation_key = "hidden_activation",
+     .default_activation = "gelu_pytorch_tanh",
+     .tied_by_default = true,
+     .is_gemma = true,
+     .norms = NormPlacement::kBeforeAndBehind,
+     .default_score_dim = 256,
+     .has_soft_caps = true},
 }};
+constexpr double kDefaultScoreCap = 50.0, kDefaultLogitsCap = 30.0;  // of files that do not mention them
 constexpr int kDefaultWindow = 4096;  // of a file that does not mention sliding_window
 constexpr int kDefaultMaxWindowLayers = 28;
 
@@ -84,17 +125,18 @@ DType read_dtype(const Fields& config) {
   config.refuse_unsupported(key, name, "bfloat16, float16, float32");
 }
 
-Activation read_activation(const Fields& config) {
-  const std::string name = config.try_string("hidden_act").value_or("silu");
+Activation read_activation(const Fields& config, const Family& family) {
+  const std::string name = config.try_string(family.activation_key).value_or(family.default_activation);
   if (name == "silu" || name == "swish") return Activation::kSilu;
   if (name == "gelu") return Activation::kGelu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::kGeluTanh;
-  config.refuse_unsupported("hidden_act", name, "silu, gelu, gelu_pytorch_tanh, gelu_new");
+  config.refuse_unsupported(family.activation_key, name, "silu, gelu, gelu_pytorch_tanh, gelu_new");
 }
 
 void read_heads(const Fields& config, const Family& family, ModelConfig& model) {
   model.num_qo_heads = config.get_int("num_attention_heads", 1, kMaxHeads);
-  model.num_kv_heads = config.try_int("num_key_value_heads", 1, kMaxHeads).value_or(model.num_qo_heads);
+  const int default_kv_heads = family.default_kv_heads > 0 ? family.default_kv_heads : model.num_qo_heads;
+  model.num_kv_heads = config.try_int("num_key_value_heads", 1, kMaxHeads).value_or(default_kv_heads);
   QUIRE_CHECK_KIND(kCorruptFile, model.num_qo_heads % model.num_kv_heads == 0,
                    "{}: field \"num_key_value_heads\" is {}, expected a divisor of num_attention_heads {}",
                    config.origin(), model.num_kv_heads, model.num_qo_heads);
@@ -148,8 +190,32 @@ std::vector<int> read_windows(const Fields& config, Window rule, int num_layers)
     first = config.try_int("max_window_layers", 0, kMaxLayers).value_or(kDefaultMaxWindowLayers);
   }
   std::vector<int> windows(static_cast<std::size_t>(num_layers), 0);
-  for (int layer = first; layer < num_layers; ++layer) windows[static_cast<std::size_t>(layer)] = window_len;
+  const int step = rule == Window::kEven ? 2 : 1;
+  for (int layer = first; layer < num_layers; layer += step)
+    windows[static_cast<std::size_t>(layer)] = window_len;
   return windows;
+}
+
+// 0 = off, which null says.
+double read_soft_cap(const Fields& config, std::string_view key, double default_cap) {
+  if (!config.mentions(key)) return default_cap;
+  return config.try_number(key, {1e-3, 1e6}).value_or(0.0);
+}
+
+void read_gemma(const Fields& config, const Family& family, ModelConfig& model) {
+  model.norm_placement = family.norms;
+  model.norm_adds_one = model.scales_embedding = family.is_gemma;
+  if (family.is_gemma && config.try_bool("use_bidirectional_attention").value_or(false)) {
+    config.refuse_unsupported("use_bidirectional_attention", "true", "false");
+  }
+  if (family.default_score_dim > 0) {
+    const double dim =
+        config.try_number("query_pre_attn_scalar", {1e-3, 1e6}).value_or(family.default_score_dim);
+    model.attention_scale = 1.0 / std::sqrt(dim);
+  }
+  if (!family.has_soft_caps) return;
+  model.attention_soft_cap = read_soft_cap(config, "attn_logit_softcapping", kDefaultScoreCap);
+  model.logits_soft_cap = read_soft_cap(config, "final_logit_softcapping", kDefaultLogitsCap);
 }
 
 }  // namespace
@@ -171,13 +237,14 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin)
   model.max_position =
       config.try_int("max_position_embeddings", 1, kMaxPosition).value_or(family.default_max_position);
   model.rms_norm_eps = config.try_number("rms_norm_eps", {1e-30, 1.0}).value_or(1e-6);
-  model.activation = read_activation(config);
-  model.tie_word_embeddings = config.try_bool("tie_word_embeddings").value_or(false);
+  model.activation = read_activation(config, family);
+  model.tie_word_embeddings = config.try_bool("tie_word_embeddings").value_or(family.tied_by_default);
   const bool attention_bias = family.may_attention_bias && config.try_bool("attention_bias").value_or(false);
   model.qkv_bias = family.always_qkv_bias || attention_bias;
   model.o_bias = attention_bias;
   model.mlp_bias = family.may_mlp_bias && config.try_bool("mlp_bias").value_or(false);
   model.qk_norm = family.qk_norm;
+  read_gemma(config, family, model);
   model.window_lens = read_windows(config, family.window, model.num_layers);
   model.rope = parse_rope_config(config, model.max_position);
   return model;

@@ -1,4 +1,5 @@
-// config.json of the decoder families that one decoder can run: Llama 2 and 3.x, Mistral, Qwen2, Qwen3.
+// config.json of the decoder families that one decoder can run: Llama 2 and 3.x, Mistral, Qwen2, Qwen3,
+// Gemma 2.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +13,18 @@
 namespace quire {
 
 enum class Activation { kSilu, kGelu, kGeluTanh };  // of the gate: down(activation(gate(x)) * up(x))
+
+// Where a layer's norms stand around each of its two halves f, attention and MLP.
+enum class NormPlacement {
+  kBefore,           // x + f(norm(x))
+  kBeforeAndBehind,  // x + norm(f(norm(x)))
+};
+
+// How a query knows where a key stands.
+enum class PositionEncoding {
+  kRope,   // queries and keys are rotated
+  kAlibi,  // scores fall with the distance, in each head with another slope
+};
 
 struct ModelConfig {
   std::string architecture;   // "LlamaForCausalLM"
@@ -33,9 +46,17 @@ struct ModelConfig {
   bool o_bias = false;
   bool mlp_bias = false;
   bool qk_norm = false;  // RMS norm of each query and key head, before RoPE
+  NormPlacement norm_placement = NormPlacement::kBefore;
+  bool norm_adds_one = false;     // every norm multiplies by 1 + its weight
+  bool scales_embedding = false;  // embeddings are multiplied by the root of hidden_dim, rounded to dtype
+  bool has_sinks = false;         // one more score per query head, without a value
+  double attention_scale = 0;     // of scores; 0: 1 / sqrt(head_dim)
+  double attention_soft_cap = 0;  // of scores: cap * tanh(score / cap); 0 = off
+  double logits_soft_cap = 0;     // of the head's outputs, likewise
 
   // Of each layer, how many keys a query sees, itself among them; 0 = all. [num_layers]
   std::vector<int> window_lens;
+  PositionEncoding position = PositionEncoding::kRope;
   RopeConfig rope;
 };
 

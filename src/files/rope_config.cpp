@@ -64,6 +64,22 @@ void read_yarn(const Fields& fields, RopeConfig& rope) {
   rope.truncate = fields.try_bool("truncate").value_or(rope.truncate);
 }
 
+// What no type of RoPE reads, here or in Hugging Face's library.
+std::vector<std::string> unknown_keys(const Fields& rope) {
+  static constexpr std::array<std::string_view, 18> kKnown = {
+      "type",           "rope_type",         "rope_theta",
+      "factor",         "low_freq_factor",   "high_freq_factor",
+      "beta_fast",      "beta_slow",         "attention_factor",
+      "mscale",         "mscale_all_dim",    "truncate",
+      "short_factor",   "long_factor",       "original_max_position_embeddings",
+      "full_attention", "sliding_attention", "partial_rotary_factor"};
+  std::vector<std::string> unknown = rope.keys();
+  std::erase_if(unknown, [](const std::string& key) {
+    return std::find(kKnown.begin(), kKnown.end(), key) != kKnown.end();
+  });
+  return unknown;
+}
+
 // Turns into wavelengths against the original context: long waves are stretched, short ones kept, the rest
 // blended.
 double llama3_freq(const RopeConfig& rope, double freq) {
@@ -129,6 +145,7 @@ RopeConfig parse_rope_config(const Fields& config, int max_position) {
   refuse_layer_types(*fields);
   refuse_partial_rotation(*fields);
   rope.type = read_type(*fields);
+  rope.unknown_keys = unknown_keys(*fields);
   rope.theta = fields->try_number("rope_theta", kThetaRange).value_or(rope.theta);
   if (rope.type == RopeType::kDefault) return rope;
   if (rope.type != RopeType::kLinear) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "files/fields.h"
@@ -25,6 +26,8 @@ struct RopeConfig {
   std::optional<double> attention_factor;        // yarn: replaces the factor that follows from the rest
   std::optional<double> mscale, mscale_all_dim;  // yarn: both or neither count
   bool truncate = true;                          // yarn: round the bounds of the ramp to whole dimensions
+  std::vector<std::string>
+      unknown_keys;  // of the file, which change nothing here: likely a slip of its author
 };
 
 // Reads `rope_parameters`, or `rope_theta` with `rope_scaling` as files before transformers 5 spell it, from

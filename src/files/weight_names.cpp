@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kEmbeddingName = "model.embed_tokens.weight";
 constexpr const char* kLmHeadName = "lm_head.weight";
 
-enum class Extent { kNone, kVocab, kHidden, kIntermediate, kQoHeads, kKvHeads, kHeadDim };
-enum class Need { kAlways, kUntied, kQkvBias, kOBias, kMlpBias, kQkNorm };
+enum class Extent { kNone, kVocab, kHidden, kIntermediate, kQoHeads, kKvHeads, kHeadDim, kNumQoHeads };
+enum class Need { kAlways, kUntied, kQkvBias, kOBias, kMlpBias, kQkNorm, kNormsBefore, kNormsBehind, kSinks };
 
 struct WeightRow {
   WeightRole role;
@@ -25,15 +25,16 @@ struct WeightRow {
   Need need = Need::kAlways;
 };
 
-// Llama, Mistral, Qwen2 and Qwen3 share their names.
+// All families share their names. What is called post_attention_layernorm stands before the MLP in one
+// placement of the norms, and behind attention in the other.
 constexpr std::array<WeightRow, 3> kModelRows = {{
     {WeightRole::kEmbedding, kEmbeddingName, Extent::kVocab, Extent::kHidden},
     {WeightRole::kFinalNorm, "model.norm.weight", Extent::kHidden, Extent::kNone},
     {WeightRole::kLmHead, kLmHeadName, Extent::kVocab, Extent::kHidden, Need::kUntied},
 }};
 
-constexpr std::array<WeightRow, 18> kLayerRows = {{
-    {WeightRole::kInputNorm, "input_layernorm.weight", Extent::kHidden, Extent::kNone},
+constexpr std::array<WeightRow, 22> kLayerRows = {{
+    {WeightRole::kAttentionNorm, "input_layernorm.weight", Extent::kHidden, Extent::kNone},
     {WeightRole::kQProj, "self_attn.q_proj.weight", Extent::kQoHeads, Extent::kHidden},
     {WeightRole::kKProj, "self_attn.k_proj.weight", Extent::kKvHeads, Extent::kHidden},
     {WeightRole::kVProj, "self_attn.v_proj.weight", Extent::kKvHeads, Extent::kHidden},
@@ -44,7 +45,15 @@ constexpr std::array<WeightRow, 18> kLayerRows = {{
     {WeightRole::kKNorm, "self_attn.k_norm.weight", Extent::kHeadDim, Extent::kNone, Need::kQkNorm},
     {WeightRole::kOProj, "self_attn.o_proj.weight", Extent::kHidden, Extent::kQoHeads},
     {WeightRole::kOBias, "self_attn.o_proj.bias", Extent::kHidden, Extent::kNone, Need::kOBias},
-    {WeightRole::kPostAttentionNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone},
+    {WeightRole::kSinks, "self_attn.sinks", Extent::kNumQoHeads, Extent::kNone, Need::kSinks},
+    {WeightRole::kAttentionOutNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
+    {WeightRole::kMlpNorm, "post_attention_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBefore},
+    {WeightRole::kMlpNorm, "pre_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
+    {WeightRole::kMlpOutNorm, "post_feedforward_layernorm.weight", Extent::kHidden, Extent::kNone,
+     Need::kNormsBehind},
     {WeightRole::kGateProj, "mlp.gate_proj.weight", Extent::kIntermediate, Extent::kHidden},
     {WeightRole::kUpProj, "mlp.up_proj.weight", Extent::kIntermediate, Extent::kHidden},
     {WeightRole::kDownProj, "mlp.down_proj.weight", Extent::kHidden, Extent::kIntermediate},
@@ -69,6 +78,8 @@ std::int64_t extent_of(const ModelConfig& config, Extent extent) {
       return std::int64_t{config.num_kv_heads} * config.head_dim;
     case Extent::kHeadDim:
       return config.head_dim;
+    case Extent::kNumQoHeads:
+      return config.num_qo_heads;
   }
   return 0;
 }
@@ -87,6 +98,12 @@ bool is_needed(const ModelConfig& config, Need need) {
       return config.mlp_bias;
     case Need::kQkNorm:
       return config.qk_norm;
+    case Need::kNormsBefore:
+      return config.norm_placement == NormPlacement::kBefore;
+    case Need::kNormsBehind:
+      return config.norm_placement == NormPlacement::kBeforeAndBehind;
+    case Need::kSinks:
+      return config.has_sinks;
   }
   return false;
 }

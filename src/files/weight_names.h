@@ -18,12 +18,14 @@ enum class WeightRole : std::uint8_t {
   kFinalNorm,  // [hidden_dim]
   kLmHead,     // [vocab_size, hidden_dim]; not listed where the embedding serves as head
   // of one layer; matrices are [out, in], a bias is [out] of its matrix
-  kInputNorm, kPostAttentionNorm,   // [hidden_dim]
+  kAttentionNorm, kMlpNorm,         // [hidden_dim], before attention and MLP
+  kAttentionOutNorm, kMlpOutNorm,   // [hidden_dim], behind them
   kQProj,                           // [num_qo_heads * head_dim, hidden_dim]
   kKProj, kVProj,                   // [num_kv_heads * head_dim, hidden_dim]
   kOProj,                           // [hidden_dim, num_qo_heads * head_dim]
   kQBias, kKBias, kVBias, kOBias,
   kQNorm, kKNorm,                   // [head_dim]
+  kSinks,                           // [num_qo_heads]
   kGateProj, kUpProj,               // [intermediate_dim, hidden_dim]
   kDownProj,                        // [hidden_dim, intermediate_dim]
   kGateBias, kUpBias, kDownBias,

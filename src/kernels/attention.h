@@ -8,19 +8,20 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// One work item. E: element type of q, k, v and o. Config: kRows, kKeys (tile of scores), kHeadDim (bound of both head sizes),
-// kTransforms (false: soft cap, position bias and scales below 0 never come), kPartsAtOnce (whose states are loaded together).
-template <class E, class Config>
+// One work item. Q, O: element types of q and o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores), kDimQk, kDimVo (bounds
+// of head sizes),
+// kMods (ScoreMods that may come), kPartsAtOnce (whose states are loaded together).
+template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:
-  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kHeadDim = Config::kHeadDim;
+  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kDimQk = Config::kDimQk, kDimVo = Config::kDimVo;
 
   QUIRE_DEV AttentionItem(Program& program, const AttentionParams& p, const AttentionWork& w)
       : p_(p),
         w_(w),
         rows_(w.num_tokens * w.num_heads),
         token_factor_(65536 / w.num_heads + 1),
-        transforms_(Config::kTransforms && needs_transforms(p)),
+        transforms_((p.mods & Config::kMods) != 0),
         scale_log2_(transforms_ ? kLog2E : p.sm_scale * kLog2E),
         common_begin_(first_key_at(w.position + w.num_tokens - 1)),
         common_end_(end_key_at(w.position)),
@@ -48,12 +49,8 @@ class AttentionItem {
   const float scale_log2_;  // from scores to log2 units
   const int common_begin_, common_end_;  // keys that all rows see
   Row<kRows> slopes_;       // position bias of each row's head
-  Operand<E, kRows, kHeadDim> q_;
-  SoftmaxState<kRows, kHeadDim> state_;
-
-  static QUIRE_DEV bool needs_transforms(const AttentionParams& p) {
-    return p.logits_soft_cap > 0 || p.position_bias != PositionBias::kNone || !(p.sm_scale > 0);
-  }
+  Operand<Q, kRows, kDimQk> q_;
+  SoftmaxState<kRows, kDimVo> state_;
 
   static_assert(kRows <= 256, "of token_factor_");
   QUIRE_DEV int token_in_item(int row) const { return row * token_factor_ >> 16; }
@@ -65,16 +62,16 @@ class AttentionItem {
 
   // Keys [first_key, end_key) are visible to a query at a position and belong to this program.
   QUIRE_DEV int first_key_at(int position) const {
-    const int first = p_.window > 0 ? position - p_.window + 1 : 0;
+    const int first = p_.sees.first_key(position);
     return first > w_.kv_begin ? first : w_.kv_begin;
   }
   QUIRE_DEV int end_key_at(int position) const {
-    const int end = p_.causal ? position + 1 : p_.window > 0 ? position + p_.window : w_.kv_end;
+    const int end = p_.sees.end_key(position, w_.kv_end);
     return end < w_.kv_end ? end : w_.kv_end;
   }
 
   QUIRE_DEV void load_queries() {
-    const E* q = static_cast<const E*>(p_.q);
+    const Q* q = static_cast<const Q*>(p_.q);
     load_rows(q_, rows_, p_.head_dim_qk,
               [&](int r) { return q + token_of(r) * p_.q_token_stride + long{head_of(r)} * p_.head_dim_qk; });
     if (transforms_ && p_.position_bias != PositionBias::kNone) {
@@ -84,13 +81,13 @@ class AttentionItem {
 
   // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
   QUIRE_DEV void scan_keys(Program& program) {
-    const E* pool = static_cast<const E*>(p_.kv_pool);
+    const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    const KvView<E> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
-                         head + p_.v_offset, page_shape<E>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    const KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
+                         head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
     const int first_tile = w_.kv_begin / kKeys;
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
-    KvStage<E, kRows, kKeys> stage(program, kHeadDim);
+    KvStage<Kv, kRows, kKeys> stage(program, kDimQk, kDimVo);
     Scores<kRows, kKeys> scores(program);
     pipeline(
         program, num_tiles, stage, scores,
@@ -153,8 +150,8 @@ class AttentionItem {
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
   }
 
-  QUIRE_DEV E* output_row(int r) const {
-    return static_cast<E*>(p_.o) + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo;
+  QUIRE_DEV O* output_row(int r) const {
+    return static_cast<O*>(p_.o) + token_of(r) * p_.o_token_stride + long{head_of(r)} * p_.head_dim_vo;
   }
   QUIRE_DEV float* lse_of(int r) const { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); }
   QUIRE_DEV float sink_of(int r) const { return p_.sinks[head_of(r)] * kLog2E; }
@@ -209,14 +206,14 @@ class AttentionItem {
 };
 
 // Items of few rows, such as decodes, may have a configuration of their own. Both are one where a target needs no second.
-template <class E, class Many, class Few>
+template <class Q, class Kv, class O, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
     for_each_work(program, p.num_work, p.work, [&](const AttentionWork& w) {
       if constexpr (Few::kRows < Many::kRows) {
-        if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<E, Few>(program, p, w).attend(program);
+        if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<Q, Kv, O, Few>(program, p, w).attend(program);
       }
-      AttentionItem<E, Many>(program, p, w).attend(program);
+      AttentionItem<Q, Kv, O, Many>(program, p, w).attend(program);
     });
   }
 };

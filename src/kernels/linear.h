@@ -1,5 +1,6 @@
-// y = x W^T + bias with packed weights. Two configurations of one text: few rows, bound by reading W, keep all of W's panel of
-// k in one pass; many rows, bound by arithmetic, keep a block of x and of W in cache.
+// y = epilogue(prologue(x) W^T) with packed weights: one text for every format of weights, and for what is done to x as it is read and to
+// sums as they are finished. Two configurations of it: few rows, bound by reading W, keep all of W's panel of k in one pass; many rows,
+// bound by arithmetic, keep a block of x and of W in cache.
 #pragma once
 
 #include "kernels/params.h"
@@ -8,8 +9,38 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// E: element type of x, W and bias. Out: of y. Config: kRows, kCols (output tile), kDepth (of one step along k).
-template <class E, class Out, class Config>
+// A prologue says where the rows of x are, and what they are when they are multiplied. This one: as they lie.
+template <class E>
+struct PlainInput {
+  using Elem = E;
+  static QUIRE_DEV RowsView<E> rows(const LinearParams& p, Range rows) {
+    return {static_cast<const E*>(p.x) + rows.begin * p.x_stride, p.x_stride, rows.size()};
+  }
+};
+
+// A weight format says how W is found in memory. This one: elements as they are multiplied.
+template <class E>
+struct PlainWeight {
+  using View = WeightView<E>;
+  static QUIRE_DEV View view(const LinearParams& p) { return {static_cast<const E*>(p.weight), p.in_dim, p.out_dim}; }
+};
+
+// An epilogue takes the finished sums of an item. This one: + bias, rounded to Out. E: of the bias.
+template <class E, class Out>
+struct BiasOutput {
+  template <class Sums>
+  static QUIRE_DEV void finish(Sums& sums, const LinearParams& p, Range rows, Range cols) {
+    if (p.bias != nullptr) {
+      const E* bias = static_cast<const E*>(p.bias) + cols.begin;
+      each_span(sums, cols.size(), [&](auto i, auto value) { return value + load(bias, i); });
+    }
+    Out* y = static_cast<Out*>(p.y) + rows.begin * p.y_stride + cols.begin;
+    store_rows(sums, rows.size(), cols.size(), [&](int r) { return y + r * p.y_stride; });
+  }
+};
+
+// Config: kRows, kCols (output tile), kDepth (of one step along k).
+template <class Prologue, class Weight, class Epilogue, class Config>
 struct Linear {
   static constexpr int kRows = Config::kRows, kCols = Config::kCols, kDepth = Config::kDepth;
 
@@ -18,30 +49,19 @@ struct Linear {
     const bool is_one = row_tiles.num == 1;  // spares divisions
     const auto rows_of = [&](int item) { return row_tiles.at(is_one ? 0 : item % row_tiles.num); };
     const auto cols_of = [&](int item) { return col_tiles.at(is_one ? item : item / row_tiles.num); };
-    const WeightView<E> weight{static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
+    const auto weight = Weight::view(p);
     Accum<kRows, kCols> acc(program);
-    LinearStage<E, kRows, kCols, kDepth> stage(program);
+    LinearStage<typename Prologue::Elem, typename Weight::View, kRows, kCols, kDepth> stage(program);
     pipeline_work(
         program, row_tiles.num * col_tiles.num, ceil_div(p.in_dim, kDepth), stage,
         [&](auto& to, int item, int step) {
-          const Range rows = rows_of(item);
-          const RowsView<E> x{static_cast<const E*>(p.x) + rows.begin * p.x_stride, p.x_stride, rows.size()};
-          load_block(to, x, weight, cols_of(item), step * kDepth);
+          load_block(to, Prologue::rows(p, rows_of(item)), weight, cols_of(item), step * kDepth);
         },
         [&](const auto& block, int item, int step) {
           if (step == 0) fill(acc, rows_of(item).size(), cols_of(item).size(), 0.0f);
           dot_add(acc, block);
         },
-        [&](int item) { finish(acc, p, rows_of(item), cols_of(item)); });
-  }
-
-  static QUIRE_DEV void finish(Accum<kRows, kCols>& acc, const LinearParams& p, Range rows, Range cols) {
-    if (p.bias != nullptr) {
-      const E* bias = static_cast<const E*>(p.bias) + cols.begin;
-      each_span(acc, cols.size(), [&](auto i, auto value) { return value + load(bias, i); });
-    }
-    Out* y = static_cast<Out*>(p.y) + rows.begin * p.y_stride + cols.begin;
-    store_rows(acc, rows.size(), cols.size(), [&](int r) { return y + r * p.y_stride; });
+        [&](int item) { Epilogue::finish(acc, p, rows_of(item), cols_of(item)); });
   }
 };
 

@@ -2,6 +2,8 @@
 // elements of the tensor's dtype; pointers are to device memory.
 #pragma once
 
+#include "kernels/visibility.h"
+
 namespace quire {
 
 // A few words of one program's work: rows of one KV head's query heads against a range of keys. Made by plan().
@@ -20,6 +22,9 @@ struct AttentionWork {
   int counter_idx;            // arrival counter of the splits
 };
 
+// Elements of the largest heads that kernels are compiled for.
+constexpr int kMaxHeadDim = 256;
+
 enum class PositionBias : int { kNone, kAlibi, kAlibiSqrt };
 
 struct AttentionParams {
@@ -37,12 +42,12 @@ struct AttentionParams {
   int* counters;      // [num_counters], zero between launches
   long q_token_stride, o_token_stride;
   long page_stride, head_stride, v_offset;  // of kv_pool
-  int has_few, has_many;  // 1: some items have up to (more than) DeviceCaps::few_rows rows
+  int has_few, has_many;  // 1: some items have up to (more than) BatchKindCaps::few_rows rows
   int num_qo_heads, group_size, head_dim_qk, head_dim_vo, page_size, max_pages;
-  int causal;   // 0 or 1
-  int window;   // keys a query sees to its left, itself included (and as many to its right if not causal); 0 = all
+  Visibility sees;
   PositionBias position_bias;
   float sm_scale, logits_soft_cap;  // cap 0 = off
+  unsigned mods;                    // of ScoreMods, as scale, cap and bias ask for
 };
 
 // (o, lse) = merge of the states of two disjoint key sets, per token and head. An empty state has lse = -inf and any o.
@@ -69,7 +74,7 @@ struct KvWriteParams {
 // y = x W^T + bias
 struct LinearParams {
   const void* x;       // [num_rows, in_dim], x_stride apart
-  const void* weight;  // [out_dim, in_dim] packed, see tile/page_layout.h
+  const void* weight;  // [out_dim, in_dim] packed, see device/layout.h
   const void* bias;    // [out_dim] or null
   void* y;             // [num_rows, out_dim], y_stride apart
   long x_stride, y_stride;

@@ -2,25 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/check.h"
 #include "files/rope_config.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
-
-AttentionDesc layer_desc(const ModelConfig& config, const DecoderOptions& options, int layer) {
-  AttentionDesc desc;
-  desc.num_qo_heads = config.num_qo_heads;
-  desc.num_kv_heads = config.num_kv_heads;
-  desc.head_dim_qk = desc.head_dim_vo = config.head_dim;
-  desc.page_size = options.page_size;
-  desc.dtype = config.dtype;
-  desc.sm_scale = default_sm_scale(config.head_dim);
-  desc.window = config.window_lens[static_cast<std::size_t>(layer)];
-  desc.batch_invariant = options.batch_invariant;
-  return desc;
-}
 
 // Angles in double: the error of a float angle grows with the position.
 std::unique_ptr<Buffer> make_cos_sin(Device& device, const ModelConfig& config, int max_position) {
@@ -59,11 +48,12 @@ int padded_tokens(int num_tokens) {
 // Elements of the activations of one token.
 std::size_t activation_elems(const ModelConfig& config) {
   const int heads = 2 * config.num_qo_heads + 2 * config.num_kv_heads;
-  return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim + 3 * config.intermediate_dim);
+  return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim +
+                                  3 * config.intermediate_dim);
 }
 
 // A step whose tokens mean nothing, to find out what it launches.
-StepBatch blank_step(const std::vector<std::int32_t>& query_len, int page_size) {
+StepBatch blank_step(const std::vector<std::int32_t>& query_len, const CachePlan& cache, int page_size) {
   StepBatch batch;
   batch.num_seqs = static_cast<std::int32_t>(query_len.size());
   batch.query_indptr = {0};
@@ -75,71 +65,119 @@ StepBatch blank_step(const std::vector<std::int32_t>& query_len, int page_size) 
     batch.logit_rows.push_back(batch.num_tokens - 1);
   }
   const auto num_tokens = static_cast<std::size_t>(batch.num_tokens);
-  batch.max_pages = ceil_div(batch.max_kv_len, page_size);
+  for (const CacheGroup& group : cache.groups) {
+    GroupBatch& of_group = batch.groups.emplace_back();
+    of_group.max_pages = ceil_div(batch.max_kv_len, page_size * group.page_scale);
+    of_group.page_table.assign(query_len.size() * static_cast<std::size_t>(of_group.max_pages), 0);
+    of_group.slot_mapping.assign(num_tokens, -1);
+  }
   batch.token_ids.assign(num_tokens, 0);
   batch.positions.assign(num_tokens, 0);
-  batch.slot_mapping.assign(num_tokens, -1);
   batch.drawn_rows.assign(num_tokens, 0);
-  batch.page_table.assign(query_len.size() * static_cast<std::size_t>(batch.max_pages), 0);
   batch.wants_logits.assign(query_len.size(), 0);
   batch.draws.assign(query_len.size(), TokenDraw{});
   batch.has_random = batch.has_cuts = true;
   return batch;
 }
 
+// What one step looks like to a group's kernels.
+std::vector<GroupPaging> paging_of(const CachePlan& cache, int num_pages) {
+  std::vector<GroupPaging> groups;
+  for (std::size_t g = 0; g < cache.groups.size(); ++g) {
+    groups.push_back(
+        {cache.groups[g].page_scale, static_cast<int>(std::int64_t{cache.lanes_of_group[g]} * num_pages)});
+  }
+  return groups;
+}
+
+std::unique_ptr<Buffer> make_slopes(Device& device, int num_heads) {
+  const std::vector<float> slopes = alibi_slopes(num_heads);
+  auto buffer = device.allocate(slopes.size() * sizeof(float));
+  device.copy_to_device(buffer->data(), slopes.data(), buffer->bytes());
+  return buffer;
+}
+
 }  // namespace
 
 std::size_t page_bytes(const Device& device, const ModelConfig& config, int page_size) {
-  DecoderOptions options;
-  options.page_size = page_size;
-  const KvLayout layout = kv_layout(device, layer_desc(config, options, 0));
-  return static_cast<std::size_t>(layout.page_stride) * dtype_bytes(config.dtype) * static_cast<std::size_t>(config.num_layers);
+  return plan_model(device, config, page_size, false).cache.page_bytes();
 }
 
 std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_batched_tokens) {
   const auto num_tokens = static_cast<std::size_t>(std::max(max_num_batched_tokens, max_num_seqs)) + 8;
   const auto num_rows = static_cast<std::size_t>(max_num_seqs) + 8;
   return num_tokens * activation_elems(config) * dtype_bytes(config.dtype) +
-         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) + DeviceSampler::row_bytes(config.vocab_size));
+         num_rows * (static_cast<std::size_t>(config.vocab_size) * sizeof(float) +
+                     DeviceSampler::row_bytes(config.vocab_size));
 }
 
-DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options)
+DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights,
+                           const DecoderOptions& options)
     : device_(device),
       config_(config),
       weights_(std::move(weights)),
+      plan_(std::move(plan)),
       page_size_(options.page_size),
       max_model_len_(options.max_model_len),
-      inputs_(device),
+      num_pages_(options.num_pages),
+      kernels_(device, config.dtype, config.rms_norm_eps, options.batch_invariant),
+      inputs_(device, options.page_size, paging_of(plan_.cache, options.num_pages)),
       sampler_(device, config.vocab_size) {
-  QUIRE_CHECK(options.num_pages >= 1, "the cache needs at least 1 page, got {}", options.num_pages);
   QUIRE_CHECK(options.max_model_len >= 1 && options.max_model_len <= config.max_position,
-              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position, options.max_model_len);
-  for (int layer = 0; layer < config.num_layers; ++layer) {
-    descs_.push_back(layer_desc(config, options, layer));
-    const AttentionDesc& desc = descs_.back();
-    const auto same = std::find_if(descs_.begin(), descs_.end(), [&](const AttentionDesc& d) { return d.window == desc.window; });
-    const auto first = static_cast<std::size_t>(same - descs_.begin());
-    if (first + 1 == descs_.size()) {
-      const BackendChoice choice = choose_backend(options.attention_backend, desc, device.caps());
-      backend_ = choice.backend->name();
-      ops_.push_back(choice.backend->make(device, desc));
-      op_of_layer_.push_back(ops_.size() - 1);
-    } else {
-      op_of_layer_.push_back(op_of_layer_[first]);
-    }
-    const KvLayout layout = kv_layout(device, desc);
-    kv_pools_.push_back(device.allocate(static_cast<std::size_t>(layout.page_stride) * elem() *
-                                        static_cast<std::size_t>(options.num_pages)));
-  }
-  cos_sin_ = make_cos_sin(device, config, options.max_model_len);
+              "max_model_len must be 1 to the model's {} tokens, got {}", config.max_position,
+              options.max_model_len);
+  make_operators(options.attention_backend);
+  make_pool(options.num_pages);
+  if (config.position == PositionEncoding::kRope)
+    cos_sin_ = make_cos_sin(device, config, options.max_model_len);
+  if (config.position == PositionEncoding::kAlibi) alibi_slopes_ = make_slopes(device, config.num_qo_heads);
   if (options.max_num_seqs > 0) reserve_steps(options);
 }
 
+// Layers share an operator when all of their descriptions is equal.
+void DecoderModel::make_operators(const std::string& backend) {
+  std::vector<AttentionDesc> descs;  // of ops_
+  for (const LayerPlan& layer : plan_.layers) {
+    const AttentionDesc& desc = std::get<GroupedAttention>(layer.attention).desc;
+    const auto same = std::find(descs.begin(), descs.end(), desc);
+    op_of_layer_.push_back(static_cast<std::size_t>(same - descs.begin()));
+    if (same != descs.end()) continue;
+    descs.push_back(desc);
+    ops_.push_back(choose_backend(backend, desc, device_).backend->make(device_, desc));
+  }
+}
+
+void DecoderModel::make_pool(int num_pages) {
+  QUIRE_CHECK(num_pages >= 1, "the cache needs at least 1 page, got {}", num_pages);
+  const std::int64_t num_parts = std::int64_t{plan_.cache.num_lanes} * num_pages;
+  QUIRE_CHECK(num_parts <= std::numeric_limits<std::int32_t>::max(),
+              "{} pages of {} layers are {} parts, at most 2^31 - 1 are supported", num_pages,
+              plan_.cache.num_lanes, num_parts);
+  kv_pool_ = device_.allocate(plan_.cache.page_bytes() * static_cast<std::size_t>(num_pages));
+}
+
+// As a pool of this layer alone: its lane.
+std::byte* DecoderModel::pool_of(std::size_t layer) const {
+  const auto lane = static_cast<std::size_t>(plan_.layers[layer].cache.lane);
+  return kv_pool_->data() + lane * static_cast<std::size_t>(num_pages_) * plan_.cache.lane_bytes;
+}
+
+std::string DecoderModel::backend() const {
+  std::string names;
+  for (const auto& op : ops_) {
+    if (names.find(op->backend()) == std::string::npos)
+      names += (names.empty() ? "" : ", ") + std::string(op->backend());
+  }
+  return names;
+}
+
 void DecoderModel::reserve_steps(const DecoderOptions& options) {
-  const int num_seqs = padded_tokens(options.max_num_seqs), num_tokens = std::max(options.max_num_batched_tokens, num_seqs);
+  const int num_seqs = padded_tokens(options.max_num_seqs),
+            num_tokens = std::max(options.max_num_batched_tokens, num_seqs);
   reserve_activations(num_tokens, num_seqs);
   sampler_.reserve(num_seqs);
-  inputs_.reserve(num_tokens, num_seqs, num_seqs, std::min(256, ceil_div(options.max_model_len, options.page_size)));
+  inputs_.reserve(num_tokens, num_seqs, num_seqs,
+                  std::min(256, ceil_div(options.max_model_len, options.page_size)));
   if (!options.has_graphs) return;
   for (const auto& op : ops_) op->reserve(num_seqs);
   if (std::any_of(ops_.begin(), ops_.end(), [](const auto& op) { return op->recording_id() == 0; })) return;
@@ -150,9 +188,10 @@ void DecoderModel::reserve_steps(const DecoderOptions& options) {
 }
 
 void DecoderModel::forward(const StepBatch& batch) {
-  const bool is_decode = batch.max_query_len == 1 && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens;
+  const bool is_decode =
+      batch.max_query_len == 1 && static_cast<int>(batch.logit_rows.size()) == batch.num_tokens;
   const int num_tokens = padded_tokens(batch.num_tokens);
-  is_decode && num_tokens <= max_graph_tokens_ ? run_graph(batch, num_tokens) : run_eagerly(batch);
+  is_decode&& num_tokens <= max_graph_tokens_ ? run_graph(batch, num_tokens) : run_eagerly(batch);
 }
 
 void DecoderModel::run_eagerly(const StepBatch& batch) {
@@ -160,10 +199,12 @@ void DecoderModel::run_eagerly(const StepBatch& batch) {
   plan_attention(batch);
   reserve_activations(step.arrays.num_tokens, step.arrays.num_rows);
   // Before memory of the tokens may be taken anew.
-  const bool takes = std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
+  const bool takes =
+      std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
   if (takes) sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
   run_layers(step);
-  const bool samples = std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
+  const bool samples =
+      std::any_of(batch.wants_logits.begin(), batch.wants_logits.end(), [](int wants) { return wants == 0; });
   if (!samples) return;
   sampler_.reserve(step.arrays.num_rows);
   sample(step);
@@ -183,7 +224,9 @@ void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
     graphs_.clear();
     graphs_ids_ = recording_ids();
   }
-  std::unique_ptr<Graph>& graph = graphs_[{num_tokens, batch.max_pages, batch.has_cuts ? 2 : batch.has_random ? 1 : 0}];
+  GraphKey key = {num_tokens, batch.has_cuts ? 2 : batch.has_random ? 1 : 0};
+  for (std::size_t g = 0; g < batch.groups.size(); ++g) key[2 + g] = batch.groups[g].max_pages;
+  std::unique_ptr<Graph>& graph = graphs_[key];
   if (graph == nullptr) {
     graph = device_.capture([this, step] {
       sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
@@ -196,33 +239,57 @@ void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
 }
 
 std::vector<std::uint64_t> DecoderModel::recording_ids() const {
-  std::vector<std::uint64_t> ids = {inputs_.num_reallocations(), sampler_.num_reallocations(), num_reallocations_};
+  std::vector<std::uint64_t> ids = {inputs_.num_reallocations(), sampler_.num_reallocations(),
+                                    num_reallocations_};
   for (const auto& op : ops_) ids.push_back(op->recording_id());
   return ids;
 }
 
 void DecoderModel::prepare() {
-  const std::vector<std::vector<std::int32_t>> steps = {{1}, {4}, {64}, {1, 64}, std::vector<std::int32_t>(32, 1)};
+  const std::vector<std::vector<std::int32_t>> steps = {
+      {1}, {4}, {64}, {1, 64}, std::vector<std::int32_t>(32, 1)};
   device_.prepare([&] {
     for (std::vector<std::int32_t> query_len : steps) {
       for (std::int32_t& len : query_len) len = std::min(len, max_model_len_);
-      run_eagerly(blank_step(query_len, page_size_));
+      run_eagerly(blank_step(query_len, plan_.cache, page_size_));
     }
   });
 }
 
 void DecoderModel::run_layers(const Step& step) {
-  embed(step);
-  for (int layer = 0; layer < config_.num_layers; ++layer) {
-    attention_block(step, layer);
-    mlp_block(step, layer);
-  }
+  kernels_.gather(*weights_.embedding, step.arrays.token_ids, *activations_.residual, step.arrays.num_tokens,
+                  config_.hidden_dim);
+  for (std::size_t layer = 0; layer < plan_.layers.size(); ++layer) run_layer(step, layer);
   head(step);
+}
+
+// What a half of a layer adds is left in `delta`, and added to `residual` by the norm of the next half.
+void DecoderModel::run_layer(const Step& step, std::size_t layer) {
+  const LayerPlan& plan = plan_.layers[layer];
+  const LayerWeights& w = weights_.layers[layer];
+  const int num_tokens = step.arrays.num_tokens;
+  const auto norm_behind = [&](const Buffer& weight) {
+    kernels_.norm(weight, *activations_.delta, nullptr, *activations_.delta, num_tokens, config_.hidden_dim);
+  };
+  norm_into_hidden(*w.attention_norm, layer > 0, num_tokens);
+  std::visit([&](const auto& part) { run_part(step, layer, part); }, plan.attention);
+  if (plan.norms == NormPlacement::kBeforeAndBehind) norm_behind(*w.attention_out_norm);
+  norm_into_hidden(*w.mlp_norm, true, num_tokens);
+  std::visit([&](const auto& part) { run_part(step, layer, part); }, plan.mlp);
+  if (plan.norms == NormPlacement::kBeforeAndBehind) norm_behind(*w.mlp_out_norm);
+}
+
+// hidden = norm(residual), with delta added to residual first.
+void DecoderModel::norm_into_hidden(const Buffer& weight, bool has_delta, int num_tokens) {
+  kernels_.norm(weight, has_delta ? *activations_.delta : *activations_.residual,
+                has_delta ? activations_.residual.get() : nullptr, *activations_.hidden, num_tokens,
+                config_.hidden_dim);
 }
 
 void DecoderModel::plan_attention(const StepBatch& batch) {
   std::vector<std::int32_t> query_len(static_cast<std::size_t>(batch.num_seqs));
-  for (std::size_t s = 0; s < query_len.size(); ++s) query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
+  for (std::size_t s = 0; s < query_len.size(); ++s)
+    query_len[s] = batch.query_indptr[s + 1] - batch.query_indptr[s];
   const AttentionLengths lengths{query_len, std::span(batch.kv_len).first(query_len.size())};
   for (const auto& op : ops_) op->plan(lengths);
 }
@@ -230,7 +297,8 @@ void DecoderModel::plan_attention(const StepBatch& batch) {
 void DecoderModel::reserve_activations(int num_tokens, int num_rows) {
   bool is_new = false;
   const auto need = [&](std::unique_ptr<Buffer>& buffer, int dim) {
-    is_new |= reserve(device_, buffer, static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(dim) * elem());
+    is_new |= reserve(device_, buffer,
+                      static_cast<std::size_t>(num_tokens) * static_cast<std::size_t>(dim) * elem());
   };
   need(activations_.hidden, config_.hidden_dim);
   need(activations_.residual, config_.hidden_dim);
@@ -239,136 +307,71 @@ void DecoderModel::reserve_activations(int num_tokens, int num_rows) {
   need(activations_.attention, config_.num_qo_heads * config_.head_dim);
   need(activations_.gate_up, 2 * config_.intermediate_dim);
   need(activations_.mlp, config_.intermediate_dim);
-  is_new |= reserve(device_, activations_.logits,
-                    static_cast<std::size_t>(num_rows) * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
+  is_new |= reserve(
+      device_, activations_.logits,
+      static_cast<std::size_t>(num_rows) * static_cast<std::size_t>(config_.vocab_size) * sizeof(float));
   num_reallocations_ += is_new ? 1 : 0;
 }
 
-void DecoderModel::embed(const Step& step) {
-  EmbeddingParams p{};
-  p.table = weights_.embedding->data();
-  p.ids = step.arrays.token_ids;
-  p.y = activations_.residual->data();
-  p.num_rows = step.arrays.num_tokens;
-  p.dim = config_.hidden_dim;
-  device_.run(KernelName::kEmbedding, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
-}
-
-// hidden = norm(residual + x) with the sum kept in residual; without x, norm(residual).
-void DecoderModel::norm(const Buffer& weight, const Buffer* x, int num_rows) {
-  RmsNormParams p{};
-  p.x = x != nullptr ? x->data() : activations_.residual->data();
-  p.residual = x != nullptr ? activations_.residual->data() : nullptr;
-  p.weight = weight.data();
-  p.y = activations_.hidden->data();
-  p.x_stride = p.y_stride = p.residual_stride = config_.hidden_dim;
-  p.num_rows = num_rows;
-  p.dim = config_.hidden_dim;
-  p.eps = static_cast<float>(config_.rms_norm_eps);
-  device_.run(KernelName::kRmsNorm, config_.dtype, p, num_rows,
-              {(x != nullptr ? 4.0 : 2.0) * num_rows * p.dim * double(elem()), 0});
-}
-
-// RMS norm of each head of q or k in place, inside the fused qkv rows.
-void DecoderModel::head_norm(const Buffer& weight, long first_elem, int num_heads, int num_tokens) {
-  RmsNormParams p{};
-  p.x = p.y = activations_.qkv->data() + static_cast<std::size_t>(first_elem) * elem();
-  p.weight = weight.data();
-  p.x_stride = p.y_stride = qkv_dim();
-  p.num_rows = num_tokens * num_heads;
-  p.dim = config_.head_dim;
-  p.group = num_heads;
-  p.eps = static_cast<float>(config_.rms_norm_eps);
-  device_.run(KernelName::kRmsNorm, config_.dtype, p, p.num_rows, {2.0 * p.num_rows * p.dim * double(elem()), 0});
-}
-
-void DecoderModel::linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32) {
-  LinearParams p{};
-  p.x = x.data();
-  p.weight = weight.weight->data();
-  p.bias = weight.bias != nullptr ? weight.bias->data() : nullptr;
-  p.y = y.data();
-  p.x_stride = weight.in_dim;
-  p.y_stride = weight.out_dim;
-  p.num_rows = num_rows;
-  p.in_dim = weight.in_dim;
-  p.out_dim = weight.out_dim;
-  p.batch_invariant = descs_[0].batch_invariant ? 1 : 0;
-  const double in = weight.in_dim, out = weight.out_dim, rows = num_rows;
-  device_.run(to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, config_.dtype, p, num_rows,
-              {(in * out + rows * (in + out)) * double(elem()), 2 * in * out * rows});
-}
-
-void DecoderModel::attention_block(const Step& step, int layer) {
-  const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
-  const Buffer& pool = *kv_pools_[static_cast<std::size_t>(layer)];
+void DecoderModel::run_part(const Step& step, std::size_t layer, const GroupedAttention& part) {
+  const LayerWeights& w = weights_.layers[layer];
+  const GroupArrays& pages = step.arrays.groups[static_cast<std::size_t>(plan_.layers[layer].cache.group)];
+  const AttentionDesc& desc = part.desc;
   const Buffer& qkv = *activations_.qkv;
-  const int tokens = step.arrays.num_tokens, q_dim = config_.num_qo_heads * config_.head_dim;
-  const int kv_dim = config_.num_kv_heads * config_.head_dim;
-  norm(*w.input_norm, layer > 0 ? activations_.delta.get() : nullptr, tokens);
-  linear(w.qkv, *activations_.hidden, qkv, tokens);
-  if (w.q_norm != nullptr) head_norm(*w.q_norm, 0, config_.num_qo_heads, tokens);
-  if (w.k_norm != nullptr) head_norm(*w.k_norm, q_dim, config_.num_kv_heads, tokens);
-
-  RopeParams rope{};
-  rope.x = qkv.data();
-  rope.positions = step.arrays.positions;
-  rope.cos_sin = cos_sin_->as<float>();
-  rope.token_stride = qkv_dim();
-  rope.num_tokens = tokens;
-  rope.num_heads = config_.num_qo_heads + config_.num_kv_heads;
-  rope.head_dim = config_.head_dim;
+  const int num_tokens = step.arrays.num_tokens;
+  const auto at = [&](int num_heads) {
+    return qkv.data() + static_cast<std::size_t>(num_heads * desc.head_dim_qk) * elem();
+  };
+  const auto heads_at = [&](int first, int num) {
+    return HeadRows{at(first), num_tokens, num, desc.head_dim_qk, qkv_dim()};
+  };
+  kernels_.linear(w.qkv, *activations_.hidden, qkv, num_tokens);
+  if (w.q_norm != nullptr) kernels_.head_norm(*w.q_norm, heads_at(0, desc.num_qo_heads));
+  if (w.k_norm != nullptr) kernels_.head_norm(*w.k_norm, heads_at(desc.num_qo_heads, desc.num_kv_heads));
 
   KvWriteTensors kv;
-  kv.k = qkv.data() + static_cast<std::size_t>(q_dim) * elem();
-  kv.v = qkv.data() + static_cast<std::size_t>(q_dim + kv_dim) * elem();
-  kv.kv_pool = pool.data();
-  kv.slot_mapping = step.arrays.slot_mapping;
+  kv.k = at(desc.num_qo_heads);
+  kv.v = at(desc.num_qo_heads + desc.num_kv_heads);
+  kv.kv_pool = pool_of(layer);
+  kv.slot_mapping = pages.slot_mapping;
   kv.k_token_stride = kv.v_token_stride = qkv_dim();
-  kv.num_tokens = tokens;
-  rope.kv = kv_write_params(device_, desc(layer), kv);
-  device_.run(KernelName::kRope, config_.dtype, rope, tokens, {2.0 * tokens * (q_dim + 3 * kv_dim) * double(elem()), 0});
+  kv.num_tokens = num_tokens;
+  if (part.rotates) {
+    const HeadRows heads = heads_at(0, desc.num_qo_heads + desc.num_kv_heads);
+    kernels_.rotate_and_write(heads, step.arrays.positions, cos_sin_->as<float>(), part, kv);
+  } else {
+    kernels_.write(part, kv);
+  }
 
   AttentionTensors attention;
   attention.q = qkv.data();
   attention.o = activations_.attention->data();
-  attention.kv_pool = pool.data();
-  attention.page_table = step.arrays.page_table;
-  attention.max_pages = step.arrays.max_pages;
+  attention.kv_pool = pool_of(layer);
+  attention.page_table = pages.page_table;
+  attention.max_pages = pages.max_pages;
+  attention.alibi_slopes = alibi_slopes_ != nullptr ? alibi_slopes_->as<float>() : nullptr;
+  attention.sinks = w.sinks != nullptr ? w.sinks->as<float>() : nullptr;
   attention.q_token_stride = qkv_dim();
   attention.is_recorded = step.is_recorded;
-  ops_[op_of_layer_[static_cast<std::size_t>(layer)]]->run(attention);
-  linear(w.o, *activations_.attention, *activations_.delta, tokens);
+  ops_[op_of_layer_[layer]]->run(attention);
+  kernels_.linear(w.o, *activations_.attention, *activations_.delta, num_tokens);
 }
 
-void DecoderModel::mlp_block(const Step& step, int layer) {
-  const LayerWeights& w = weights_.layers[static_cast<std::size_t>(layer)];
-  norm(*w.post_attention_norm, activations_.delta.get(), step.arrays.num_tokens);
-  linear(w.gate_up, *activations_.hidden, *activations_.gate_up, step.arrays.num_tokens);
-  ActivationParams p{};
-  p.gate_up = activations_.gate_up->data();
-  p.y = activations_.mlp->data();
-  p.num_rows = step.arrays.num_tokens;
-  p.dim = config_.intermediate_dim;
-  p.kind = config_.activation == Activation::kSilu   ? ActivationKind::kSilu
-           : config_.activation == Activation::kGelu ? ActivationKind::kGelu
-                                                     : ActivationKind::kGeluTanh;
-  device_.run(KernelName::kActivation, config_.dtype, p, p.num_rows, {3.0 * p.num_rows * p.dim * double(elem()), 0});
-  linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
+void DecoderModel::run_part(const Step& step, std::size_t layer, const GatedMlp& part) {
+  const LayerWeights& w = weights_.layers[layer];
+  kernels_.linear(w.gate_up, *activations_.hidden, *activations_.gate_up, step.arrays.num_tokens);
+  kernels_.activate(part, *activations_.gate_up, *activations_.mlp, step.arrays.num_tokens);
+  kernels_.linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
 }
 
-// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of all.
+// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of
+// all.
 void DecoderModel::head(const Step& step) {
-  const int rows = step.arrays.num_rows;
-  norm(*weights_.final_norm, activations_.delta.get(), step.arrays.num_tokens);
-  EmbeddingParams p{};
-  p.table = activations_.hidden->data();
-  p.ids = step.arrays.logit_rows;
-  p.y = activations_.delta->data();
-  p.num_rows = rows;
-  p.dim = config_.hidden_dim;
-  device_.run(KernelName::kEmbedding, config_.dtype, p, rows, {2.0 * rows * p.dim * double(elem()), 0});
-  linear(weights_.lm_head, *activations_.delta, *activations_.logits, rows, true);
+  const int num_rows = step.arrays.num_rows;
+  norm_into_hidden(*weights_.final_norm, true, step.arrays.num_tokens);
+  kernels_.gather(*activations_.hidden, step.arrays.logit_rows, *activations_.delta, num_rows,
+                  config_.hidden_dim);
+  kernels_.linear(weights_.lm_head, *activations_.delta, *activations_.logits, num_rows, true);
 }
 
 }  // namespace quire

@@ -1,4 +1,5 @@
-// The one decoder of all model families: embedding, layers of attention and gated MLP, final norm, head. Driven by ModelConfig.
+// The one decoder of all model families: embedding, layers made of the parts of a ModelPlan, final norm,
+// head.
 #pragma once
 
 #include <array>
@@ -11,7 +12,9 @@
 #include "attention/attention.h"
 #include "device/device.h"
 #include "engine/batch.h"
+#include "model/decoder_kernels.h"
 #include "model/device_sampler.h"
+#include "model/layer_plan.h"
 #include "model/model_weights.h"
 #include "model/step_inputs.h"
 
@@ -19,16 +22,17 @@ namespace quire {
 
 struct DecoderOptions {
   int page_size = 16;
-  int num_pages = 0;       // of the cache, in each layer
-  int max_model_len = 0;   // tokens; positions below it can be computed
-  int max_num_seqs = 0;            // memory for steps of so many requests and tokens is taken at once; 0: when it is needed
+  int num_pages = 0;      // of the cache
+  int max_model_len = 0;  // tokens; positions below it can be computed
+  int max_num_seqs =
+      0;  // memory for steps of so many requests and tokens is taken at once; 0: when it is needed
   int max_num_batched_tokens = 0;
   bool has_graphs = false;  // steps of one token a request are recorded, and start as a whole
   bool batch_invariant = false;
   std::string attention_backend;  // "" = the first that can
 };
 
-// Bytes that one page takes in all layers together.
+// Bytes of one page of the cache, which serves any of its groups.
 std::size_t page_bytes(const Device& device, const ModelConfig& config, int page_size);
 
 // Bytes beside weights and cache that steps of so many requests and tokens take.
@@ -36,21 +40,26 @@ std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_
 
 class DecoderModel {
  public:
-  // Throws Error{kInvalidArgument}, Error{kUnsupported} or Error{kExhausted}.
-  DecoderModel(Device& device, const ModelConfig& config, ModelWeights weights, const DecoderOptions& options);
+  // `plan` as plan_model made it of the same device, config, page size and invariance. Throws
+  // Error{kInvalidArgument}, Error{kNotFound}, Error{kUnsupported} or Error{kExhausted}.
+  DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights,
+               const DecoderOptions& options);
 
   // Launches one step. What it needs of the batch is copied.
   void forward(const StepBatch& batch);
 
-  // Of batch.logit_rows, on the device; valid until the next step.
-  const float* logits() const { return activations_.logits->as<float>(); }     // [num_logit_rows, vocab_size]
-  const std::int32_t* tokens() const { return sampler_.tokens(); }            // [num_logit_rows], if any row wants no logits
+  // Of batch.logit_rows, on the device, before ModelConfig::logits_soft_cap; valid until the next step.
+  const float* logits() const { return activations_.logits->as<float>(); }  // [num_logit_rows, vocab_size]
+  const std::int32_t* tokens() const {
+    return sampler_.tokens();
+  }  // [num_logit_rows], if any row wants no logits
 
   // Gets the kernels ready that steps need.
   void prepare();
 
   const ModelConfig& config() const { return config_; }
-  const std::string& backend() const { return backend_; }
+  std::string backend() const;  // of attention
+  const std::vector<CacheGroup>& cache_groups() const { return plan_.cache.groups; }
 
  private:
   // Activations, [num_tokens, ...], grown to the largest step seen.
@@ -64,7 +73,9 @@ class DecoderModel {
     bool is_recorded = false;
     bool has_random = false, has_cuts = false;  // as of StepBatch
   };
-  using GraphKey = std::array<int, 3>;  // tokens, row length of the page table, whether rows are drawn at random (1), with cuts (2)
+  // Tokens, whether rows are drawn at random (1), with cuts (2), and the row length of each group's page
+  // table.
+  using GraphKey = std::array<int, 2 + kMaxCacheGroups>;
 
   void reserve_steps(const DecoderOptions& options);
   void run_eagerly(const StepBatch& batch);
@@ -73,29 +84,30 @@ class DecoderModel {
   void plan_attention(const StepBatch& batch);
   void reserve_activations(int num_tokens, int num_rows);
   void run_layers(const Step& step);
-  void embed(const Step& step);
-  void attention_block(const Step& step, int layer);
-  void mlp_block(const Step& step, int layer);
+  void run_layer(const Step& step, std::size_t layer);
+  void run_part(const Step& step, std::size_t layer, const GroupedAttention& part);
+  void run_part(const Step& step, std::size_t layer, const GatedMlp& part);
   void head(const Step& step);
   void sample(const Step& step);
 
-  void linear(const PackedLinear& weight, const Buffer& x, const Buffer& y, int num_rows, bool to_f32 = false);
-  void norm(const Buffer& weight, const Buffer* x, int num_rows);
-  void head_norm(const Buffer& weight, long first_elem, int num_heads, int num_tokens);
-  const AttentionDesc& desc(int layer) const { return descs_[static_cast<std::size_t>(layer)]; }
+  void make_operators(const std::string& backend);
+  void make_pool(int num_pages);
+  std::byte* pool_of(std::size_t layer) const;
+  void norm_into_hidden(const Buffer& weight, bool has_delta, int num_tokens);
   std::size_t elem() const { return dtype_bytes(config_.dtype); }
   int qkv_dim() const { return (config_.num_qo_heads + 2 * config_.num_kv_heads) * config_.head_dim; }
 
   Device& device_;
   const ModelConfig config_;
   const ModelWeights weights_;
-  const int page_size_, max_model_len_;
-  std::string backend_;
-  std::vector<AttentionDesc> descs_;               // [num_layers]
+  const ModelPlan plan_;
+  const int page_size_, max_model_len_, num_pages_;
+  DecoderKernels kernels_;
   std::vector<std::unique_ptr<AttentionOp>> ops_;  // one for each different desc
   std::vector<std::size_t> op_of_layer_;           // [num_layers]
-  std::vector<std::unique_ptr<Buffer>> kv_pools_;  // [num_layers]
-  std::unique_ptr<Buffer> cos_sin_;                // [max_model_len, 2, head_dim / 2]
+  std::unique_ptr<Buffer> kv_pool_;                // [num_lanes, num_pages, lane], see CachePlan
+  std::unique_ptr<Buffer> alibi_slopes_;           // f32 [num_qo_heads] or null
+  std::unique_ptr<Buffer> cos_sin_;                // [max_model_len, 2, head_dim / 2], or null
   StepInputs inputs_;
   Activations activations_;
   std::uint64_t num_reallocations_ = 0;  // of activations

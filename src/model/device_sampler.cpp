@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/params.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -22,6 +23,15 @@ int part_len_of(int vocab_size, int num_rows, int num_programs, int min_parts = 
 int max_candidates_of(int vocab_size) { return round_up(std::max(1024, vocab_size / 8), 64); }
 
 }  // namespace
+
+DeviceSampler::DeviceSampler(Device& device, int vocab_size)
+    : device_(device),
+      vocab_size_(vocab_size),
+      greedy_(device.resolve(RowVariant{KernelName::kSampleGreedy})),
+      bins_(device.resolve(RowVariant{KernelName::kSampleBins})),
+      cut_(device.resolve(RowVariant{KernelName::kSampleCut})),
+      draw_(device.resolve(RowVariant{KernelName::kSampleDraw})),
+      take_(device.resolve(RowVariant{KernelName::kTakeTokens})) {}
 
 void DeviceSampler::reserve(int num_rows) {
   if (num_rows <= max_rows_) return;
@@ -70,7 +80,7 @@ void DeviceSampler::sample(const float* logits, int num_rows) {
   p.vocab_size = vocab_size_;
   p.part_len = part_len_of(vocab_size_, num_rows, device_.caps().num_programs);
   p.num_parts = ceil_div(vocab_size_, p.part_len);
-  device_.run(KernelName::kSampleGreedy, DType::kF32, p, num_rows * p.num_parts, {4.0 * num_rows * vocab_size_, 0});
+  device_.run(greedy_, p, num_rows * p.num_parts, {4.0 * num_rows * vocab_size_, 0});
 }
 
 // What rows cost that draw nothing is not known here: their draws are in memory.
@@ -97,10 +107,10 @@ void DeviceSampler::draw(const float* logits, const DrawRow* draws, int num_rows
   p.max_candidates = max_candidates_of(vocab_size_);
   const LaunchCost cost{4.0 * num_rows * vocab_size_, 0};
   if (has_cuts) {
-    device_.run(KernelName::kSampleBins, DType::kF32, p, num_rows * p.num_parts, cost);
-    device_.run(KernelName::kSampleCut, DType::kF32, p, num_rows * p.num_parts, cost);
+    device_.run(bins_, p, num_rows * p.num_parts, cost);
+    device_.run(cut_, p, num_rows * p.num_parts, cost);
   }
-  device_.run(KernelName::kSampleDraw, DType::kF32, p, num_rows * p.num_parts, cost);
+  device_.run(draw_, p, num_rows * p.num_parts, cost);
 }
 
 void DeviceSampler::take_tokens(const std::int32_t* rows, std::int32_t* ids, int num_tokens) {
@@ -109,7 +119,7 @@ void DeviceSampler::take_tokens(const std::int32_t* rows, std::int32_t* ids, int
   p.rows = rows;
   p.ids = ids;
   p.num_tokens = num_tokens;
-  device_.run(KernelName::kTakeTokens, DType::kF32, p, num_tokens, {12.0 * num_tokens, 0});
+  device_.run(take_, p, num_tokens, {12.0 * num_tokens, 0});
 }
 
 }  // namespace quire

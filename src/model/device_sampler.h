@@ -11,7 +11,7 @@ namespace quire {
 
 class DeviceSampler {
  public:
-  DeviceSampler(Device& device, int vocab_size) : device_(device), vocab_size_(vocab_size) {}
+  DeviceSampler(Device& device, int vocab_size);
 
   // Room for so many rows. Never less than before.
   void reserve(int num_rows);
@@ -40,6 +40,7 @@ class DeviceSampler {
 
   Device& device_;
   const int vocab_size_;
+  const KernelHandle greedy_, bins_, cut_, draw_, take_;
   int max_rows_ = 0;
   std::uint64_t num_reallocations_ = 0;
   std::unique_ptr<Buffer> tokens_, maxima_, part_max_, part_token_, counters_;

@@ -18,6 +18,8 @@ class ModelRunner : public Runner {
   void start(const StepBatch& batch) override;
   StepResult finish() override;
   bool runs_ahead() const override { return runs_ahead_; }
+  // The soft cap of logits is applied here, on the host.
+  bool draws_tokens() const override { return decoder_->config().logits_soft_cap == 0; }
 
   Device& device() { return *device_; }
   DecoderModel& decoder() { return *decoder_; }
@@ -27,10 +29,12 @@ class ModelRunner : public Runner {
     std::vector<std::uint8_t> wants_logits;  // [rows]
     std::size_t copy_idx = 0;                // of copies_; none if all rows want logits
     bool has_tokens = false;
-    std::size_t num_copied_rows = 0;  // of logits, by logits_copy_: all that are wanted; 0: they are not neighbours
+    std::size_t num_copied_rows =
+        0;  // of logits, by logits_copy_: all that are wanted; 0: they are not neighbours
   };
   void start_logits_copy(StartedStep& step);
   std::span<const float> wanted_logits(const StartedStep& step);
+  std::span<const float> capped(std::span<const float> logits);
 
   std::unique_ptr<Device> device_;  // outlives the decoder's buffers
   std::unique_ptr<DecoderModel> decoder_;
@@ -38,7 +42,8 @@ class ModelRunner : public Runner {
   std::unique_ptr<HostCopy> copies_[2];  // of drawn tokens: two steps may be under way
   std::size_t copy_rows_[2] = {};        // that they were made for
   std::size_t next_copy_ = 0;
-  std::unique_ptr<HostCopy> logits_copy_;  // one serves: no step is started ahead of one whose logits are wanted
+  std::unique_ptr<HostCopy>
+      logits_copy_;  // one serves: no step is started ahead of one whose logits are wanted
   std::size_t logits_copy_rows_ = 0;
   std::deque<StartedStep> started_;
   std::vector<std::int32_t> tokens_;

@@ -1,7 +1,9 @@
 #include "model/model_weights.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <functional>
 #include <map>
 
 #include "base/check.h"
@@ -9,10 +11,12 @@
 namespace quire {
 namespace {
 
+constexpr std::int64_t kElemsAtOnce = 1 << 20;  // of a tensor whose elements are changed
+
 class Loader {
  public:
   Loader(Device& device, const ModelConfig& config, TensorSource& source, const LoadProgress& progress)
-      : device_(device), config_(config), source_(source), progress_(progress), layout_(device.native_layout(config.dtype)) {
+      : device_(device), config_(config), source_(source), progress_(progress) {
     for (const WeightSpec& spec : weight_specs(config)) {
       specs_.emplace(std::pair(spec.layer, spec.role), spec);
       total_elems_ += num_elems(spec);
@@ -21,20 +25,26 @@ class Loader {
 
   ModelWeights load() {
     ModelWeights weights;
-    weights.embedding = plain(-1, WeightRole::kEmbedding);
-    weights.final_norm = plain(-1, WeightRole::kFinalNorm);
+    weights.embedding = config_.scales_embedding
+                            ? changed(-1, WeightRole::kEmbedding, config_.dtype, scaled_by_root(config_))
+                            : plain(-1, WeightRole::kEmbedding);
+    weights.final_norm = norm(-1, WeightRole::kFinalNorm);
     const bool tied = find(-1, WeightRole::kLmHead) == nullptr;
     weights.lm_head = packed(-1, {tied ? WeightRole::kEmbedding : WeightRole::kLmHead}, {});
     for (int layer = 0; layer < config_.num_layers; ++layer) {
       LayerWeights& w = weights.layers.emplace_back();
-      w.input_norm = plain(layer, WeightRole::kInputNorm);
-      w.post_attention_norm = plain(layer, WeightRole::kPostAttentionNorm);
-      w.q_norm = plain(layer, WeightRole::kQNorm);
-      w.k_norm = plain(layer, WeightRole::kKNorm);
+      w.attention_norm = norm(layer, WeightRole::kAttentionNorm);
+      w.attention_out_norm = norm(layer, WeightRole::kAttentionOutNorm);
+      w.mlp_norm = norm(layer, WeightRole::kMlpNorm);
+      w.mlp_out_norm = norm(layer, WeightRole::kMlpOutNorm);
+      w.q_norm = norm(layer, WeightRole::kQNorm);
+      w.k_norm = norm(layer, WeightRole::kKNorm);
+      w.sinks = changed(layer, WeightRole::kSinks, DType::kF32, [](float x) { return x; });
       w.qkv = packed(layer, {WeightRole::kQProj, WeightRole::kKProj, WeightRole::kVProj},
                      {WeightRole::kQBias, WeightRole::kKBias, WeightRole::kVBias});
       w.o = packed(layer, {WeightRole::kOProj}, {WeightRole::kOBias});
-      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj}, {WeightRole::kGateBias, WeightRole::kUpBias});
+      w.gate_up = packed(layer, {WeightRole::kGateProj, WeightRole::kUpProj},
+                         {WeightRole::kGateBias, WeightRole::kUpBias});
       w.down = packed(layer, {WeightRole::kDownProj}, {WeightRole::kDownBias});
     }
     return weights;
@@ -63,6 +73,45 @@ class Loader {
     return spec == nullptr ? nullptr : stacked({spec});
   }
 
+  std::unique_ptr<Buffer> norm(int layer, WeightRole role) {
+    return config_.norm_adds_one ? changed(layer, role, config_.dtype, [](float x) { return 1.0f + x; })
+                                 : plain(layer, role);
+  }
+
+  // Each element through `change`, in f32, kept as `dtype`. Null where the model has no such tensor.
+  std::unique_ptr<Buffer> changed(int layer, WeightRole role, DType dtype,
+                                  const std::function<float(float)>& change) {
+    const WeightSpec* spec = find(layer, role);
+    if (spec == nullptr) return nullptr;
+    const std::int64_t num_rows = spec->shape.size() == 1 ? 1 : spec->shape[0],
+                       row_elems = spec->shape.back();
+    const std::int64_t rows_at_once = std::max<std::int64_t>(1, kElemsAtOnce / row_elems);
+    const std::size_t row_bytes = static_cast<std::size_t>(row_elems) * dtype_bytes(dtype);
+    auto buffer = device_.allocate(static_cast<std::size_t>(num_rows) * row_bytes);
+    std::vector<float> read;
+    std::vector<std::byte> kept;
+    for (std::int64_t r = 0; r < num_rows; r += rows_at_once) {
+      const std::int64_t now = std::min(rows_at_once, num_rows - r);
+      read.resize(static_cast<std::size_t>(now * row_elems));
+      kept.resize(static_cast<std::size_t>(now) * row_bytes);
+      source_.read_rows(*spec, r, now, DType::kF32, read.data());
+      for (std::size_t i = 0; i < read.size(); ++i) {
+        write_element(kept.data() + i * dtype_bytes(dtype), dtype, change(read[i]));
+      }
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(r) * row_bytes, kept.data(),
+                             kept.size());
+    }
+    advance(num_elems(*spec));
+    return buffer;
+  }
+
+  // The factor is rounded to the dtype of the product, as the reference models do.
+  static std::function<float(float)> scaled_by_root(const ModelConfig& config) {
+    const float factor =
+        rounded_to(config.dtype, static_cast<float>(std::sqrt(static_cast<double>(config.hidden_dim))));
+    return [factor](float x) { return x * factor; };
+  }
+
   std::unique_ptr<Buffer> stacked(const std::vector<const WeightSpec*>& specs) {
     const std::size_t elem = dtype_bytes(config_.dtype);
     std::size_t elems = 0;
@@ -70,7 +119,8 @@ class Loader {
     std::vector<std::byte> host(elems * elem);
     std::size_t offset = 0;
     for (const WeightSpec* spec : specs) {
-      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype, host.data() + offset);
+      source_.read_rows(*spec, 0, spec->shape.size() == 1 ? 1 : spec->shape[0], config_.dtype,
+                        host.data() + offset);
       offset += static_cast<std::size_t>(num_elems(*spec)) * elem;
       advance(num_elems(*spec));
     }
@@ -79,15 +129,16 @@ class Loader {
     return buffer;
   }
 
-  PackedLinear packed(int layer, const std::vector<WeightRole>& roles, const std::vector<WeightRole>& bias_roles) {
+  PackedLinear packed(int layer, const std::vector<WeightRole>& roles,
+                      const std::vector<WeightRole>& bias_roles) {
     PackedLinear linear;
     std::vector<const WeightSpec*> parts, biases;
     for (const WeightRole role : roles) parts.push_back(find(layer, role));
     for (const WeightRole role : bias_roles) {
       if (find(layer, role) != nullptr) biases.push_back(find(layer, role));
     }
-    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(), "layer {}: {} biases for {} matrices", layer,
-                     biases.size(), parts.size());
+    QUIRE_CHECK_KIND(kInternal, biases.empty() || biases.size() == parts.size(),
+                     "layer {}: {} biases for {} matrices", layer, biases.size(), parts.size());
     linear.in_dim = static_cast<int>(parts[0]->shape[1]);
     for (const WeightSpec* part : parts) linear.out_dim += static_cast<int>(part->shape[0]);
     linear.weight = pack(parts, linear.in_dim, linear.out_dim);
@@ -95,19 +146,21 @@ class Loader {
     return linear;
   }
 
-  // 16 rows at a time are read, put in order in cache, and copied. See tile/page_layout.h for the order.
+  // A group of rows at a time is read, put in order in cache, and copied. See device/layout.h.
   std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
-    const std::size_t elem = dtype_bytes(config_.dtype);
-    const auto row_bytes = static_cast<std::size_t>(round_up(in_dim, layout_.unit)) * elem, panel_bytes = row_bytes * kPanelCols;
-    auto buffer = device_.allocate(static_cast<std::size_t>(weight_elems(layout_, out_dim, in_dim)) * elem);
-    std::vector<std::byte> rows(static_cast<std::size_t>(in_dim) * elem * kPanelCols), panel(panel_bytes);
+    constexpr int kGroup = WeightLayout::kGroup;
+    const std::size_t elem = dtype_bytes(config_.dtype), row_bytes = static_cast<std::size_t>(in_dim) * elem;
+    const auto layout = device_.weight_layout({config_.dtype}, out_dim, in_dim);
+    const std::size_t group_bytes = static_cast<std::size_t>(layout->group_elems(kGroup)) * elem;
+    auto buffer = device_.allocate(static_cast<std::size_t>(layout->elems()) * elem);
+    std::vector<std::byte> rows(row_bytes * kGroup), group(group_bytes);
     std::size_t part = 0;
     std::int64_t row = 0;
-    for (int col = 0; col < out_dim; col += kPanelCols) {
-      const int num_cols = std::min(kPanelCols, out_dim - col);
+    for (int col = 0; col < out_dim; col += kGroup) {
+      const int num_cols = std::min(kGroup, out_dim - col);
       for (int filled = 0; filled < num_cols;) {
         const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
-        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * static_cast<std::size_t>(in_dim) * elem);
+        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * row_bytes);
         filled += static_cast<int>(now);
         row += now;
         if (row == parts[part]->shape[0]) {
@@ -115,37 +168,18 @@ class Loader {
           row = 0;
         }
       }
-      elem == 4 ? reorder<std::uint32_t>(rows, panel, in_dim, num_cols) : reorder<std::uint16_t>(rows, panel, in_dim, num_cols);
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col) * row_bytes, panel.data(),
-                             is_swizzled(layout_) ? static_cast<std::size_t>(num_cols) * row_bytes : panel_bytes);
+      layout->pack_group(rows.data(), num_cols, elem, group.data());
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kGroup) * group_bytes, group.data(),
+                             static_cast<std::size_t>(layout->group_elems(num_cols)) * elem);
       advance(std::int64_t{num_cols} * in_dim);
     }
     return buffer;
-  }
-
-  template <class Bits>
-  void reorder(const std::vector<std::byte>& rows, std::vector<std::byte>& panel, int in_dim, int num_cols) const {
-    std::fill(panel.begin(), panel.end(), std::byte{0});
-    const auto* from = reinterpret_cast<const Bits*>(rows.data());
-    auto* to = reinterpret_cast<Bits*>(panel.data());
-    if (is_swizzled(layout_)) {
-      for (int col = 0; col < num_cols; ++col) {
-        std::copy_n(from + static_cast<long>(col) * in_dim, in_dim, to + static_cast<long>(col) * round_up(in_dim, layout_.unit));
-      }
-      return;
-    }
-    const int pair = layout_.unit;
-    for (int k = 0; k < in_dim; ++k) {
-      Bits* step = to + static_cast<long>(k / pair) * kPanelCols * pair + k % pair;
-      for (int col = 0; col < num_cols; ++col) step[col * pair] = from[static_cast<long>(col) * in_dim + k];
-    }
   }
 
   Device& device_;
   const ModelConfig& config_;
   TensorSource& source_;
   const LoadProgress& progress_;
-  const NativeLayout layout_;
   std::map<std::pair<int, WeightRole>, WeightSpec> specs_;
   std::int64_t total_elems_ = 0, done_elems_ = 0;
 };

@@ -19,16 +19,18 @@ struct PackedLinear {
 };
 
 struct LayerWeights {
-  std::unique_ptr<Buffer> input_norm, post_attention_norm;  // [hidden_dim]
-  std::unique_ptr<Buffer> q_norm, k_norm;                   // [head_dim] or null
-  PackedLinear qkv;      // hidden_dim -> q heads, k heads, v heads
-  PackedLinear o;        // q heads -> hidden_dim
-  PackedLinear gate_up;  // hidden_dim -> gate, up
-  PackedLinear down;     // intermediate_dim -> hidden_dim
+  std::unique_ptr<Buffer> attention_norm, mlp_norm;          // [hidden_dim], before
+  std::unique_ptr<Buffer> attention_out_norm, mlp_out_norm;  // [hidden_dim], behind, or null
+  std::unique_ptr<Buffer> q_norm, k_norm;                    // [head_dim] or null
+  std::unique_ptr<Buffer> sinks;                             // f32 [num_qo_heads] or null
+  PackedLinear qkv;                                          // hidden_dim -> q heads, k heads, v heads
+  PackedLinear o;                                            // q heads -> hidden_dim
+  PackedLinear gate_up;                                      // hidden_dim -> gate, up
+  PackedLinear down;                                         // intermediate_dim -> hidden_dim
 };
 
 struct ModelWeights {
-  std::unique_ptr<Buffer> embedding;   // [vocab_size, hidden_dim]
+  std::unique_ptr<Buffer> embedding;   // [vocab_size, hidden_dim], scaled where the model scales it
   std::unique_ptr<Buffer> final_norm;  // [hidden_dim]
   PackedLinear lm_head;                // hidden_dim -> vocab_size
   std::vector<LayerWeights> layers;
@@ -37,7 +39,8 @@ struct ModelWeights {
 // `note` says what is done at the moment.
 using LoadProgress = std::function<void(double fraction, const char* note)>;
 
-// Reads every tensor of the configuration's table, as config.dtype. Throws what the source throws, and Error{kExhausted}.
+// Reads every tensor of the configuration's table, as config.dtype. Where norms multiply by 1 + weight, the
+// sum is what is kept. Throws what the source throws, and Error{kExhausted}.
 ModelWeights load_model_weights(Device& device, const ModelConfig& config, TensorSource& source,
                                 const LoadProgress& progress = {});
 

@@ -10,9 +10,6 @@
 #include "base/check.h"
 
 namespace quire {
-namespace {
-
-std::int64_t row_elems(const WeightSpec& spec) { return spec.shape.back(); }
 
 float read_element(const std::byte* from, DType dtype) {
   if (dtype == DType::kF32) {
@@ -34,15 +31,27 @@ void write_element(std::byte* to, DType dtype, float value) {
   std::memcpy(to, &bits, sizeof bits);
 }
 
+float rounded_to(DType dtype, float value) {
+  std::byte stored[sizeof(float)];
+  write_element(stored, dtype, value);
+  return read_element(stored, dtype);
+}
+
+namespace {
+
+std::int64_t row_elems(const WeightSpec& spec) { return spec.shape.back(); }
+
 class FileSource : public TensorSource {
  public:
   explicit FileSource(Weights& weights) : weights_(weights) {}
 
-  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype, void* out) override {
+  void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype,
+                 void* out) override {
     const TensorFile& tensor = weights_.get(spec.name, spec.shape);
     const DType stored = *compute_dtype(tensor.type);
     const auto num_elems = static_cast<std::size_t>(num_rows * row_elems(spec));
-    const std::byte* from = tensor.bytes.data() + static_cast<std::size_t>(row_begin * row_elems(spec)) * dtype_bytes(stored);
+    const std::byte* from =
+        tensor.bytes.data() + static_cast<std::size_t>(row_begin * row_elems(spec)) * dtype_bytes(stored);
     if (stored == dtype) {
       std::memcpy(out, from, num_elems * dtype_bytes(dtype));
       return;
@@ -57,14 +66,16 @@ class FileSource : public TensorSource {
   Weights& weights_;
 };
 
-// Rows are cut from one table of random numbers, each from a place of its own: gigabytes of weights at the speed of a copy.
+// Rows are cut from one table of random numbers, each from a place of its own: gigabytes of weights at the
+// speed of a copy.
 class RandomSource : public TensorSource {
  public:
   explicit RandomSource(std::uint64_t seed) : state_(seed * 2 + 1), uniform_(kTableElems) {
     for (float& x : uniform_) x = static_cast<float>(static_cast<std::int32_t>(random_bits())) * 0x1p-31f;
   }
 
-  void read_rows(const WeightSpec& spec, std::int64_t, std::int64_t num_rows, DType dtype, void* out) override {
+  void read_rows(const WeightSpec& spec, std::int64_t, std::int64_t num_rows, DType dtype,
+                 void* out) override {
     const bool is_vector = spec.shape.size() == 1;
     const auto row_len = static_cast<std::size_t>(row_elems(spec));
     const std::vector<std::byte>& table = table_of(is_vector ? 0 : row_elems(spec), dtype);
@@ -108,6 +119,8 @@ class RandomSource : public TensorSource {
 }  // namespace
 
 std::unique_ptr<TensorSource> file_source(Weights& weights) { return std::make_unique<FileSource>(weights); }
-std::unique_ptr<TensorSource> random_source(std::uint64_t seed) { return std::make_unique<RandomSource>(seed); }
+std::unique_ptr<TensorSource> random_source(std::uint64_t seed) {
+  return std::make_unique<RandomSource>(seed);
+}
 
 }  // namespace quire

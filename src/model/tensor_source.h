@@ -1,6 +1,7 @@
 // Where weights come from: a model directory, or a seeded generator for benchmarks of a shape.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -9,12 +10,19 @@
 
 namespace quire {
 
+// One element at an address of any alignment.
+float read_element(const std::byte* from, DType dtype);
+void write_element(std::byte* to, DType dtype, float value);  // rounds
+float rounded_to(DType dtype, float value);
+
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
 
-  // Writes rows [row_begin, row_begin + num_rows) of a tensor (a vector is one row), row-major, as `dtype`. `out` may be unaligned.
-  virtual void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype, void* out) = 0;
+  // Writes rows [row_begin, row_begin + num_rows) of a tensor (a vector is one row), row-major, as `dtype`.
+  // `out` may be unaligned.
+  virtual void read_rows(const WeightSpec& spec, std::int64_t row_begin, std::int64_t num_rows, DType dtype,
+                         void* out) = 0;
 };
 
 // Reads mapped safetensors, which must outlive the source.

@@ -10,15 +10,12 @@ namespace {
 // A device that claims to run many programs at a time, so that the planner splits short contexts too.
 class ManyProgramsDevice : public Device {
  public:
-  ManyProgramsDevice(Device& device, int num_programs) : device_(device), caps_(device.caps()) {
+  ManyProgramsDevice(Device& device, int num_programs)
+      : device_(device), caps_(device.caps()), attention_(device.attention(), num_programs) {
     caps_.num_programs = num_programs;
   }
   const DeviceCaps& caps() const override { return caps_; }
-  DeviceCaps attention_caps(const AttentionClass& problem) const override {
-    DeviceCaps caps = device_.attention_caps(problem);
-    caps.num_programs = caps_.num_programs;
-    return caps;
-  }
+  const AttentionTarget& attention() const override { return attention_; }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return device_.allocate(bytes); }
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
     device_.copy_to_device(to, from, bytes);
@@ -26,16 +23,41 @@ class ManyProgramsDevice : public Device {
   void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
     device_.copy_to_host(to, from, bytes);
   }
-  void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
-    add_cost(cost);
-    device_.launch(key, params, num_work, cost);
-  }
   void synchronize() override { device_.synchronize(); }
-  NativeLayout native_layout(DType dtype) const override { return device_.native_layout(dtype); }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return device_.page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return device_.weight_layout(format, out_dim, in_dim);
+  }
 
  private:
+  class ManyPrograms : public AttentionTarget {
+   public:
+    ManyPrograms(const AttentionTarget& target, int num_programs) : target_(target), num_programs_(num_programs) {}
+    KernelAbilities abilities() const override { return target_.abilities(); }
+    BatchKindCaps caps(const AttentionClass& problem) const override {
+      BatchKindCaps caps = target_.caps(problem);
+      caps.num_programs = num_programs_;
+      return caps;
+    }
+    bool rounds_probs(DType v) const override { return target_.rounds_probs(v); }
+
+   private:
+    const AttentionTarget& target_;
+    const int num_programs_;
+  };
+
+  void add_kernel(const KernelVariant& variant) override { kernels_.push_back(device_.resolve(variant)); }
+  void start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) override {
+    add_cost(cost);
+    device_.launch(kernels_[static_cast<std::size_t>(kernel.idx)], params, num_work, cost);
+  }
+
   Device& device_;
   DeviceCaps caps_;
+  const ManyPrograms attention_;
+  std::vector<KernelHandle> kernels_;  // of device_, by handle
 };
 
 // One request's part of a batch: its oracle, its honest computation, and where its rows begin.
@@ -108,7 +130,7 @@ void check_attention(AttentionFocus focus, CheckCase& check, Comparison& found) 
   const PagedProblem problem(check.device, c, std::move(data), check.random);
   ManyProgramsDevice many(check.device, focus == AttentionFocus::kSplits ? check.random.pick({2, 8, 64}) : 4);
   Device& device = focus == AttentionFocus::kSplits || check.random.chance(0.2) ? many : check.device;
-  const auto op = choose_backend("unified", c.desc, device.caps()).backend->make(device, c.desc);
+  const auto op = choose_backend("unified", c.desc, device).backend->make(device, c.desc);
   const std::vector<PagedProblem::Part> parts = problem.all_parts();
   const AttentionOutput output = problem.run(*op, parts, found);
   problem.compare(output, parts, probs_dtype(check.device, check.dtype), found);

@@ -55,11 +55,11 @@ void write_by_maps(const WriteCase& c, const KvLayout& layout, HostArray& pool) 
     const long page = c.slots[token] / d.page_size;
     const int offset = static_cast<int>(c.slots[token] % d.page_size);
     for (int h = 0; h < d.num_kv_heads; ++h) {
-      for (int i = 0; i < stored_k_dim(layout.shape); ++i) {
+      for (int i = 0; i < layout.page->stored_k_dim(); ++i) {
         const std::size_t from = token * c.k_cols() + static_cast<std::size_t>(h * d.head_dim_qk + i);
         pool.set(static_cast<std::size_t>(layout.k_index(page, h, offset, i)), i < d.head_dim_qk ? c.k[from] : 0);
       }
-      for (int i = 0; i < stored_v_dim(layout.shape); ++i) {
+      for (int i = 0; i < layout.page->stored_v_dim(); ++i) {
         const std::size_t from = token * c.v_cols() + static_cast<std::size_t>(h * d.head_dim_vo + i);
         pool.set(static_cast<std::size_t>(layout.v_index(page, h, offset, i)), i < d.head_dim_vo ? c.v[from] : 0);
       }
@@ -82,8 +82,8 @@ void rotate_and_write(CheckCase& check, const WriteCase& c, const KvWriteTensors
   p.num_tokens = t.num_tokens;
   p.num_heads = c.desc.num_kv_heads;
   p.head_dim = c.desc.head_dim_qk;
-  p.kv = kv_write_params(check.device, c.desc, t);
-  check.device.run(KernelName::kRope, check.dtype, p, p.num_tokens);
+  p.kv = kv_write_params(kv_layout(check.device, c.desc), c.desc, t);
+  check.device.run(RowVariant{KernelName::kRope, check.dtype}, p, p.num_tokens);
   check.device.synchronize();
 }
 
@@ -184,7 +184,7 @@ void check_merge_state(CheckCase& check, Comparison& found) {
   p.lse = to_lse.as<float>();
   p.num_rows = num_rows;
   p.head_dim = dim;
-  check.device.run(KernelName::kMergeState, check.dtype, p, num_rows);
+  check.device.run(RowVariant{KernelName::kMergeState, check.dtype}, p, num_rows);
   check.device.synchronize();
   std::vector<float> got_lse(a.lse.size());
   to_lse.download(got_lse.data());

@@ -91,5 +91,6 @@ std::vector<Check> kv_write_checks();
 std::vector<Check> linear_checks();
 std::vector<Check> layer_checks();
 std::vector<Check> sampling_checks();
+std::vector<Check> ceiling_checks();
 
 }  // namespace quire

@@ -53,7 +53,7 @@ void check_attention_rows(CheckCase& check, Comparison& found) {
   const AttentionCase c = invariant_case(check);
   AttentionData data = make_attention_data(c, check.random);
   const PagedProblem problem(check.device, c, std::move(data), check.random);
-  const auto op = choose_backend("unified", c.desc, check.device.caps()).backend->make(check.device, c.desc);
+  const auto op = choose_backend("unified", c.desc, check.device).backend->make(check.device, c.desc);
   const int query_len = c.query_len[0];
   const AttentionOutput whole = problem.run(*op, std::vector<Part>{{0, 0, query_len}}, found);
   // Among others, in the middle of the batch.
@@ -120,7 +120,7 @@ std::uint64_t invariant_bits(Device& device, std::uint64_t seed) {
       const AttentionCase c = invariant_case(check);
       AttentionData data = make_attention_data(c, check.random);
       const PagedProblem problem(device, c, std::move(data), check.random);
-      const auto op = choose_backend("unified", c.desc, device.caps()).backend->make(device, c.desc);
+      const auto op = choose_backend("unified", c.desc, device).backend->make(device, c.desc);
       const AttentionOutput output = problem.run(*op, problem.all_parts(), found);
       hash_bytes(hash, output.o.bytes().data(), output.o.bytes().size());
       hash_bytes(hash, output.lse.data(), output.lse.size() * sizeof(float));

@@ -112,7 +112,7 @@ void check_rms_norm(bool has_residual, CheckCase& check, Comparison& found) {
   p.dim = c.dim;
   p.group = c.group == 1 && random.chance(0.5) ? 0 : c.group;
   p.eps = c.eps;
-  check.device.run(KernelName::kRmsNorm, check.dtype, p, p.num_rows);
+  check.device.run(RowVariant{KernelName::kRmsNorm, check.dtype}, p, p.num_rows);
   check.device.synchronize();
 
   HostArray input = c.x;
@@ -157,7 +157,7 @@ void check_rope(CheckCase& check, Comparison& found) {
   p.num_tokens = num_tokens;
   p.num_heads = num_heads;
   p.head_dim = head_dim;
-  check.device.run(KernelName::kRope, check.dtype, p, num_tokens);
+  check.device.run(RowVariant{KernelName::kRope, check.dtype}, p, num_tokens);
   check.device.synchronize();
 
   const HostArray spread = device_x.download(check.dtype);
@@ -204,7 +204,7 @@ void check_activation(ActivationKind kind, CheckCase& check, Comparison& found) 
   p.num_rows = num_rows;
   p.dim = dim;
   p.kind = kind;
-  check.device.run(KernelName::kActivation, check.dtype, p, num_rows);
+  check.device.run(RowVariant{KernelName::kActivation, check.dtype}, p, num_rows);
   check.device.synchronize();
 
   const HostArray got = out.download(check.dtype);
@@ -245,7 +245,7 @@ void check_embedding(CheckCase& check, Comparison& found) {
   p.y = out.data();
   p.num_rows = num_rows;
   p.dim = dim;
-  check.device.run(KernelName::kEmbedding, check.dtype, p, num_rows);
+  check.device.run(RowVariant{KernelName::kEmbedding, check.dtype}, p, num_rows);
   check.device.synchronize();
   const HostArray got = out.download(check.dtype);
   bool same = out.guards_intact();

@@ -36,11 +36,11 @@ LinearProblem::LinearProblem(Device& device, const LinearCase& c, Random& random
       weight_(random_array(random, c.dtype,
                            static_cast<std::size_t>(c.out_dim) * static_cast<std::size_t>(c.in_dim), 1)),
       bias_(random_array(random, c.dtype, static_cast<std::size_t>(c.out_dim), 1)) {
-  const NativeLayout layout = device.native_layout(c.dtype);
-  HostArray packed(c.dtype, static_cast<std::size_t>(weight_elems(layout, c.out_dim, c.in_dim)));
+  const auto layout = device.weight_layout({c.dtype}, c.out_dim, c.in_dim);
+  HostArray packed(c.dtype, static_cast<std::size_t>(layout->elems()));
   for (int n = 0; n < c.out_dim; ++n) {
     for (int k = 0; k < c.in_dim; ++k) {
-      packed.set(static_cast<std::size_t>(weight_offset(layout, c.in_dim, n, k)),
+      packed.set(static_cast<std::size_t>(layout->offset(n, k)),
                  weight_[static_cast<std::size_t>(n) * static_cast<std::size_t>(c.in_dim) +
                          static_cast<std::size_t>(k)]);
     }
@@ -73,7 +73,7 @@ HostArray LinearProblem::run(int begin, int end, Comparison& found) const {
   p.in_dim = case_.in_dim;
   p.out_dim = case_.out_dim;
   p.batch_invariant = case_.batch_invariant ? 1 : 0;
-  device_.run(case_.to_f32 ? KernelName::kLinearToF32 : KernelName::kLinear, case_.dtype, p, p.num_rows);
+  device_.run(plain_linear(case_.dtype, out), p, p.num_rows);
   device_.synchronize();
   const HostArray spread = y.download(out);
   found.expect(y.guards_intact() && gaps_intact(spread, num_rows, out_dim, y_stride),

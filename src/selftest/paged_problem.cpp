@@ -16,7 +16,7 @@ std::size_t size(int a, int b = 1, int c = 1) {
 }  // namespace
 
 DType probs_dtype(const Device& device, DType dtype) {
-  return device.caps().rounds_probs[static_cast<int>(dtype)] ? dtype : DType::kF32;
+  return device.attention().rounds_probs(dtype) ? dtype : DType::kF32;
 }
 
 AttentionData make_attention_data(const AttentionCase& c, Random& random) {
@@ -103,11 +103,11 @@ void PagedProblem::fill_by_maps() {
       for (int h = 0; h < d.num_kv_heads; ++h) {
         const std::size_t k_row = size(key * d.num_kv_heads + h, d.head_dim_qk);
         const std::size_t v_row = size(key * d.num_kv_heads + h, d.head_dim_vo);
-        for (int i = 0; i < stored_k_dim(layout_.shape); ++i) {
+        for (int i = 0; i < layout_.page->stored_k_dim(); ++i) {
           pool.set(static_cast<std::size_t>(layout_.k_index(page, h, token, i)),
                    i < d.head_dim_qk ? r.k[k_row + static_cast<std::size_t>(i)] : 0);
         }
-        for (int i = 0; i < stored_v_dim(layout_.shape); ++i) {
+        for (int i = 0; i < layout_.page->stored_v_dim(); ++i) {
           pool.set(static_cast<std::size_t>(layout_.v_index(page, h, token, i)),
                    i < d.head_dim_vo ? r.v[v_row + static_cast<std::size_t>(i)] : 0);
         }

@@ -7,6 +7,7 @@
 #include "kernels/params.h"
 #include "selftest/arrays.h"
 #include "selftest/check.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -61,7 +62,7 @@ void check_sample_greedy(CheckCase& check, Comparison& found) {
   p.part_token = part_token.as<int>();
   p.counters = counters.as<int>();
   p.maxima = has_maxima ? maxima.as<float>() : nullptr;
-  for (int run = 0; run < 2; ++run) check.device.run(KernelName::kSampleGreedy, DType::kF32, p, num_rows * p.num_parts);
+  for (int run = 0; run < 2; ++run) check.device.run(RowVariant{KernelName::kSampleGreedy, DType::kF32}, p, num_rows * p.num_parts);
   check.device.synchronize();
   std::vector<std::int32_t> got(rows), counted(rows);
   std::vector<float> most(rows);
@@ -95,7 +96,7 @@ void check_take_tokens(CheckCase& check, Comparison& found) {
   p.rows = which.as<int>();
   p.ids = to.as<int>();
   p.num_tokens = static_cast<int>(num_tokens);
-  check.device.run(KernelName::kTakeTokens, DType::kF32, p, p.num_tokens);
+  check.device.run(RowVariant{KernelName::kTakeTokens, DType::kF32}, p, p.num_tokens);
   check.device.synchronize();
   std::vector<std::int32_t> got(num_tokens);
   to.download(got.data());
@@ -259,9 +260,9 @@ std::vector<std::int32_t> run_draws(Device& device, const DrawBuffers& b, Sample
   p.part_mass = b.part_mass.as<Mass>();
   p.part_ties = b.part_ties.as<int>();
   for (int run = 0; run < 2; ++run) {
-    device.run(KernelName::kSampleGreedy, DType::kF32, greedy, p.num_rows * p.num_parts);
+    device.run(RowVariant{KernelName::kSampleGreedy, DType::kF32}, greedy, p.num_rows * p.num_parts);
     for (const KernelName name : {KernelName::kSampleBins, KernelName::kSampleCut, KernelName::kSampleDraw}) {
-      device.run(name, DType::kF32, p, p.num_rows * p.num_parts);
+      device.run(RowVariant{name, DType::kF32}, p, p.num_rows * p.num_parts);
     }
   }
   device.synchronize();

@@ -12,7 +12,7 @@ std::vector<Check> all_checks() {
   std::vector<Check> all;
   for (std::vector<Check> group :
        {attention_checks(), attention_trap_checks(), invariance_checks(), merge_state_checks(),
-        kv_write_checks(), linear_checks(), layer_checks(), sampling_checks()}) {
+        kv_write_checks(), linear_checks(), layer_checks(), sampling_checks(), ceiling_checks()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;

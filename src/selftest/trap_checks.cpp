@@ -74,7 +74,7 @@ std::pair<double, double> expected_row(const Expected& expected, int position, i
 void check_trap(CheckCase& check, const AttentionCase& c, const Expected& expected, Comparison& found,
                 double slope = 0) {
   const PagedProblem problem(check.device, c, trap_data(c, expected, slope), check.random);
-  const auto op = choose_backend("unified", c.desc, check.device.caps()).backend->make(check.device, c.desc);
+  const auto op = choose_backend("unified", c.desc, check.device).backend->make(check.device, c.desc);
   const AttentionOutput output = problem.run(*op, problem.all_parts(), found);
   std::size_t row = 0;
   for (std::size_t s = 0; s < c.query_len.size(); ++s) {
@@ -112,7 +112,7 @@ void check_sink_example(CheckCase& check, Comparison& found) {
     }
     const PagedProblem problem(check.device, c, std::move(data), check.random);
     const auto op =
-        choose_backend("unified", c.desc, check.device.caps()).backend->make(check.device, c.desc);
+        choose_backend("unified", c.desc, check.device).backend->make(check.device, c.desc);
     const AttentionOutput output = problem.run(*op, problem.all_parts(), found);
     const auto where = [&] { return fmt::format("sink example, sink {}", has_sink); };
     found.expect_near(output.o[0], has_sink ? 1.382123 : 1.909020, 3 * rounding_unit(check.dtype) + 1e-6,
@@ -237,7 +237,7 @@ void check_far_page(CheckCase& check, Comparison& found) {
   kv.slot_mapping = slot.as<std::int64_t>();
   kv.num_tokens = 1;
   write_kv(check.device, d, kv);
-  const auto op = choose_backend("unified", d, check.device.caps()).backend->make(check.device, d);
+  const auto op = choose_backend("unified", d, check.device).backend->make(check.device, d);
   const std::int32_t one = 1;
   op->plan({{&one, 1}, {&one, 1}});
   AttentionTensors t;

@@ -1,5 +1,7 @@
 #include "server/access.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -59,6 +61,13 @@ std::string host_name(std::string_view host) {
   return lower(host.substr(0, colon));
 }
 
+bool is_address(std::string_view name) {
+  std::array<unsigned char, sizeof(in6_addr)> address;
+  if (name.starts_with('[') && name.ends_with(']'))
+    return inet_pton(AF_INET6, std::string(name.substr(1, name.size() - 2)).c_str(), address.data()) == 1;
+  return inet_pton(AF_INET, std::string(name).c_str(), address.data()) == 1;
+}
+
 bool holds(const std::vector<std::string>& list, std::string_view value) {
   return std::any_of(list.begin(), list.end(),
                      [value](const std::string& entry) { return entry == "*" || entry == value; });
@@ -79,24 +88,26 @@ std::size_t Access::check_key(const HttpRequest& request) const {
     if (CRYPTO_memcmp(digest.data(), key_digests_[i].data(), digest.size()) == 0) found = i;
   }
   if (found < key_digests_.size() && !key.empty()) return found;
+  const bool is_page = request.path == "/" || request.path.starts_with("/page/");
   throw ApiError(401, "a valid API key is needed: Authorization: Bearer KEY", {},
-                 {{"WWW-Authenticate", request.path == "/" ? "Basic realm=\"quire\"" : "Bearer"}});
+                 {{"WWW-Authenticate", is_page ? "Basic realm=\"quire\"" : "Bearer"}});
 }
 
 void Access::check_host_and_origin(const HttpRequest& request) const {
   const std::string* host = request.header("host");
-  if (host != nullptr && !options_.allowed_hosts.empty()) {
-    const std::string name = host_name(*host);
-    const bool is_loopback = name == "localhost" || name == "127.0.0.1" || name == "[::1]";
-    if (!is_loopback && !holds(options_.allowed_hosts, name)) {
-      throw ApiError(403, "the Host header names another server; see --allowed-hosts");
-    }
-  }
+  if (host != nullptr && !is_allowed_host(host_name(*host)))
+    throw ApiError(403, "the Host header names another server; see --allowed-hosts");
   const std::string* origin = request.header("origin");
   if (origin == nullptr || is_allowed_origin(*origin)) return;
   const std::string own = host == nullptr ? "" : lower(*host);
   if (!own.empty() && (lower(*origin) == "http://" + own || lower(*origin) == "https://" + own)) return;
   throw ApiError(403, "pages of this origin may not call the server; see --allowed-origins");
+}
+
+bool Access::is_allowed_host(std::string_view name) const {
+  if (name == "localhost" || name == "127.0.0.1" || name == "[::1]") return true;
+  if (!options_.allowed_hosts.empty()) return holds(options_.allowed_hosts, name);
+  return !key_digests_.empty() || is_address(name);
 }
 
 bool Access::is_allowed_origin(std::string_view origin) const {

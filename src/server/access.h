@@ -15,12 +15,17 @@ namespace quire {
 struct AccessOptions {
   std::vector<std::string> api_keys;         // none: no key is needed
   std::vector<std::string> allowed_origins;  // of pages in browsers, beside the server's own; "*" is all
-  std::vector<std::string> allowed_hosts;    // what a Host header may name beside loopback; "*" is all
+  // What a Host header may name beside loopback; "*" is all. None: with keys any name; without keys localhost
+  // and addresses only. A page whose name somebody else's DNS lets point at this server shows that name, and
+  // without keys nothing else would keep it out.
+  std::vector<std::string> allowed_hosts;
 };
 
 class Access {
  public:
   explicit Access(AccessOptions options);
+
+  bool needs_key() const { return !key_digests_.empty(); }
 
   // The number of the key that the request shows, by `Authorization: Bearer KEY` or as the password of Basic;
   // 0 when no key is needed. Compares with every key, each in a time that does not depend on where it
@@ -40,6 +45,7 @@ class Access {
 
  private:
   using Digest = std::array<unsigned char, 32>;
+  bool is_allowed_host(std::string_view name) const;
   bool is_allowed_origin(std::string_view origin) const;
 
   AccessOptions options_;

@@ -21,11 +21,6 @@ std::string lossy(std::string_view bytes) {
   return text;
 }
 
-std::int64_t num_chars(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; });
-}
-
 const char* finish_word(FinishReason reason) {
   return reason == FinishReason::kNone ? nullptr : to_string(reason);
 }
@@ -65,9 +60,9 @@ AnswerFormat::AnswerFormat(const PreparedCall& call, const ServedModel& model, s
       is_scoring_(call.is_scoring),
       created_s_(created_s),
       answers_(call.num_answers()) {
-  if (call.echo || call.settings.params.prompt_logprobs) prompts_ = call.prompts;
-  prompt_texts_ = call.prompt_texts;
   const bool is_chat = kind_ == CallKind::kChat;
+  if (!is_chat || settings_.returns_token_ids) prompts_ = call.prompts;
+  prompt_texts_ = call.prompt_texts;
   id_ = (is_chat ? "chatcmpl-" : "cmpl-") + std::string(id);
   head_ = "data: {\"id\":\"";
   append_json_text(head_, id_);
@@ -92,6 +87,20 @@ std::string AnswerFormat::shown_text(const AnswerPiece& piece) const {
   return text;
 }
 
+const std::vector<std::int32_t>& AnswerFormat::prompt_of(std::size_t answer_idx) const {
+  return prompts_[answer_idx / static_cast<std::size_t>(settings_.n)];
+}
+
+// Of a choice in an event, with a comma before each.
+std::string AnswerFormat::token_id_members(const AnswerPiece& piece, bool is_first) const {
+  if (!settings_.returns_token_ids) return {};
+  std::string members;
+  if (is_first && kind_ == CallKind::kCompletion) {
+    members = fmt::format(",\"prompt_token_ids\":[{}]", fmt::join(prompt_of(piece.answer_idx), ","));
+  }
+  return members + fmt::format(",\"token_ids\":[{}]", fmt::join(piece.output.token_ids, ","));
+}
+
 void AnswerFormat::open_event(std::string& out, std::size_t idx) const {
   out += head_;
   out += fmt::format("{{\"index\":{},", idx);
@@ -106,16 +115,22 @@ std::string AnswerFormat::events(const AnswerPiece& piece) {
   std::string out;
   if (is_chat && is_first) {
     open_event(out, piece.answer_idx);
-    out +=
-        "\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n";
+    out += "\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]";
+    if (settings_.returns_token_ids) {
+      out += fmt::format(",\"prompt_token_ids\":[{}]", fmt::join(prompt_of(piece.answer_idx), ","));
+    }
+    out += "}\n\n";
   }
   const bool has_logprobs = settings_.params.logprobs && !(piece.output.logprobs.empty() && !is_first);
-  if (text.empty() && !has_logprobs && !piece.output.is_last() && !settings_.continuous_usage) return out;
+  const bool has_ids = settings_.returns_token_ids && !piece.output.token_ids.empty();
+  const bool says_something = !text.empty() || has_logprobs || has_ids || piece.output.is_last();
+  if (!says_something && !settings_.continuous_usage) return out;
   open_event(out, piece.answer_idx);
   out += is_chat ? "\"delta\":{\"content\":\"" : "\"text\":\"";
   append_json_text(out, text);
   out += is_chat ? "\"},\"logprobs\":" : "\",\"logprobs\":";
-  out += has_logprobs ? logprobs(piece.output, piece.answer_idx, answer.text_chars, is_first).dump() : "null";
+  out += has_logprobs ? logprobs(piece.output, piece.answer_idx, is_first).dump() : "null";
+  out += token_id_members(piece, is_first);
   close_event(out, piece);
   return out;
 }
@@ -146,6 +161,7 @@ void AnswerFormat::collect(AnswerPiece&& piece) {
   RequestOutput& all = answers_[piece.answer_idx].collected;
   RequestOutput& next = piece.output;
   all.text += next.text;
+  append(all.token_ids, next.token_ids);
   append(all.logprobs, next.logprobs);
   append(all.prompt_logprobs, next.prompt_logprobs);
   all.finish_reason = next.finish_reason;
@@ -153,22 +169,22 @@ void AnswerFormat::collect(AnswerPiece&& piece) {
   all.stop_token = next.stop_token;
 }
 
-std::string AnswerFormat::body() const {
+std::string AnswerFormat::body() {
   const bool is_chat = kind_ == CallKind::kChat;
   OrderedJson choices = OrderedJson::array();
   for (std::size_t idx = 0; idx < answers_.size(); ++idx) choices.push_back(choice(idx));
-  const OrderedJson body = {{"id", id_},
-                            {"object", is_chat ? "chat.completion" : "text_completion"},
-                            {"created", created_s_},
-                            {"model", settings_.model},
-                            {"choices", std::move(choices)},
-                            {"usage", total_usage()}};
+  OrderedJson body = {{"id", id_},
+                      {"object", is_chat ? "chat.completion" : "text_completion"},
+                      {"created", created_s_},
+                      {"model", settings_.model},
+                      {"choices", std::move(choices)},
+                      {"usage", total_usage()}};
+  if (is_chat && settings_.returns_token_ids) body["prompt_token_ids"] = prompt_of(0);
   return body.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
-OrderedJson AnswerFormat::choice(std::size_t idx) const {
+OrderedJson AnswerFormat::choice(std::size_t idx) {
   const RequestOutput& output = answers_[idx].collected;
-  std::int64_t text_chars = 0;
   OrderedJson choice = {{"index", idx}};
   const std::string text = shown_text({idx, output});
   if (kind_ == CallKind::kChat) {
@@ -176,11 +192,14 @@ OrderedJson AnswerFormat::choice(std::size_t idx) const {
   } else {
     choice["text"] = text;
   }
-  choice["logprobs"] =
-      settings_.params.logprobs ? logprobs(output, idx, text_chars, true) : OrderedJson(nullptr);
+  choice["logprobs"] = settings_.params.logprobs ? logprobs(output, idx, true) : OrderedJson(nullptr);
   choice["finish_reason"] = text_or_null(finish_word(output.finish_reason));
   choice["stop_reason"] = stop_reason(output);
   if (settings_.shows_prompt_logprobs) choice["prompt_logprobs"] = prompt_logprobs(output);
+  if (settings_.returns_token_ids) {
+    if (kind_ == CallKind::kCompletion) choice["prompt_token_ids"] = prompt_of(idx);
+    choice["token_ids"] = output.token_ids;
+  }
   return choice;
 }
 
@@ -221,7 +240,9 @@ std::string AnswerFormat::token_bytes(std::int32_t token) const {
   }
 }
 
-std::string AnswerFormat::token_text(std::int32_t token) const { return lossy(token_bytes(token)); }
+std::string AnswerFormat::token_text(std::int32_t token) const {
+  return settings_.shows_tokens_as_ids ? fmt::format("token_id:{}", token) : lossy(token_bytes(token));
+}
 
 OrderedJson AnswerFormat::chat_logprobs(const std::vector<TokenLogprobs>& tokens) const {
   const auto entry = [this](const TokenLogprob& token) {
@@ -229,7 +250,7 @@ OrderedJson AnswerFormat::chat_logprobs(const std::vector<TokenLogprobs>& tokens
     OrderedJson values = OrderedJson::array();
     for (const char byte : bytes) values.push_back(static_cast<int>(static_cast<unsigned char>(byte)));
     return OrderedJson{
-        {"token", lossy(bytes)}, {"logprob", finite(token.logprob)}, {"bytes", std::move(values)}};
+        {"token", token_text(token.token)}, {"logprob", finite(token.logprob)}, {"bytes", std::move(values)}};
   };
   OrderedJson content = OrderedJson::array();
   for (const TokenLogprobs& token : tokens) {
@@ -243,18 +264,16 @@ OrderedJson AnswerFormat::chat_logprobs(const std::vector<TokenLogprobs>& tokens
 
 // The parallel lists of completions. With echo the prompt's tokens come first, and the first of them has no
 // logprob.
-OrderedJson AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx, std::int64_t& text_chars,
-                                   bool is_first) const {
+OrderedJson AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx, bool is_first) {
   if (kind_ == CallKind::kChat) return chat_logprobs(output.logprobs);
   OrderedJson lists = {{"tokens", OrderedJson::array()},
                        {"token_logprobs", OrderedJson::array()},
                        {"top_logprobs", OrderedJson::array()},
                        {"text_offset", OrderedJson::array()}};
-  const auto add = [&](std::int32_t token, const TokenLogprobs* known) {
+  const auto add = [&](std::int32_t token, std::int64_t offset, const TokenLogprobs* known) {
     const std::string text = token_text(token);
     lists["tokens"].push_back(text);
-    lists["text_offset"].push_back(text_chars);
-    text_chars += num_chars(text);
+    lists["text_offset"].push_back(offset);
     lists["token_logprobs"].push_back(known == nullptr ? OrderedJson(nullptr)
                                                        : OrderedJson(finite(known->chosen.logprob)));
     OrderedJson top = OrderedJson::object();
@@ -265,14 +284,21 @@ OrderedJson AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx,
     }
     lists["top_logprobs"].push_back(known == nullptr ? OrderedJson(nullptr) : std::move(top));
   };
+  const auto& prompt = prompt_of(idx);
+  auto& offsets = answers_[idx].offsets;
+  if (!offsets) offsets.emplace(*model_.tokenizer, prompt, settings_.params.skip_special_tokens);
   if (echo_ && is_first) {
-    const auto& prompt = prompts_[idx / static_cast<std::size_t>(settings_.n)];
+    const auto& text = prompt_texts_[idx / static_cast<std::size_t>(settings_.n)];
+    const std::vector<std::int64_t> begins = offsets->of_prompt(prompt, text);
     for (std::size_t i = 0; i < prompt.size(); ++i) {
-      add(prompt[i], i == 0 || i > output.prompt_logprobs.size() ? nullptr : &output.prompt_logprobs[i - 1]);
+      const bool is_known = i > 0 && i <= output.prompt_logprobs.size();
+      add(prompt[i], begins[i], is_known ? &output.prompt_logprobs[i - 1] : nullptr);
     }
   }
   if (is_scoring_) return lists;
-  for (const TokenLogprobs& token : output.logprobs) add(token.chosen.token, &token);
+  for (const TokenLogprobs& token : output.logprobs) {
+    add(token.chosen.token, offsets->next(token.chosen.token), &token);
+  }
   return lists;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "server/answer_set.h"
 #include "server/prepared_call.h"
 #include "server/served_model.h"
+#include "server/text_offsets.h"
 
 namespace quire {
 
@@ -29,12 +31,12 @@ class AnswerFormat {
 
   // Without streaming: pieces are collected, then the body is made.
   void collect(AnswerPiece&& piece);
-  std::string body() const;
+  std::string body();
 
  private:
   struct Answer {
     bool has_begun = false;
-    std::int64_t text_chars = 0;  // code points of token texts so far, for text_offset
+    std::optional<TextOffsets> offsets;  // of completions with logprobs, from the first piece on
     RequestOutput collected;
     std::int32_t prompt_len = 0, cached_len = 0, output_len = 0;
   };
@@ -45,20 +47,22 @@ class AnswerFormat {
   std::string shown_text(const AnswerPiece& piece) const;
   OrderedJson usage(std::int64_t prompt_len, std::int64_t cached_len, std::int64_t output_len) const;
   OrderedJson total_usage() const;
-  OrderedJson choice(std::size_t idx) const;
-  OrderedJson logprobs(const RequestOutput& output, std::size_t idx, std::int64_t& text_chars,
-                       bool is_first) const;
+  OrderedJson choice(std::size_t idx);
+  // `is_first`: of the pieces of this answer, so that an echoed prompt belongs to it.
+  OrderedJson logprobs(const RequestOutput& output, std::size_t idx, bool is_first);
+  std::string token_id_members(const AnswerPiece& piece, bool is_first) const;
+  const std::vector<std::int32_t>& prompt_of(std::size_t answer_idx) const;
   OrderedJson chat_logprobs(const std::vector<TokenLogprobs>& tokens) const;
   OrderedJson prompt_logprobs(const RequestOutput& output) const;
   OrderedJson stop_reason(const RequestOutput& output) const;
   std::string token_bytes(std::int32_t token) const;
-  std::string token_text(std::int32_t token) const;
+  std::string token_text(std::int32_t token) const;  // as logprobs show it
 
   const ServedModel& model_;
   CallKind kind_;
   CallSettings settings_;
   bool echo_, is_scoring_;
-  std::vector<std::vector<std::int32_t>> prompts_;  // with echo or prompt logprobs
+  std::vector<std::vector<std::int32_t>> prompts_;  // of completions, and of calls that ask for them
   std::vector<std::string> prompt_texts_;
   std::string head_;  // of every event, up to the index of the answer
   std::string id_;

@@ -137,6 +137,11 @@ bool AnswerSet::has_overflowed() const {
   return inbox_->has_overflowed;
 }
 
+bool AnswerSet::has_begun() const {
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [](const RequestStream& stream) { return stream.has_begun(); });
+}
+
 bool AnswerSet::has_started() const {
   const std::lock_guard lock(inbox_->mutex);
   return inbox_->has_started;

@@ -35,6 +35,7 @@ class AnswerSet {
 
   std::vector<AnswerPiece> take();
   bool has_overflowed() const;  // more than max_pending_bytes waited
+  bool has_begun() const;       // the engine computes some answer, or has
   bool has_started() const;     // some answer has a token
   void cancel();                // every answer then ends with kAbort
 

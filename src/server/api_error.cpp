@@ -23,12 +23,14 @@ constexpr StatusWords kStatuses[] = {
     {408, "Request Timeout", "RequestTimeoutError"},
     {413, "Payload Too Large", "PayloadTooLargeError"},
     {415, "Unsupported Media Type", "UnsupportedMediaTypeError"},
+    {417, "Expectation Failed", "ExpectationFailedError"},
     {429, "Too Many Requests", "RateLimitError"},
     {431, "Request Header Fields Too Large", "HeaderFieldsTooLargeError"},
     {500, "Internal Server Error", "InternalServerError"},
     {501, "Not Implemented", "NotImplementedError"},
     {503, "Service Unavailable", "ServiceUnavailableError"},
     {504, "Gateway Timeout", "TimeoutError"},
+    {505, "HTTP Version Not Supported", "VersionNotSupportedError"},
 };
 
 const StatusWords& words_of(int status) {
@@ -49,19 +51,33 @@ std::string leading_field(std::string_view message) {
 std::string_view error_type(int status) { return words_of(status).type; }
 std::string_view reason_phrase(int status) { return words_of(status).phrase; }
 
-ApiError::ApiError(int status, const std::string& message, std::string param, Headers headers)
-    : std::runtime_error(message), status_(status), param_(std::move(param)), headers_(std::move(headers)) {}
+ApiError::ApiError(int status, const std::string& message, std::string param, Headers headers,
+                   std::string code)
+    : std::runtime_error(message),
+      status_(status),
+      param_(std::move(param)),
+      headers_(std::move(headers)),
+      code_(std::move(code)) {
+  // OpenAI's clients try again whatever has a status from 500 on, unless they are told not to.
+  if (status == 501) headers_.emplace_back("X-Should-Retry", "false");
+}
 
 std::string ApiError::body() const {
   const Json error = {{"message", what()},
                       {"type", error_type(status_)},
                       {"param", param_.empty() ? Json(nullptr) : Json(param_)},
-                      {"code", status_}};
+                      {"code", code_.empty() ? Json(status_) : Json(code_)}};
   return Json{{"error", error}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::unique_ptr<Reply> ApiError::reply() const {
   return std::make_unique<ReadyReply>(HttpHead{status_, "application/json", headers_, false}, body());
+}
+
+void throw_too_long(std::string param, std::int64_t max_model_len, const std::string& what) {
+  throw ApiError(
+      400, fmt::format("This model's maximum context length is {} tokens. However, {}.", max_model_len, what),
+      std::move(param), {}, "context_length_exceeded");
 }
 
 ApiError retry_later(int status, const std::string& message, int after_s) {

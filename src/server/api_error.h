@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -16,7 +17,10 @@ namespace quire {
 class ApiError : public std::runtime_error {
  public:
   // `message` reaches the client: no paths, no addresses. `param` is the field that is wrong, if one is.
-  ApiError(int status, const std::string& message, std::string param = {}, Headers headers = {});
+  // `code` is a word for programs; without one they get the status. A 501 says that trying again is of no
+  // use.
+  ApiError(int status, const std::string& message, std::string param = {}, Headers headers = {},
+           std::string code = {});
 
   int status() const { return status_; }
   const std::string& param() const { return param_; }
@@ -30,12 +34,18 @@ class ApiError : public std::runtime_error {
   int status_;
   std::string param_;
   Headers headers_;
+  std::string code_;
 };
 
 template <class... Args>
 [[noreturn]] void throw_bad_request(std::string param, fmt::format_string<Args...> format, Args&&... args) {
   throw ApiError(400, fmt::format(format, std::forward<Args>(args)...), std::move(param));
 }
+
+// A prompt, or a prompt with its answer, that the context cannot hold; in the words that clients look for
+// when they choose another model or cut the conversation. `what` says what came, e.g. "the prompt has 9
+// tokens".
+[[noreturn]] void throw_too_long(std::string param, std::int64_t max_model_len, const std::string& what);
 
 // 429, 503: with a Retry-After header.
 ApiError retry_later(int status, const std::string& message, int after_s);

@@ -41,6 +41,7 @@ std::int64_t unix_time_s() {
 // Shared with the worker pool, which may finish after the connection has gone.
 struct CallReply::Preparation {
   std::string body;
+  std::shared_ptr<const void> body_hold;
   std::atomic<bool> is_done = false;
   PreparedCall call;
   std::exception_ptr error;
@@ -52,6 +53,7 @@ struct CallReply::Preparation {
       error = std::current_exception();
     }
     body = {};
+    body_hold.reset();
     is_done.store(true, std::memory_order_release);
   }
 };
@@ -64,23 +66,27 @@ CallReply::CallReply(CallContext context, CallIdentity identity, CallKind kind, 
       arrival_(request.arrival),
       deadline_(Clock::time_point::max()),
       first_token_deadline_(Clock::time_point::max()),
+      queue_deadline_(Clock::time_point::max()),
       last_sent_(request.arrival),
       preparation_(std::make_shared<Preparation>()) {
-  context_.admission->check_room();
+  ticket_ = context_.admission->enter(identity_.client, 1, 0);
   const CallOptions& options = *context_.options;
   const double timeout_s = timeout_of(request, options.request_timeout_s);
   if (timeout_s > 0) deadline_ = arrival_ + seconds(timeout_s);
   if (options.first_token_timeout_s > 0)
     first_token_deadline_ = arrival_ + seconds(options.first_token_timeout_s);
+  if (options.queue_timeout_s > 0) queue_deadline_ = arrival_ + seconds(options.queue_timeout_s);
   preparation_->body = std::move(request.body);
+  preparation_->body_hold = std::move(request.body_hold);
   if (preparation_->body.size() <= options.max_inline_body_bytes) {
     preparation_->run(kind, *context_.model);
     return;
   }
-  context_.workers->post([preparation = preparation_, kind, model = context_.model, wake = wake_] {
+  const auto work = [preparation = preparation_, kind, model = context_.model, wake = wake_] {
     preparation->run(kind, *model);
     wake();
-  });
+  };
+  place_ = context_.workers->post(identity_.client, work);
 }
 
 ReplyOutput CallReply::poll() {
@@ -98,10 +104,10 @@ ReplyOutput CallReply::poll() {
 ReplyOutput CallReply::advance() {
   const Clock::time_point now = Clock::now();
   ReplyOutput output;
-  output.wake_at = std::min(deadline_, first_token_deadline_);
   if (!answers_) {
     if (!preparation_->is_done.load(std::memory_order_acquire)) {
       check_time(now);
+      output.wake_at = next_deadline();
       return output;
     }
     start();
@@ -109,6 +115,7 @@ ReplyOutput CallReply::advance() {
   if (*context_.is_aborting && !std::exchange(is_cancelled_, true)) answers_->cancel();
   check_time(now);
   if (answers_->has_overflowed()) throw ApiError(408, "the client reads too slowly");
+  output.wake_at = next_deadline();
   deliver(output);
   if (is_stream_ && !output.is_last) ping(output, now);
   return output;
@@ -123,14 +130,25 @@ void CallReply::start() {
   std::int64_t num_tokens = 0;
   for (const auto& prompt : call.prompts)
     num_tokens += static_cast<std::int64_t>(prompt.size()) * call.settings.n;
-  ticket_ = context_.admission->enter(static_cast<std::int64_t>(num_running_), num_tokens);
+  ticket_.grow_to(static_cast<std::int64_t>(num_running_), num_tokens);
   format_.emplace(call, *context_.model, identity_.request_id, unix_time_s());
   const AnswerSetOptions options = {is_stream_, is_stream_ ? context_.options->max_pending_bytes : 0};
   answers_ = std::make_unique<AnswerSet>(*context_.model, call, options, *context_.metrics, wake_);
   context_.metrics->observe_call(call.settings.n);
 }
 
+Clock::time_point CallReply::next_deadline() const {
+  return std::min({deadline_, first_token_deadline_, queue_deadline_});
+}
+
 void CallReply::check_time(Clock::time_point now) {
+  if (now >= queue_deadline_) {
+    if (!answers_ || !answers_->has_begun()) {
+      throw ApiError(504, fmt::format("the request waited in the queue for {:.3f} s",
+                                      std::chrono::duration<double>(now - arrival_).count()));
+    }
+    queue_deadline_ = Clock::time_point::max();
+  }
   const bool is_late_to_begin = now >= first_token_deadline_ && !(answers_ && answers_->has_started());
   if (now < deadline_ && !is_late_to_begin) return;
   throw ApiError(504, fmt::format("the deadline of the request passed after {:.3f} s",
@@ -151,7 +169,7 @@ void CallReply::deliver(ReplyOutput& output) {
   }
   output.is_last = num_running_ == 0;
   if (answers_->has_started()) {
-    first_token_deadline_ = Clock::time_point::max();
+    first_token_deadline_ = queue_deadline_ = Clock::time_point::max();
     output.wake_at = deadline_;
   }
   if (is_stream_) {
@@ -183,6 +201,7 @@ void CallReply::ping(ReplyOutput& output, Clock::time_point now) {
 
 ReplyOutput CallReply::failure(const ApiError& error) {
   answers_.reset();
+  place_ = {};
   if (!has_head_) return error.reply()->poll();
   std::string body = error.body();
   body.pop_back();

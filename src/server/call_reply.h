@@ -17,6 +17,7 @@ namespace quire {
 struct CallOptions {
   double request_timeout_s = 0;  // 0: none. A request may ask for less by the header X-Request-Timeout
   double first_token_timeout_s = 0;
+  double queue_timeout_s = 600;                  // until the engine begins with some answer; 0: none
   double ping_s = 15;                            // silence in a stream before a comment goes out
   std::size_t max_pending_bytes = 1 << 20;       // text that a slow client may leave untaken
   std::size_t max_inline_body_bytes = 16 << 10;  // longer bodies are read by the worker pool
@@ -33,13 +34,15 @@ struct CallContext {
 };
 
 struct CallIdentity {
+  std::string client;      // whose places the call takes
   std::string request_id;  // for people; nothing is looked up by it
   std::function<std::optional<std::string>(const std::optional<std::string>&)> cache_salt;
 };
 
 class CallReply : public Reply {
  public:
-  // Throws ApiError when there is no room, before anything is parsed.
+  // Throws ApiError when there is no room, before anything is parsed. Long bodies are prepared by the
+  // workers, unless the reply is destroyed or late before they begin.
   CallReply(CallContext context, CallIdentity identity, CallKind kind, HttpRequest request, Waker wake);
   ReplyOutput poll() override;
 
@@ -48,6 +51,7 @@ class CallReply : public Reply {
 
   ReplyOutput advance();
   void start();
+  Clock::time_point next_deadline() const;
   void check_time(Clock::time_point now);
   void deliver(ReplyOutput& output);
   void ping(ReplyOutput& output, Clock::time_point now);
@@ -56,8 +60,9 @@ class CallReply : public Reply {
   CallContext context_;
   CallIdentity identity_;
   Waker wake_;
-  Clock::time_point arrival_, deadline_, first_token_deadline_, last_sent_;
+  Clock::time_point arrival_, deadline_, first_token_deadline_, queue_deadline_, last_sent_;
   std::shared_ptr<Preparation> preparation_;
+  WorkerPool::Place place_;
   bool is_stream_ = false, has_head_ = false, is_cancelled_ = false;
   Admission::Ticket ticket_;
   std::optional<AnswerFormat> format_;

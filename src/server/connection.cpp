@@ -1,7 +1,6 @@
 #include "server/connection.h"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,98 +8,73 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/verb.hpp>
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/body_reader.h"
 #include "server/http_wire.h"
 
 namespace quire {
 namespace {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr std::size_t kReadBytes = 4096;
-constexpr std::size_t kMaxUnreadBytes = 64 << 10;  // of requests behind the one that is being answered
 constexpr std::size_t kMaxLingerBytes = 16 << 20;  // of a refused body, read so that the refusal is seen
 constexpr double kLingerS = 2;
-constexpr std::size_t kMaxHeaders = 256;
+constexpr Clock::rep kBusy = Clock::duration::max().count();  // in place of a time
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Clock::duration seconds(double time_s) {
   return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_s));
 }
 
-int status_of(const error_code& error) {
-  if (error == http::error::header_limit) return 431;
-  if (error == http::error::body_limit) return 413;
-  return 400;
-}
-
-std::string refusal(int status) {
-  switch (status) {
-    case 408:
-      return "the request came too slowly";
-    case 413:
-      return "the body is larger than this server reads";
-    case 431:
-      return "the headers are larger than this server reads";
-    default:
-      return "this is not a request of HTTP/1.1 that the server understands";
-  }
+// As far as one client has it to itself: of IPv6 the network of 64 bits, in which a host takes any address.
+std::string client_at(const asio::ip::address& address) {
+  if (address.is_v4()) return address.to_string();
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_string();
+  asio::ip::address_v6::bytes_type bytes = v6.to_bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
+  return asio::ip::address_v6(bytes).to_string() + "/64";
 }
 
 }  // namespace
 
 struct Connection::Incoming {
-  http::request_parser<http::string_body> parser;
-  HttpRequest request;
-  int refused_status = 0;
-  bool has_begun = false, has_head = false, keeps_alive = false, is_http_10 = false;
+  explicit Incoming(std::size_t max_header_bytes) : scanner(max_header_bytes) {}
 
-  explicit Incoming(const HttpOptions& options) {
-    parser.eager(true);
-    parser.header_limit(static_cast<std::uint32_t>(options.max_header_bytes));
-    parser.body_limit(options.max_body_bytes);
-  }
+  HeadScanner scanner;
+  RequestHead head;
+  Exchange exchange;  // has a reply as soon as nothing more is to be read
+  std::optional<BodyReader> body;
+  BodyBudget::Share share;
+  bool keeps_alive = false;  // until the request's end has been found, what follows cannot be understood
+  bool lingers = true;       // something may come that nobody reads
 
-  // Moves what was parsed into `request`.
-  void take() {
-    auto message = parser.release();
-    keeps_alive = message.keep_alive();
-    is_http_10 = message.version() < 11;
-    request.method = std::string(message.method_string());
-    const auto path = decode_path(std::string_view(message.target().data(), message.target().size()));
-    std::size_t num_headers = 0;
-    for (const auto& field : message) {
-      ++num_headers;
-      request.headers.emplace_back(lower_case({field.name_string().data(), field.name_string().size()}),
-                                   std::string(field.value()));
-    }
-    request.body = std::move(message.body());
-    if (!path || message.version() < 10 || message.version() > 11) refused_status = 400;
-    if (num_headers > kMaxHeaders) refused_status = 431;
-    request.path = path.value_or("");
+  void end(bool may_keep_alive) {
+    keeps_alive = head.keeps_alive && may_keep_alive;
+    lingers = false;
   }
 };
 
 Connection::Connection(asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
-                       std::atomic<int>& num_busy)
+                       std::atomic<int>& num_busy, bool is_spare)
     : socket_(std::move(socket)),
       options_(options),
       service_(service),
       num_busy_(num_busy),
       room_(socket_.get_executor(), Clock::time_point::max()),
+      is_spare_(is_spare),
+      idle_since_(Clock::now().time_since_epoch().count()),
       deadline_(Clock::duration::max().count()) {}
 
 void Connection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
+  client_ = client_at(socket_.remote_endpoint(ignored).address());
   const auto self = shared_from_this();
   asio::co_spawn(
       socket_.get_executor(), [self] { return self->read_all(); }, asio::detached);
@@ -123,12 +97,36 @@ void Connection::sweep(Clock::time_point now) {
   });
 }
 
+std::optional<Clock::time_point> Connection::idle_since() const {
+  const Clock::rep since = idle_since_.load(std::memory_order_relaxed);
+  if (since == kBusy) return std::nullopt;
+  return Clock::time_point(Clock::duration(since));
+}
+
+void Connection::evict() {
+  idle_since_ = kBusy;  // nobody evicts it twice
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    if (!self->is_idle()) return;
+    self->close();
+    self->event_.notify();
+  });
+}
+
 void Connection::set_deadline(Clock::time_point deadline) {
   deadline_.store(deadline.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-void Connection::enter(Phase phase, double timeout_s) {
+void Connection::set_phase(Phase phase) {
   phase_ = phase;
+  idle_since_ = is_idle() ? Clock::now().time_since_epoch().count() : kBusy;
+}
+
+bool Connection::is_idle() const {
+  return phase_ == Phase::kIdle || phase_ == Phase::kHeader || phase_ == Phase::kLinger;
+}
+
+void Connection::enter(Phase phase, double timeout_s) {
+  set_phase(phase);
   is_overdue_ = false;
   set_deadline(Clock::now() + seconds(timeout_s));
 }
@@ -157,7 +155,7 @@ asio::awaitable<void> Connection::read_all() {
     in_.commit(num_bytes);
     event_.notify();
     error_code cancelled;
-    while (in_.size() > kMaxUnreadBytes && !is_closed_) {
+    while (in_.size() > max_unread_bytes() && !is_closed_) {
       co_await room_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
   }
@@ -176,90 +174,139 @@ asio::awaitable<void> Connection::serve() {
 }
 
 asio::awaitable<void> Connection::serve_requests() {
+  // Not in the loop's condition: GCC 12 ends the coroutine that is awaited there before it has begun.
   while (!is_closed_) {
-    Incoming incoming(options_);
-    if (!co_await receive(incoming)) co_return;
-    const bool is_refused = incoming.refused_status != 0;
-    ++num_busy_;
-    bool is_sent = false;
-    try {
-      if (is_refused) {
-        Exchange exchange;
-        exchange.reply = service_.refuse(incoming.refused_status, refusal(incoming.refused_status));
-        exchange.handler = "other";
-        exchange.method = "other";
-        exchange.arrival = Clock::now();
-        is_sent = co_await send(std::move(exchange), incoming);
-      } else {
-        const std::weak_ptr<Connection> weak = weak_from_this();
-        Exchange exchange = service_.handle(std::move(incoming.request), [weak] {
-          if (const auto self = weak.lock()) self->wake();
-        });
-        is_sent = co_await send(std::move(exchange), incoming);
-      }
-    } catch (...) {
-      --num_busy_;
-      throw;
-    }
-    --num_busy_;
-    if (is_refused) co_await linger();
-    if (!is_sent || is_refused || !incoming.keeps_alive) co_return;
+    const bool is_of_use = co_await serve_request();
+    if (!is_of_use) co_return;
   }
 }
 
-// Reads one request. False when there is nobody to answer.
-asio::awaitable<bool> Connection::receive(Incoming& incoming) {
+// Reads one request and answers it. False when the connection is of no more use.
+asio::awaitable<bool> Connection::serve_request() {
+  Incoming incoming(options_.max_header_bytes);
+  if (!co_await receive_head(incoming)) co_return false;
+  if (!incoming.exchange.reply) {
+    if (!co_await receive_body(incoming)) co_return false;
+  }
+  ++num_busy_;
+  bool is_of_use = false;
+  try {
+    if (!incoming.exchange.reply) {
+      const std::weak_ptr<Connection> weak = weak_from_this();
+      service_.begin(incoming.exchange, std::move(incoming.head.request), [weak] {
+        if (const auto self = weak.lock()) self->wake();
+      });
+    }
+    is_of_use = co_await send(incoming);
+  } catch (...) {
+    --num_busy_;
+    throw;
+  }
+  --num_busy_;
+  if (incoming.lingers) co_await linger();
+  co_return is_of_use;
+}
+
+// Reads the head of one request and has it judged. False when there is nobody to answer.
+asio::awaitable<bool> Connection::receive_head(Incoming& incoming) {
   enter(Phase::kIdle, options_.idle_timeout_s);
   for (;;) {
-    if (in_.size() > 0 && parse(incoming)) break;
-    if (incoming.has_head && phase_ == Phase::kHeader) {
-      enter(Phase::kBody, options_.body_timeout_s);
-      co_await answer_continue(incoming);
-    }
+    if (in_.size() > 0 && parse_head(incoming)) co_return true;
     if (is_closed_) co_return false;
     if (is_overdue_) {
       if (phase_ == Phase::kIdle) co_return false;
-      incoming.refused_status = 408;
+      incoming.exchange = service_.refuse(ApiError(408, "the request came too slowly"));
+      co_return true;
+    }
+    co_await event_.wait();
+  }
+}
+
+// True when the head is there, or refused.
+bool Connection::parse_head(Incoming& incoming) {
+  if (phase_ == Phase::kIdle) enter(Phase::kHeader, options_.header_timeout_s);
+  RequestHead& head = incoming.head;
+  try {
+    const std::optional<std::size_t> end = incoming.scanner.find_end(unread());
+    if (!end) return false;
+    const std::size_t begin = incoming.scanner.begin();
+    head = parse_request_head(unread().substr(begin, *end - begin));
+    consume(*end);
+  } catch (const ApiError& error) {
+    incoming.exchange = service_.refuse(error);
+    return true;
+  }
+  head.request.client = client_;
+  incoming.exchange = service_.judge(head, is_spare_);
+  if (!incoming.exchange.reply) return true;
+  // The next request can be found when this one's body is none, or here.
+  const bool is_length_here = head.framing == Framing::kLength && in_.size() >= head.body_bytes;
+  if (is_length_here) consume(static_cast<std::size_t>(head.body_bytes));
+  if (is_length_here || head.framing == Framing::kNone) incoming.end(!is_spare_);
+  return true;
+}
+
+// Reads the body of a request that was not refused. False when there is nobody to answer.
+asio::awaitable<bool> Connection::receive_body(Incoming& incoming) {
+  const RequestHead& head = incoming.head;
+  incoming.share = service_.body_share(incoming.exchange);
+  incoming.body.emplace(head.framing, head.body_bytes, incoming.exchange.max_body_bytes);
+  enter(Phase::kBody, options_.body_timeout_s);
+  if (head.expects_continue && in_.size() == 0) {  // curl asks before it sends a long body
+    co_await write(kContinue);
+    enter(Phase::kBody, options_.body_timeout_s);
+  }
+  while (!parse_body(incoming)) {
+    if (is_closed_) co_return false;
+    if (is_overdue_) {
+      incoming.exchange.reply = ApiError(408, "the body of the request came too slowly").reply();
       break;
     }
     co_await event_.wait();
   }
-  if (incoming.refused_status == 0) incoming.take();
-  incoming.request.arrival = Clock::now();
   co_return true;
 }
 
-// Feeds the parser with what has come. True when the request is complete, or refused.
-bool Connection::parse(Incoming& incoming) {
-  if (phase_ == Phase::kIdle) enter(Phase::kHeader, options_.header_timeout_s);
-  error_code error;
-  while (in_.size() > 0 && !incoming.parser.is_done()) {
-    const std::size_t num_bytes = incoming.parser.put(in_.data(), error);
-    in_.consume(num_bytes);
-    if (error == http::error::need_more) error = {};
-    if (error) {
-      incoming.refused_status = status_of(error);
+// True when the body is there, or refused.
+bool Connection::parse_body(Incoming& incoming) {
+  BodyReader& body = *incoming.body;
+  try {
+    const std::size_t num_bytes = body.put(unread());
+    consume(num_bytes);
+    incoming.share.grow_to(body.num_bytes());
+    if (body.is_done()) {
+      HttpRequest& request = incoming.head.request;
+      request.body = body.take();
+      request.body_hold = std::make_shared<const BodyBudget::Share>(std::move(incoming.share));
+      request.arrival = Clock::now();
+      incoming.end(!is_spare_);
       return true;
     }
-    if (num_bytes == 0) break;
+    if (num_bytes == 0 && in_.size() > max_unread_bytes())
+      throw ApiError(400, "the body's chunks have extensions or trailers that are too long");
+    return false;
+  } catch (const ApiError& error) {
+    incoming.exchange.reply = error.reply();
+    return true;
   }
-  if (in_.size() <= kMaxUnreadBytes) room_.cancel();
-  incoming.has_head = incoming.parser.is_header_done();
-  return incoming.parser.is_done();
 }
 
-// curl asks before it sends a long body.
-asio::awaitable<void> Connection::answer_continue(Incoming& incoming) {
-  const auto& head = incoming.parser.get();
-  if (head.version() < 11 || !boost::beast::iequals(head[http::field::expect], "100-continue")) co_return;
-  co_await write("HTTP/1.1 100 Continue\r\n\r\n");
-  enter(Phase::kBody, options_.body_timeout_s);
+std::string_view Connection::unread() const {
+  return {static_cast<const char*>(in_.data().data()), in_.size()};
 }
+
+void Connection::consume(std::size_t num_bytes) {
+  in_.consume(num_bytes);
+  if (in_.size() <= max_unread_bytes()) room_.cancel();
+}
+
+// The longest head, and what was read with its last bytes.
+std::size_t Connection::max_unread_bytes() const { return options_.max_header_bytes + kReadBytes; }
 
 // Writes the reply piece by piece. False when the connection is of no more use.
-asio::awaitable<bool> Connection::send(Exchange exchange, const Incoming& incoming) {
-  WireFormat wire(incoming.is_http_10, incoming.keeps_alive && incoming.refused_status == 0,
-                  exchange.method == "HEAD");
+asio::awaitable<bool> Connection::send(Incoming& incoming) {
+  Exchange& exchange = incoming.exchange;
+  WireFormat wire(incoming.head.is_http_10, incoming.keeps_alive, exchange.method == "HEAD");
   int status = 499;  // the client went before anything was said
   for (;;) {
     event_.clear();
@@ -268,16 +315,17 @@ asio::awaitable<bool> Connection::send(Exchange exchange, const Incoming& incomi
       status = output.head->status;
       for (auto& header : exchange.headers) output.head->headers.push_back(header);
     }
-    const bool is_last = output.is_last;
-    const Clock::time_point wake_at = output.wake_at;
-    std::string bytes = wire.bytes_of(std::move(output));
-    if (!bytes.empty() && !co_await write(std::move(bytes))) break;
-    if (is_last) {
+    const std::string bytes = wire.bytes_of(output);
+    if (!bytes.empty() && !co_await write(bytes)) break;
+    if (output.shared_body && wire.sends_body()) {
+      if (!co_await write(*output.shared_body)) break;
+    }
+    if (output.is_last) {
       service_.finish(exchange, status);
       co_return wire.keeps_alive();
     }
-    phase_ = Phase::kReply;
-    set_deadline(wake_at);
+    set_phase(Phase::kReply);
+    set_deadline(output.wake_at);
     if (is_closed_) break;
     co_await event_.wait();
     if (is_closed_) break;
@@ -287,18 +335,18 @@ asio::awaitable<bool> Connection::send(Exchange exchange, const Incoming& incomi
   co_return false;
 }
 
-asio::awaitable<bool> Connection::write(std::string bytes) {
+asio::awaitable<bool> Connection::write(std::string_view bytes) {
   if (is_closed_) co_return false;
   // Nearly always the socket takes everything at once.
   error_code error;
-  std::size_t num_bytes = socket_.write_some(asio::buffer(bytes), error);
+  std::size_t num_bytes = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
   if (error == asio::error::would_block || error == asio::error::try_again) {
     num_bytes = 0;
     error = {};
   }
   if (!error && num_bytes < bytes.size()) {
     enter(Phase::kWrite, options_.write_timeout_s);
-    const auto rest = asio::buffer(bytes) + num_bytes;
+    const auto rest = asio::buffer(bytes.data() + num_bytes, bytes.size() - num_bytes);
     co_await asio::async_write(socket_, rest, asio::redirect_error(asio::use_awaitable, error));
     set_deadline(Clock::time_point::max());
   }

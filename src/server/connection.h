@@ -2,7 +2,7 @@
 // strand; other threads only call `wake` and `sweep`.
 //
 // One coroutine reads all the time, also while an answer is being made, so that a client that goes away is
-// noticed at once; the other one parses, asks and writes. They meet in `event_`.
+// noticed at once; the other one judges heads, reads bodies, asks and writes. They meet in `event_`.
 #pragma once
 
 // Before Asio 1.74, which uses std::exchange without its header.
@@ -13,9 +13,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "server/http_server.h"
 #include "server/wake_event.h"
@@ -24,29 +26,41 @@ namespace quire {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  // `num_busy` counts exchanges that have begun and not ended, over all connections.
+  // `num_busy` counts exchanges that have begun and not ended, over all connections. `is_spare`: it came when
+  // no place was left, and only health checks are answered.
   Connection(boost::asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
-             std::atomic<int>& num_busy);
+             std::atomic<int>& num_busy, bool is_spare);
 
-  void start();                       // once
-  void wake();                        // any thread: the reply should be polled
-  void sweep(Clock::time_point now);  // any thread: something may be overdue
+  void start();                         // once
+  void wake();                          // any thread: the reply should be polled
+  void sweep(Clock::time_point now);    // any thread: something may be overdue
   void abandon() { event_.abandon(); }  // when no thread runs connections any more
+
+  // Any thread: since when nothing is owed to the client (it is silent, or its request's head is not there,
+  // or it was refused), so that the connection may be closed for another one; nothing while it works.
+  std::optional<Clock::time_point> idle_since() const;
+  void evict();  // any thread: closes it, if it is idle still
 
  private:
   struct Incoming;  // a request on its way in
-  enum class Phase { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
+  enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
 
   boost::asio::awaitable<void> read_all();
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<void> serve_requests();
-  boost::asio::awaitable<bool> receive(Incoming& incoming);
-  boost::asio::awaitable<void> answer_continue(Incoming& incoming);
-  boost::asio::awaitable<bool> send(Exchange exchange, const Incoming& incoming);
-  boost::asio::awaitable<bool> write(std::string bytes);
+  boost::asio::awaitable<bool> serve_request();
+  boost::asio::awaitable<bool> receive_head(Incoming& incoming);
+  boost::asio::awaitable<bool> receive_body(Incoming& incoming);
+  boost::asio::awaitable<bool> send(Incoming& incoming);
+  boost::asio::awaitable<bool> write(std::string_view bytes);
   boost::asio::awaitable<void> linger();
-  bool parse(Incoming& incoming);
-  bool refuse_late(Incoming& incoming) const;
+  bool parse_head(Incoming& incoming);
+  bool parse_body(Incoming& incoming);
+  std::string_view unread() const;
+  void consume(std::size_t num_bytes);
+  std::size_t max_unread_bytes() const;
+  void set_phase(Phase phase);
+  bool is_idle() const;
   void enter(Phase phase, double timeout_s);
   void set_deadline(Clock::time_point deadline);
   void close();
@@ -58,8 +72,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   WakeEvent event_;
   boost::asio::steady_timer room_;  // never expires by time: it is cancelled to wake who waits
-  bool is_closed_ = false;  // by the peer, or by us
+  bool is_closed_ = false;          // by the peer, or by us
+  const bool is_spare_;
+  std::string client_;  // see HttpRequest
   Phase phase_ = Phase::kIdle;
+  std::atomic<Clock::rep> idle_since_;  // kBusy while it works
   std::atomic<Clock::rep> deadline_;
   bool is_overdue_ = false;
 

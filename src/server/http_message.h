@@ -18,9 +18,11 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
   std::string method;
-  std::string path;  // without the query
-  Headers headers;   // names in lower case
+  std::string path;    // without the query
+  Headers headers;     // names in lower case
+  std::string client;  // the address it came from, as far as one client has it to itself
   std::string body;
+  std::shared_ptr<const void> body_hold;  // keeps the body's bytes counted; let go of it with them
   Clock::time_point arrival = Clock::now();
 
   // The value of a header (its name in lower case), or null.
@@ -42,6 +44,7 @@ struct HttpHead {
 struct ReplyOutput {
   std::optional<HttpHead> head;  // once, before or with the first bytes of the body
   std::string body;
+  std::shared_ptr<const std::string> shared_body;  // instead of `body`, whole: one text for many replies
   bool is_last = false;
   Clock::time_point wake_at = Clock::time_point::max();  // poll again then, if nobody wakes before
 };

@@ -1,5 +1,7 @@
 #include "server/http_server.h"
 
+#include <sys/resource.h>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -10,6 +12,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -29,6 +32,21 @@ constexpr std::chrono::milliseconds kSweepInterval{100};
 constexpr std::chrono::seconds kLastWords{2};  // for the ends of aborted calls to reach their clients
 constexpr std::chrono::milliseconds kAcceptPause{50};
 constexpr std::chrono::milliseconds kSameSignal{200};
+constexpr std::size_t kSpareConnections = 64;  // beyond the bound
+constexpr std::chrono::milliseconds kGrace{250};
+constexpr std::size_t kOtherFiles = 64;
+
+// In one try and without waiting.
+void turn_away(tcp::socket& socket) {
+  const std::string body = ApiError(503, "too many connections are open").body();
+  const std::string bytes = fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
+      "Retry-After: 1\r\nConnection: close\r\n\r\n{}",
+      body.size(), body);
+  error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(bytes), ignored);
+}
 
 }  // namespace
 
@@ -46,12 +64,20 @@ struct HttpServer::Impl {
   asio::awaitable<void> sweep_all();
   asio::awaitable<void> watch_signals();
   void welcome(tcp::socket socket);
-  void for_each_connection(const std::function<void(Connection&)>& act);
+  bool evict_idle(Clock::time_point before);
+  void limit_connections();
+  template <class Act>
+  void for_each_connection(const Act& act) {
+    for (const auto& weak : connections) {
+      if (const std::shared_ptr<Connection> connection = weak.lock()) act(connection);
+    }
+  }
   void shut_down();
   void advance_shutdown(Clock::time_point now);
   void end(ShutdownKind kind);
 
   const HttpOptions options;
+  std::size_t max_connections = 0;
   Service& service;
   LogLine log;
 
@@ -81,7 +107,7 @@ HttpServer::~HttpServer() {
     if (thread.joinable()) thread.join();
   }
   impl_->service.stop_workers();  // they wake connections, which end with `impl_`
-  impl_->for_each_connection([](Connection& connection) { connection.abandon(); });
+  impl_->for_each_connection([](const auto& connection) { connection->abandon(); });
 }
 
 int HttpServer::start() {
@@ -106,8 +132,15 @@ int HttpServer::start() {
       impl.control, [&impl] { return impl.sweep_all(); }, asio::detached);
   asio::co_spawn(
       impl.control, [&impl] { return impl.watch_signals(); }, asio::detached);
-  for (int i = 0; i < impl.options.num_threads; ++i)
-    impl.threads.emplace_back([&impl] { impl.context.run(); });
+  impl.limit_connections();
+  try {
+    for (int i = 0; i < impl.options.num_threads; ++i)
+      impl.threads.emplace_back([&impl] { impl.context.run(); });
+  } catch (const std::system_error& failure) {
+    impl.end(ShutdownKind::kForced);
+    throw_error(ErrorKind::kExhausted, "cannot start thread {} of {} for connections: {}",
+                impl.threads.size() + 1, impl.options.num_threads, failure.what());
+  }
   return impl.acceptor.local_endpoint().port();
 }
 
@@ -143,35 +176,58 @@ asio::awaitable<void> HttpServer::Impl::accept_all() {
       welcome(std::move(socket));
     } else if (error == asio::error::operation_aborted) {
       co_return;
-    } else {  // no file descriptor left, most likely: wait until somebody goes
+    } else {  // no file descriptor left, most likely: somebody has to go
+      evict_idle(Clock::now());
       asio::steady_timer pause(control, kAcceptPause);
       co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
     }
   }
 }
 
-void HttpServer::Impl::welcome(tcp::socket socket) {
-  std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
-  if (connections.size() >= static_cast<std::size_t>(options.max_connections)) {
-    const std::string body = ApiError(503, "too many connections are open").body();
-    const std::string bytes = fmt::format(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n"
-        "Retry-After: 1\r\nConnection: close\r\n\r\n{}",
-        body.size(), body);
-    error_code ignored;
-    socket.non_blocking(true, ignored);
-    socket.write_some(asio::buffer(bytes), ignored);
-    return;
-  }
-  const auto connection = std::make_shared<Connection>(std::move(socket), options, service, num_busy);
-  connections.push_back(connection);
-  connection->start();
+// Each connection is a file; weights, logs and listeners need some as well.
+void HttpServer::Impl::limit_connections() {
+  max_connections = static_cast<std::size_t>(options.max_connections);
+  rlimit files = {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return;
+  const std::size_t others = kOtherFiles + 2 * kSpareConnections;
+  const std::size_t room = files.rlim_cur > others ? static_cast<std::size_t>(files.rlim_cur) - others : 1;
+  if (room >= max_connections) return;
+  max_connections = room;
+  log(fmt::format("the process may open {} files: at most {} connections are taken instead of {}",
+                  files.rlim_cur, room, options.max_connections));
 }
 
-void HttpServer::Impl::for_each_connection(const std::function<void(Connection&)>& act) {
-  for (const auto& weak : connections) {
-    if (const auto connection = weak.lock()) act(*connection);
+// Closes the connection that has been idle for longest, if that began before `before`.
+bool HttpServer::Impl::evict_idle(Clock::time_point before) {
+  std::shared_ptr<Connection> oldest;
+  for_each_connection([&](const std::shared_ptr<Connection>& connection) {
+    const auto since = connection->idle_since();
+    if (!since || *since >= before) return;
+    before = *since;
+    oldest = connection;
+  });
+  if (oldest) oldest->evict();
+  return oldest != nullptr;
+}
+
+// When all places are taken, silent connections make room for new ones; those that have just come get a
+// moment to speak. When nobody is silent, a few more are taken for health checks: a server that is busy is
+// alive.
+void HttpServer::Impl::welcome(tcp::socket socket) {
+  std::erase_if(connections, [](const auto& connection) { return connection.expired(); });
+  const Clock::time_point now = Clock::now();
+  const bool is_spare = connections.size() >= max_connections && !evict_idle(now - kGrace);
+  const bool is_full = is_spare && connections.size() >= max_connections + kSpareConnections;
+  // Who is closed may need a moment until it is gone.
+  const bool is_flooded = connections.size() >= max_connections + 2 * kSpareConnections;
+  if (is_flooded || (is_full && !evict_idle(now))) {
+    turn_away(socket);
+    return;
   }
+  const auto connection =
+      std::make_shared<Connection>(std::move(socket), options, service, num_busy, is_spare);
+  connections.push_back(connection);
+  connection->start();
 }
 
 asio::awaitable<void> HttpServer::Impl::sweep_all() {
@@ -182,7 +238,7 @@ asio::awaitable<void> HttpServer::Impl::sweep_all() {
     if (error) co_return;
     const Clock::time_point now = Clock::now();
     service.watch();
-    for_each_connection([now](Connection& connection) { connection.sweep(now); });
+    for_each_connection([now](const auto& connection) { connection->sweep(now); });
     if (is_shutting_down) advance_shutdown(now);
   }
 }
@@ -221,7 +277,7 @@ void HttpServer::Impl::advance_shutdown(Clock::time_point now) {
                     options.shutdown_timeout_s));
     abort_at = now;
     service.abort_calls();
-    for_each_connection([](Connection& connection) { connection.wake(); });
+    for_each_connection([](const auto& connection) { connection->wake(); });
   }
 }
 

@@ -15,9 +15,8 @@ struct HttpOptions {
   std::string host = "127.0.0.1";
   int port = 8000;  // 0: any that is free
   int num_threads = 1;
-  int max_connections = 4096;
+  int max_connections = 4096;  // fewer where the process may not open so many files
   std::size_t max_header_bytes = 16 << 10;
-  std::size_t max_body_bytes = 8 << 20;
   double header_timeout_s = 10;  // from the first byte of a request to the end of its head
   double body_timeout_s = 60;    // from there to the end of the body
   double idle_timeout_s = 75;    // between two requests
@@ -38,7 +37,8 @@ class HttpServer {
   ~HttpServer();  // stops at once
 
   // Binds, listens, begins to answer; returns the port. SIGINT and SIGTERM begin a shutdown from then on.
-  // Throws Error{kInvalidArgument} for a host that is none, Error{kExhausted} when the port is taken.
+  // Throws Error{kInvalidArgument} for a host that is none, Error{kExhausted} when the port is taken or the
+  // system gives no more threads.
   int start();
 
   // Refuses new calls and lets running ones end, for at most shutdown_timeout_s; the second time ends

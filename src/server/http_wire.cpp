@@ -57,9 +57,10 @@ std::string WireFormat::head(const HttpHead& head, std::size_t body_bytes) {
   return text;
 }
 
-std::string WireFormat::bytes_of(ReplyOutput output) {
+std::string WireFormat::bytes_of(const ReplyOutput& output) {
   std::string bytes;
-  if (output.head) bytes = head(*output.head, output.body.size());
+  if (output.head)
+    bytes = head(*output.head, output.shared_body ? output.shared_body->size() : output.body.size());
   if (is_head_only_) return bytes;
   if (!is_chunked_) return bytes += output.body;
   if (!output.body.empty()) bytes += fmt::format("{:x}\r\n{}\r\n", output.body.size(), output.body);

@@ -16,7 +16,9 @@ class WireFormat {
   WireFormat(bool is_http_10, bool keeps_alive, bool is_head_only)
       : is_http_10_(is_http_10), keeps_alive_(keeps_alive), is_head_only_(is_head_only) {}
 
-  std::string bytes_of(ReplyOutput output);
+  // All bytes but those of a shared body, which follow unless the request was HEAD.
+  std::string bytes_of(const ReplyOutput& output);
+  bool sends_body() const { return !is_head_only_; }
   bool keeps_alive() const { return keeps_alive_; }  // after the last output
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <utility>
 
 #include "server/api_error.h"
 
@@ -54,17 +55,19 @@ std::set<std::string> check_tools(const RequestFields& fields) {
   return names;
 }
 
-void check_tool_choice(const RequestFields& fields, const std::set<std::string>& names) {
+// Says whether the caller wants no tool to be called whatever tools there are.
+bool check_tool_choice(const RequestFields& fields, const std::set<std::string>& names) {
   const Json* choice = fields.find("tool_choice");
-  if (choice == nullptr) return;
+  if (choice == nullptr) return false;
   if (choice->is_string()) {
     const auto& word = choice->get_ref<const std::string&>();
-    if (word == "none" || (word == "auto" && !names.empty())) return;
+    if (word == "none") return true;
+    if (word == "auto" && !names.empty()) return false;
     if (word != "auto" && word != "required")
       fields.fail("tool_choice", "\"none\", \"auto\", \"required\" or a function");
     if (names.empty())
       throw_bad_request("tool_choice", "`tool_choice` is \"{}\", but there are no tools", word);
-    return;
+    return false;
   }
   if (!choice->is_object()) fields.fail("tool_choice", "a string or an object");
   const RequestFields named(*choice, "tool_choice.");
@@ -73,6 +76,7 @@ void check_tool_choice(const RequestFields& fields, const std::set<std::string>&
   const RequestFields function_fields(*function, "tool_choice.function.");
   const auto name = function_fields.string("name");
   if (!name || !names.contains(*name)) function_fields.fail("name", "the name of one of the tools");
+  return false;
 }
 
 void check_response_format(const RequestFields& fields) {
@@ -114,6 +118,68 @@ void check_structured_outputs(const RequestFields& fields) {
   refuse("structured_outputs");
 }
 
+// Fields of other servers' dialects that would change the answer, whatever they hold.
+constexpr const char* kRefused[] = {
+    // constraints
+    "guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_decoding_backend",
+    "guided_whitespace_pattern", "regex", "ebnf", "json_schema", "grammar", "structural_tag", "stop_regex",
+    // tools of before, other inputs and outputs
+    "functions", "function_call", "prompt_embeds", "input_ids", "input_embeds", "audio",
+    "mm_processor_kwargs", "image_data", "multi_modal_data", "web_search_options",
+    // other models, processors and samplers
+    "lora_path", "lora", "adapter_id", "logits_processors", "custom_logit_processor", "samplers", "template",
+    "kv_transfer_params", "vllm_xargs", "session_params", "custom_params"};
+
+// Fields that ask for nothing while they hold one of these values (JSON); anything else would change the
+// answer.
+constexpr std::pair<const char*, const char*> kRefusedUnless[] = {{"detokenize", "[true]"},
+                                                                  {"spaces_between_special_tokens", "[true]"},
+                                                                  {"include_reasoning", "[true]"},
+                                                                  {"separate_reasoning", "[false]"},
+                                                                  {"return_hidden_states", "[false]"},
+                                                                  {"no_stop_trim", "[false]"},
+                                                                  {"watermark", "[false]"},
+                                                                  {"details", "[false]"},
+                                                                  {"decoder_input_details", "[false]"},
+                                                                  {"return_full_text", "[false]"},
+                                                                  {"raw", "[false]"},
+                                                                  {"think", "[false]"},
+                                                                  {"reasoning_format", "[\"none\"]"},
+                                                                  {"modalities", "[[\"text\"], []]"},
+                                                                  {"verbosity", "[\"medium\"]"},
+                                                                  {"truncate", "[0]"},
+                                                                  {"top_n_tokens", "[0]"},
+                                                                  {"typical_p", "[1]"},
+                                                                  {"top_a", "[0]"},
+                                                                  {"tfs_z", "[1]"},
+                                                                  {"top_n_sigma", "[-1, 0]"},
+                                                                  {"mirostat", "[0]"},
+                                                                  {"dynatemp_range", "[0]"},
+                                                                  {"xtc_probability", "[0]"},
+                                                                  {"dry_multiplier", "[0]"},
+                                                                  {"repeat_penalty", "[1]"},
+                                                                  {"n_keep", "[0]"},
+                                                                  {"n_probs", "[0]"},
+                                                                  {"min_new_tokens", "[0]"},
+                                                                  {"no_repeat_ngram_size", "[0]"},
+                                                                  {"num_beams", "[1]"}};
+
+void check_idle(const RequestFields& fields, const char* name, const char* idle) {
+  const Json* value = fields.find(name);
+  if (value == nullptr) return;
+  const Json values = Json::parse(idle);
+  if (std::find(values.begin(), values.end(), *value) == values.end()) refuse(fields.path_of(name));
+}
+
+// Other names for how long an answer may be: the limit must not be overlooked.
+void check_length_names(const RequestFields& fields) {
+  for (const char* name : {"max_new_tokens", "n_predict", "num_predict", "max_length"}) {
+    if (fields.find(name) == nullptr) continue;
+    throw_bad_request(name, "`{}` is not a field of this interface; the length of an answer is `max_tokens`",
+                      name);
+  }
+}
+
 // Fields whose mere presence asks for something else than what would be done.
 void check_rare_fields(const RequestFields& fields) {
   if (fields.boolean("use_beam_search").value_or(false)) refuse("use_beam_search");
@@ -132,22 +198,35 @@ void check_rare_fields(const RequestFields& fields) {
   if (!fields.strings("bad_words", kMaxListEntries).empty()) refuse("bad_words");
   if (fields.integer("truncate_prompt_tokens")) refuse("truncate_prompt_tokens");
   if (fields.integer("thinking_token_budget")) refuse("thinking_token_budget");
-  for (const char* name : {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "functions",
-                           "function_call", "prompt_embeds", "audio"}) {
+  for (const char* name : kRefused) {
     if (fields.find(name) != nullptr) refuse(name);
   }
+  for (const auto& [name, idle] : kRefusedUnless) check_idle(fields, name, idle);
 }
 
 }  // namespace
 
 void refuse_later_features(const RequestFields& fields) {
   const std::set<std::string> tools = check_tools(fields);
-  check_tool_choice(fields, tools);
+  const bool wants_none = check_tool_choice(fields, tools);
   fields.boolean("parallel_tool_calls");
   check_response_format(fields);
   check_structured_outputs(fields);
   check_rare_fields(fields);
-  if (!tools.empty()) refuse("tools");
+  check_length_names(fields);
+  if (!tools.empty() && !wants_none) refuse("tools");
+}
+
+void refuse_later_features_of_chat(const RequestFields& fields) {
+  if (fields.boolean("echo").value_or(false)) refuse("echo");
+}
+
+void refuse_later_features_of_message(const RequestFields& fields) {
+  for (const char* name : {"function_call", "audio"}) {
+    if (fields.find(name) != nullptr) refuse(fields.path_of(name));
+  }
+  check_idle(fields, "prefix", "[false]");  // an answer that has begun
+  check_idle(fields, "partial", "[false]");
 }
 
 }  // namespace quire

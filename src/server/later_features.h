@@ -10,4 +10,8 @@ namespace quire {
 // forbidden tokens, truncation, and the like. Throws ApiError.
 void refuse_later_features(const RequestFields& fields);
 
+// Likewise what only conversations have, and members of one of their messages.
+void refuse_later_features_of_chat(const RequestFields& fields);
+void refuse_later_features_of_message(const RequestFields& fields);
+
 }  // namespace quire

@@ -6,13 +6,17 @@
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "server/api_error.h"
 
 namespace quire {
 namespace {
 
+constexpr std::chrono::milliseconds kFresh{200};      // so old a text is as good as a new one
+constexpr std::chrono::milliseconds kPatience{1000};  // then the last text will do, however old
 constexpr std::chrono::seconds kLongestStep{10};
+constexpr std::size_t kMaxWaiting = 4096;  // who comes beyond them looks again after kPatience
 
 double unix_now_s() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -42,37 +46,71 @@ std::string pages_json(const EngineSnapshot& snapshot, double unix_time_s) {
   return text;
 }
 
-struct PagesReply::Inbox {
+struct PagesFeed::State {
   std::mutex mutex;
-  std::optional<EngineSnapshot> snapshot;
+  std::shared_ptr<const std::string> text;
+  std::optional<EngineSnapshot> snapshot;  // what came last, if it is not in `text` yet
+  double snapshot_unix_s = 0;
+  Clock::time_point taken_at, asked_at;
+  bool is_asked = false;
+  std::vector<Waker> waiting;
+
+  void take(EngineSnapshot taken) {
+    std::vector<Waker> wakers;
+    {
+      const std::lock_guard lock(mutex);
+      snapshot = std::move(taken);
+      snapshot_unix_s = unix_now_s();
+      taken_at = Clock::now();
+      is_asked = false;
+      wakers.swap(waiting);
+    }
+    for (const Waker& wake : wakers) wake();
+  }
 };
 
-PagesReply::PagesReply(Engine& engine, Waker wake)
-    : inbox_(std::make_shared<Inbox>()), deadline_(Clock::now() + kLongestStep) {
-  engine.request_snapshot([inbox = inbox_, wake = std::move(wake)](EngineSnapshot snapshot) {
-    {
-      const std::lock_guard lock(inbox->mutex);
-      inbox->snapshot = std::move(snapshot);
-    }
-    wake();
-  });
+PagesFeed::PagesFeed() : state_(std::make_shared<State>()) {}
+
+std::shared_ptr<const std::string> PagesFeed::text(Clock::time_point since) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->taken_at < since) return nullptr;
+  // Written here and not where it was taken: the engine's thread has better things to do.
+  if (state_->snapshot) {
+    state_->text =
+        std::make_shared<const std::string>(pages_json(*state_->snapshot, state_->snapshot_unix_s));
+    state_->snapshot.reset();
+  }
+  return state_->text;
+}
+
+void PagesFeed::ask(Engine& engine, Waker wake) {
+  {
+    const Clock::time_point now = Clock::now();
+    const std::lock_guard lock(state_->mutex);
+    if (state_->waiting.size() < kMaxWaiting) state_->waiting.push_back(std::move(wake));
+    if (state_->is_asked && now - state_->asked_at < kLongestStep) return;
+    state_->is_asked = true;
+    state_->asked_at = now;
+  }
+  engine.request_snapshot([state = state_](EngineSnapshot snapshot) { state->take(std::move(snapshot)); });
+}
+
+PagesReply::PagesReply(PagesFeed& feed, Engine& engine, Waker wake) : feed_(feed), arrival_(Clock::now()) {
+  if (!feed_.text(arrival_ - kFresh)) feed_.ask(engine, std::move(wake));
 }
 
 ReplyOutput PagesReply::poll() {
-  std::optional<EngineSnapshot> snapshot;
-  {
-    const std::lock_guard lock(inbox_->mutex);
-    snapshot = std::exchange(inbox_->snapshot, std::nullopt);
-  }
+  const Clock::time_point now = Clock::now();
+  const bool is_patient = now < arrival_ + kPatience;
   ReplyOutput output;
-  output.wake_at = deadline_;
-  if (snapshot) {
+  output.shared_body = feed_.text(is_patient ? arrival_ - kFresh : Clock::time_point());
+  if (output.shared_body) {
     output.head = HttpHead{200, "application/json", {{"Cache-Control", "no-store"}}, false};
-    output.body = pages_json(*snapshot, unix_now_s());
     output.is_last = true;
-  } else if (Clock::now() >= deadline_) {
+  } else if (now >= arrival_ + kLongestStep) {
     return retry_later(503, "the engine does not answer", 5).reply()->poll();
   }
+  output.wake_at = arrival_ + (is_patient ? Clock::duration(kPatience) : Clock::duration(kLongestStep));
   return output;
 }
 

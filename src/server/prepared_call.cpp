@@ -8,19 +8,36 @@
 namespace quire {
 namespace {
 
+// What the text of `field` does to a template or a tokenizer is the field's fault, never the server's.
+template <class Encode>
+std::vector<std::int32_t> encode_field(const char* field, Encode encode) {
+  try {
+    return encode();
+  } catch (const Error& error) {
+    const ErrorKind kind = error.kind();
+    if (kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kExhausted ||
+        kind == ErrorKind::kUnsupported) {
+      throw ApiError(400, error.what(), field);
+    }
+    throw;
+  }
+}
+
 std::vector<std::int32_t> encode_messages(const OrderedJson& messages, bool add_generation_prompt,
                                           const OrderedJson& variables, const ServedModel& model) {
   if (!model.encode_chat) {
     throw ApiError(400, "this model has no chat template; use /v1/completions", "messages");
   }
-  return model.encode_chat(messages, add_generation_prompt, variables);
+  return encode_field("messages",
+                      [&] { return model.encode_chat(messages, add_generation_prompt, variables); });
 }
 
 // A prompt of completions is the whole text that the model reads, written by the caller, who could as well
 // send token ids: special tokens in it are meant.
 std::vector<std::int32_t> encode_prompt(const std::string& text, bool add_special_tokens,
                                         const ServedModel& model) {
-  return model.tokenizer->encode(text, {.add_special_tokens = add_special_tokens, .parse_special = true});
+  const EncodeOptions options = {.add_special_tokens = add_special_tokens, .parse_special = true};
+  return encode_field("prompt", [&] { return model.tokenizer->encode(text, options); });
 }
 
 PreparedCall prepare_completion(const Json& body, const ServedModel& model) {
@@ -61,10 +78,12 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     const auto prompt_len = static_cast<std::int64_t>(prompt.size());
     const auto& wanted = call.settings.params.max_tokens;
     const bool is_explicit = call.settings.has_max_tokens && !call.is_scoring;
-    if (prompt_len >= limit || (is_explicit && prompt_len + *wanted > limit)) {
-      throw_bad_request(prompt_len >= limit ? field : "max_tokens",
-                        "the context holds {} tokens, but the prompt has {} and the answer may have {}",
-                        limit, prompt_len, is_explicit ? *wanted : 1);
+    // A prompt that is only scored needs no place for an answer.
+    const std::int64_t most = call.is_scoring ? limit : limit - 1;
+    if (prompt_len > most || (is_explicit && prompt_len + *wanted > limit)) {
+      throw_too_long(prompt_len > most ? field : "max_tokens", limit,
+                     fmt::format("the prompt has {} tokens and the answer may have {}", prompt_len,
+                                 call.is_scoring ? 0 : is_explicit ? *wanted : 1));
     }
     if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
   }

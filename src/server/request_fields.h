@@ -21,7 +21,7 @@ class RequestFields {
 
   std::optional<bool> boolean(const char* name) const;
   std::optional<std::int64_t> integer(
-      const char* name) const;                           // no fraction, no exponent, 64 bits with a sign
+      const char* name) const;                           // no fraction (5.0 has none), 64 bits with a sign
   std::optional<double> number(const char* name) const;  // finite
   std::optional<std::string> string(const char* name) const;
   const Json* object(const char* name) const;
@@ -39,8 +39,7 @@ class RequestFields {
 // A value as a message shows it: short, without control characters.
 std::string show(const Json& value);
 
-// Parses a request's body: at most 128 levels deep, no duplicate keys, no NUL in any text. Throws ApiError
-// 400.
+// Parses a request's body: at most 128 levels deep, no duplicate keys. Throws ApiError 400.
 Json parse_request_body(std::string_view body);
 
 }  // namespace quire

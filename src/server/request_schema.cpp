@@ -83,6 +83,7 @@ void parse_end(const RequestFields& fields, SamplingParams& params) {
   params.stop = fields.strings("stop", kMaxStops);
   params.stop_token_ids = fields.token_ids("stop_token_ids", kMaxStopTokens);
   params.include_stop_str_in_output = fields.boolean("include_stop_str_in_output").value_or(false);
+  params.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
 }
 
 void parse_stream(const RequestFields& fields, CallSettings& call) {
@@ -91,6 +92,7 @@ void parse_stream(const RequestFields& fields, CallSettings& call) {
   if (options == nullptr) return;
   if (!call.stream) throw_bad_request("stream_options", "`stream_options` needs `stream` to be true");
   const RequestFields inner(*options, "stream_options.");
+  inner.boolean("include_obfuscation");  // padding against listeners, which only OpenAI's own server adds
   call.include_usage = inner.boolean("include_usage").value_or(false);
   call.continuous_usage = inner.boolean("continuous_usage_stats").value_or(false);
 }
@@ -105,6 +107,14 @@ std::optional<std::int64_t> parse_renamed(const RequestFields& fields, const cha
   return value;
 }
 
+// Zero is for scoring, which needs a prompt that is echoed.
+void check_max_tokens(const char* name, std::optional<std::int64_t> value) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (value && (*value < 1 || *value > kMost)) {
+    throw_bad_request(name, "`{}` is {}, must lie in [1, {}]", name, *value, kMost);
+  }
+}
+
 // Everything that completions and chat share; `max_tokens` and `logprobs` are the caller's part.
 void parse_settings(const RequestFields& fields, const RequestLimits& limits, CallSettings& call) {
   call.model = parse_model(fields, limits);
@@ -116,6 +126,8 @@ void parse_settings(const RequestFields& fields, const RequestLimits& limits, Ca
   if (call.params.prompt_logprobs && call.stream) {
     throw_bad_request("prompt_logprobs", "`prompt_logprobs` is not available with `stream`");
   }
+  call.returns_token_ids = fields.boolean("return_token_ids").value_or(false);
+  call.shows_tokens_as_ids = fields.boolean("return_tokens_as_token_ids").value_or(false);
   call.params.priority = fields.integer("priority").value_or(0);
   call.params.cache_salt = fields.string("cache_salt");
   call.n = fields.integer("n").value_or(1);
@@ -149,11 +161,9 @@ void check_settings(const RequestLimits& limits, CallSettings& call) {
 
 void check_prompt_bytes(const char* field, std::size_t num_bytes, const RequestLimits& limits) {
   if (num_bytes <= limits.max_prompt_bytes) return;
-  throw_bad_request(
-      field,
-      "`{}` has a text of {} bytes, which cannot fit into the context of {} tokens; at most {} bytes "
-      "are read",
-      field, num_bytes, limits.max_model_len, limits.max_prompt_bytes);
+  throw_too_long(field, limits.max_model_len,
+                 fmt::format("`{}` has a text of {} bytes, which cannot fit; at most {} bytes are read", field,
+                             num_bytes, limits.max_prompt_bytes));
 }
 
 std::vector<std::int32_t> parse_prompt_tokens(const Json& list, const RequestLimits& limits) {
@@ -191,27 +201,40 @@ std::vector<PromptInput> parse_prompts(const RequestFields& fields, const Reques
 
 OrderedJson ordered(const Json& value) { return OrderedJson::parse(value.dump()); }
 
-std::string parse_content(const RequestFields& message, bool may_be_absent) {
+// A part of a message's content, as templates read it. Only text is; a refusal is the text that it says.
+OrderedJson parse_part(const Json& value, const std::string& path) {
+  if (!value.is_object()) throw_bad_request(path, "`{}` must be an object, got {}", path, show(value));
+  const RequestFields part(value, path + ".");
+  const std::string type = part.string("type").value_or("");
+  const char* name = type == "refusal" ? "refusal" : "text";
+  if (type != name) part.fail("type", "\"text\" or \"refusal\": this model reads text only");
+  const auto text = part.string(name);
+  if (!text) part.fail(name, "a string");
+  return {{"type", "text"}, {"text", *text}};
+}
+
+// A string, or a list of parts.
+OrderedJson parse_content(const RequestFields& message, bool may_be_absent) {
   const Json* content = message.find("content");
   if (content == nullptr) {
-    if (may_be_absent) return {};
+    const auto refusal = message.string("refusal");
+    if (refusal || may_be_absent) return refusal.value_or("");
     message.fail("content", "a string or a list of parts");
   }
   if (content->is_string()) return content->get<std::string>();
   if (!content->is_array()) message.fail("content", "a string or a list of parts");
-  std::string text;
-  const Json& parts = *message.array("content", kMaxParts);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string path = message.path_of("content") + fmt::format("[{}].", i);
-    if (!parts[i].is_object())
-      throw_bad_request(path, "`{}` must be an object, got {}", path, show(parts[i]));
-    const RequestFields part(parts[i], path);
-    if (part.string("type").value_or("") != "text") part.fail("type", "\"text\": this model reads text only");
-    const auto piece = part.string("text");
-    if (!piece) part.fail("text", "a string");
-    text += (i > 0 ? "\n" : "") + *piece;
+  OrderedJson parts = OrderedJson::array();
+  for (const Json& part : *message.array("content", kMaxParts)) {
+    parts.push_back(parse_part(part, message.path_of("content") + fmt::format("[{}]", parts.size())));
   }
-  return text;
+  return parts;
+}
+
+std::size_t content_bytes(const OrderedJson& content) {
+  if (content.is_string()) return content.get_ref<const std::string&>().size();
+  std::size_t num_bytes = 0;
+  for (const OrderedJson& part : content) num_bytes += part["text"].get_ref<const std::string&>().size();
+  return num_bytes;
 }
 
 // Role and content as every template expects them, and what else templates read, as it came.
@@ -221,10 +244,11 @@ OrderedJson parse_message(const Json& value, std::size_t idx) {
     throw_bad_request("messages", "`messages` holds {}, must hold objects", show(value));
   const RequestFields fields(value, path);
   const std::string role = fields.string("role").value_or("");
-  constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
-  if (std::find(kRoles.begin(), kRoles.end(), role) == kRoles.end()) {
+  constexpr std::array<std::string_view, 5> kTaken = {"system", "developer", "user", "assistant", "tool"};
+  if (std::find(kTaken.begin(), kTaken.end(), role) == kTaken.end()) {
     fields.fail("role", "\"system\", \"developer\", \"user\", \"assistant\" or \"tool\"");
   }
+  refuse_later_features_of_message(fields);
   const Json* tool_calls = fields.array("tool_calls", kMaxParts);
   OrderedJson message = {{"role", role},
                          {"content", parse_content(fields, role == "assistant" && tool_calls != nullptr)}};
@@ -235,7 +259,8 @@ OrderedJson parse_message(const Json& value, std::size_t idx) {
   return message;
 }
 
-OrderedJson parse_messages(const RequestFields& fields, const RequestLimits& limits) {
+// `bounds_bytes`: what cannot fit into the context is refused before it is tokenised.
+OrderedJson parse_messages(const RequestFields& fields, const RequestLimits& limits, bool bounds_bytes) {
   const Json* list = fields.array("messages", limits.max_messages);
   if (list == nullptr) fields.fail("messages", "a list of messages");
   if (list->empty()) throw_bad_request("messages", "`messages` is empty");
@@ -243,8 +268,8 @@ OrderedJson parse_messages(const RequestFields& fields, const RequestLimits& lim
   std::size_t num_bytes = 0;
   for (std::size_t i = 0; i < list->size(); ++i) {
     messages.push_back(parse_message((*list)[i], i));
-    num_bytes += messages.back()["content"].get_ref<const std::string&>().size();
-    check_prompt_bytes("messages", num_bytes, limits);
+    num_bytes += content_bytes(messages.back()["content"]);
+    if (bounds_bytes) check_prompt_bytes("messages", num_bytes, limits);
   }
   return messages;
 }
@@ -262,6 +287,8 @@ OrderedJson parse_template_variables(const RequestFields& fields) {
     }
     variables = ordered(*kwargs);
   }
+  if (const Json* documents = fields.array("documents", kMaxParts))
+    variables["documents"] = ordered(*documents);
   if (const auto effort = fields.string("reasoning_effort")) variables["reasoning_effort"] = *effort;
   return variables;
 }
@@ -275,11 +302,12 @@ CompletionCall parse_completion_call(const Json& body, const RequestLimits& limi
   call.echo = fields.boolean("echo").value_or(false);
   call.params.max_tokens = fields.integer("max_tokens");
   call.has_max_tokens = call.params.max_tokens.has_value();
-  if (!call.has_max_tokens) call.params.max_tokens = kDefaultCompletionTokens;
-  if (call.echo && call.params.max_tokens == 0) {
-    call.is_scoring = true;
-    call.params.max_tokens = 1;
+  if (!call.has_max_tokens) {
+    call.params.max_tokens =
+        std::min(kDefaultCompletionTokens, limits.defaults.max_tokens.value_or(kDefaultCompletionTokens));
   }
+  call.is_scoring = call.echo && call.params.max_tokens == 0;
+  if (!call.is_scoring) check_max_tokens("max_tokens", call.params.max_tokens);
   call.params.logprobs = fields.integer("logprobs");
   if (call.echo && call.params.logprobs && !call.shows_prompt_logprobs) {
     call.params.prompt_logprobs = call.params.logprobs;
@@ -294,11 +322,14 @@ ChatCall parse_chat_call(const Json& body, const RequestLimits& limits) {
   const RequestFields fields(body);
   ChatCall call;
   parse_settings(fields, limits, call);
-  call.params.max_tokens =
-      parse_renamed(fields, "max_completion_tokens", 1, std::numeric_limits<std::int32_t>::max());
+  call.params.max_tokens = fields.integer("max_completion_tokens");
+  check_max_tokens("max_completion_tokens", call.params.max_tokens);
   const auto max_tokens = fields.integer("max_tokens");
+  check_max_tokens("max_tokens", max_tokens);
   if (!call.params.max_tokens) call.params.max_tokens = max_tokens;
   call.has_max_tokens = call.params.max_tokens.has_value();
+  if (!call.has_max_tokens) call.params.max_tokens = limits.defaults.max_tokens;
+  refuse_later_features_of_chat(fields);
   const bool has_logprobs = fields.boolean("logprobs").value_or(false);
   const auto top_logprobs = parse_renamed(fields, "top_logprobs", 0, limits.max_logprobs);
   if (top_logprobs && *top_logprobs != 0 && !has_logprobs) {
@@ -309,7 +340,7 @@ ChatCall parse_chat_call(const Json& body, const RequestLimits& limits) {
   call.add_generation_prompt = fields.boolean("add_generation_prompt").value_or(true);
   check_settings(limits, call);
   call.template_variables = parse_template_variables(fields);
-  call.messages = parse_messages(fields, limits);
+  call.messages = parse_messages(fields, limits, true);
   return call;
 }
 
@@ -324,11 +355,9 @@ TokenizeCall parse_tokenize_call(const Json& body, const RequestLimits& limits) 
     throw_bad_request("prompt", "give either `prompt` or `messages`");
   }
   call.add_special_tokens = fields.boolean("add_special_tokens").value_or(call.prompt.has_value());
-  if (call.prompt) {
-    check_prompt_bytes("prompt", call.prompt->size(), limits);
-  } else {
+  if (!call.prompt) {
     call.template_variables = parse_template_variables(fields);
-    call.messages = parse_messages(fields, limits);
+    call.messages = parse_messages(fields, limits, false);
   }
   return call;
 }

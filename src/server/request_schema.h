@@ -27,7 +27,8 @@ struct RequestLimits {
   std::size_t max_messages = 8192;
   std::size_t max_prompt_bytes = 8 << 20;  // of one prompt; more could never fit into the context
   bool has_priorities = false;
-  SamplingParams defaults;  // temperature, top_p, top_k, min_p, repetition_penalty of the model's authors
+  // temperature, top_p, top_k, min_p, repetition_penalty and max_tokens of the model's authors
+  SamplingParams defaults;
 };
 
 struct PromptInput {
@@ -45,6 +46,8 @@ struct CallSettings {
   bool include_usage = false;
   bool continuous_usage = false;
   bool add_special_tokens = false;
+  bool returns_token_ids = false;
+  bool shows_tokens_as_ids = false;    // "token_id:7" in the place of texts among the logprobs
   bool shows_prompt_logprobs = false;  // as a field of its own; echo shows them among the others
 };
 

@@ -13,7 +13,24 @@ namespace {
 
 constexpr int kRetryAfterS = 5;
 constexpr std::chrono::seconds kLogInterval{10};
+constexpr int kRetryWhenFullS = 1;
 constexpr std::string_view kModelsPath = "/v1/models/";
+constexpr std::size_t kMaxIgnoredBytes = 16 << 10;  // of a body that nothing wants
+constexpr std::size_t kMaxShownName = 200;
+
+// Errors are answers too.
+template <class Answer>
+void give_reply(Exchange& exchange, const Answer& answer) {
+  try {
+    exchange.reply = answer();
+  } catch (const ApiError& error) {
+    exchange.reply = error.reply();
+  } catch (const Error& error) {
+    exchange.reply = api_error_of(error).reply();
+  } catch (const std::exception&) {
+    exchange.reply = ApiError(500, "the server failed on this request").reply();
+  }
+}
 
 std::unique_ptr<Reply> json_reply(std::string body, int status = 200) {
   return std::make_unique<ReadyReply>(HttpHead{status}, std::move(body));
@@ -62,14 +79,16 @@ void check_content_type(const HttpRequest& request) {
 
 enum class Need : std::uint8_t { kNothing, kKey };
 
-struct Service::Route {
+struct Route {
   std::string_view method, path;
-  std::unique_ptr<Reply> (Service::*act)(
-      const HttpRequest&);  // null: a reply that takes its time, see dispatch
+  // Null: a reply that takes its time, see dispatch.
+  std::unique_ptr<Reply> (Service::*act)(const HttpRequest&);
   Need need = Need::kKey;
+
+  bool is_probe() const { return need == Need::kNothing; }
 };
 
-const Service::Route Service::kRoutes[] = {
+const Route Service::kRoutes[] = {
     {"POST", "/v1/chat/completions", nullptr},
     {"POST", "/v1/completions", nullptr},
     {"GET", "/v1/internal/pages", nullptr},
@@ -96,12 +115,14 @@ Service::Service(ServiceOptions options, LogLine log)
     : options_(std::move(options)),
       log_(std::move(log)),
       access_(options_.access),
+      bodies_(options_.max_unread_body_bytes, options_.calls.max_inline_body_bytes),
       id_prefix_(random_prefix()),
       workers_(options_.num_workers) {}
 
 void Service::attach(ServedModel model) {
   metrics_.set_model(model.facts);
-  admission_.set_limits({model.max_num_seqs, options_.max_queued_answers, options_.max_queued_tokens});
+  admission_.set_limits({model.max_num_seqs, options_.max_queued_answers, options_.max_queued_tokens,
+                         options_.max_answers_of_client});
   model_ = std::make_shared<const ServedModel>(std::move(model));
   has_model_ = true;
   State expected = State::kLoading;
@@ -126,15 +147,15 @@ bool Service::is_ready() const {
   return state_ == State::kServing && !has_stalled_ && !model_->engine->stats().has_failed;
 }
 
-const Service::Route* Service::find_route(const HttpRequest& request) const {
+const Route* Service::find_route(const HttpRequest& request) {
   std::string_view path = request.path;
   if (path.size() > 2 && path.ends_with('/')) path.remove_suffix(1);
   const Route* same_path = nullptr;
   for (const Route& route : kRoutes) {
-    const std::size_t name = route.path.find('{');  // what follows is a name
-    const bool is_here = name == std::string_view::npos ? path == route.path
-                                                        : path.starts_with(route.path.substr(0, name));
-    if (!is_here) continue;
+    const std::size_t brace = route.path.find('{');  // "/v1/models/{id}": any name behind the last slash
+    const bool is_same =
+        brace == std::string_view::npos ? path == route.path : path.starts_with(route.path.substr(0, brace));
+    if (!is_same) continue;
     if (route.method == request.method || (request.method == "HEAD" && route.method == "GET")) return &route;
     same_path = &route;
   }
@@ -145,7 +166,8 @@ const Service::Route* Service::find_route(const HttpRequest& request) const {
   throw ApiError(404, "there is nothing at this path");
 }
 
-Exchange Service::handle(HttpRequest request, Waker wake) {
+Exchange Service::judge(const RequestHead& head, bool probes_only) {
+  const HttpRequest& request = head.request;
   Exchange exchange;
   exchange.arrival = request.arrival;
   exchange.request_id = request_id_of(request, fmt::format("{}{:08x}", id_prefix_, next_id_++));
@@ -156,46 +178,84 @@ Exchange Service::handle(HttpRequest request, Waker wake) {
       std::find(std::begin(kMethods), std::end(kMethods), request.method) != std::end(kMethods);
   exchange.method = is_known ? request.method : "other";
   exchange.handler = "other";
-  try {
-    access_.check_host_and_origin(request);
-    if (request.method == "OPTIONS" && request.header("origin") != nullptr) {  // a browser asks first
-      exchange.reply = std::make_unique<ReadyReply>(HttpHead{204}, "");
-      return exchange;
+  exchange.client = request.client;
+  give_reply(exchange, [&]() -> std::unique_ptr<Reply> {
+    const bool is_preflight = request.method == "OPTIONS" && request.header("origin") != nullptr;
+    if (is_preflight) {  // a browser asks first
+      access_.check_host_and_origin(request);
+      return std::make_unique<ReadyReply>(HttpHead{204}, "");
     }
-    const Route* route = find_route(request);
-    exchange.handler = route->path;
-    exchange.reply = dispatch(*route, std::move(request), exchange, std::move(wake));
-  } catch (const ApiError& error) {
-    exchange.reply = error.reply();
-  } catch (const Error& error) {
-    exchange.reply = api_error_of(error).reply();
-  } catch (const std::exception&) {
-    exchange.reply = ApiError(500, "the server failed on this request").reply();
-  }
+    judge_request(head, probes_only, exchange);
+    return nullptr;
+  });
   return exchange;
 }
 
-std::unique_ptr<Reply> Service::dispatch(const Route& route, HttpRequest request, Exchange& exchange,
-                                         Waker wake) {
-  const std::size_t key_idx = route.need == Need::kKey ? access_.check_key(request) : 0;
-  if (route.method == "POST") {
-    check_takes_calls();
-    if (route.act != &Service::later) check_content_type(request);
+void Service::judge_request(const RequestHead& head, bool probes_only, Exchange& exchange) {
+  const HttpRequest& request = head.request;
+  const Route* route = nullptr;
+  try {
+    route = find_route(request);
+  } catch (const ApiError&) {
+    access_.check_host_and_origin(request);  // strangers are not even told what there is not
+    throw;
   }
+  // A probe asks an address or any name, and learns nothing that others must not know.
+  if (!route->is_probe()) access_.check_host_and_origin(request);
+  if (probes_only && !route->is_probe())
+    throw retry_later(503, "too many connections are open", kRetryWhenFullS);
+  exchange.handler = route->path;
+  if (!route->is_probe()) {
+    exchange.key_idx = access_.check_key(request);
+    if (access_.needs_key()) exchange.client = fmt::format("key {}", exchange.key_idx);
+  }
+  if (route->method == "POST") {
+    check_takes_calls();
+    if (route->act != &Service::later) check_content_type(request);
+    if (route->act == nullptr) admission_.check_room(exchange.client);
+  }
+  judge_body(head, exchange);
+  exchange.route = route;
+}
+
+void Service::judge_body(const RequestHead& head, Exchange& exchange) const {
+  const bool is_call = exchange.method == "POST";
+  exchange.max_body_bytes =
+      is_call ? options_.max_body_bytes : std::min(kMaxIgnoredBytes, options_.max_body_bytes);
+  if (head.body_bytes > exchange.max_body_bytes) {
+    throw ApiError(413, fmt::format("the body has {} bytes; this server reads at most {} here",
+                                    head.body_bytes, exchange.max_body_bytes));
+  }
+  if (head.body_bytes > 0) bodies_.check_room(exchange.client, static_cast<std::size_t>(head.body_bytes));
+}
+
+void Service::begin(Exchange& exchange, HttpRequest request, Waker wake) {
+  give_reply(exchange, [&] { return dispatch(exchange, std::move(request), std::move(wake)); });
+}
+
+std::unique_ptr<Reply> Service::dispatch(Exchange& exchange, HttpRequest request, Waker wake) {
+  const Route& route = *exchange.route;
   if (route.act != nullptr) return (this->*route.act)(request);
   if (route.path == "/v1/internal/pages")
-    return std::make_unique<PagesReply>(*model()->engine, std::move(wake));
-  if (route.path.ends_with("tokenize")) return work_on_text(std::move(request), std::move(wake));
+    return std::make_unique<PagesReply>(pages_, *model()->engine, std::move(wake));
+  check_takes_calls();  // the body may have taken its time
+  if (route.path.ends_with("tokenize")) return work_on_text(exchange, std::move(request), std::move(wake));
   const CallContext context = {model(), &options_.calls, &metrics_, &admission_, &workers_, &is_aborting_};
-  CallIdentity identity = {exchange.request_id, [this, key_idx](const std::optional<std::string>& wanted) {
-                             return access_.cache_salt(key_idx, wanted);
-                           }};
+  const auto cache_salt = [this, key_idx = exchange.key_idx](const std::optional<std::string>& wanted) {
+    return access_.cache_salt(key_idx, wanted);
+  };
+  CallIdentity identity = {exchange.client, exchange.request_id, cache_salt};
   const CallKind kind = route.path == "/v1/completions" ? CallKind::kCompletion : CallKind::kChat;
   return std::make_unique<CallReply>(context, std::move(identity), kind, std::move(request), std::move(wake));
 }
 
-std::unique_ptr<Reply> Service::refuse(int status, const std::string& message) const {
-  return ApiError(status, message).reply();
+Exchange Service::refuse(const ApiError& error) const {
+  Exchange exchange;
+  exchange.reply = error.reply();
+  exchange.handler = "other";
+  exchange.method = "other";
+  exchange.arrival = Clock::now();
+  return exchange;
 }
 
 void Service::finish(const Exchange& exchange, int status) {
@@ -243,17 +303,23 @@ std::unique_ptr<Reply> Service::model_card(const HttpRequest& request) {
   const std::string name = request.path.substr(kModelsPath.size());
   const auto& names = served->limits.model_names;
   if (std::find(names.begin(), names.end(), name) == names.end()) {
-    throw ApiError(404, "The model does not exist.", "model");
+    throw ApiError(404, fmt::format("The model `{}` does not exist.", name.substr(0, kMaxShownName)),
+                   "model");
   }
   return json_reply(card_of(*served, name).dump() + "\n");
 }
 
-std::unique_ptr<Reply> Service::work_on_text(HttpRequest request, Waker wake) {
+std::unique_ptr<Reply> Service::work_on_text(Exchange& exchange, HttpRequest request, Waker wake) {
   const bool is_long = request.body.size() > options_.calls.max_inline_body_bytes;
   const auto act = request.path.starts_with("/tok") ? &tokenize : &detokenize;
-  return std::make_unique<WorkReply>(
-      [act, served = model(), body = std::move(request.body)] { return act(body, *served); }, is_long,
-      workers_, std::move(wake));
+  WorkContext context = {exchange.client, Clock::time_point::max(), &admission_, &workers_};
+  if (options_.calls.queue_timeout_s > 0)
+    context.deadline = request.arrival + std::chrono::duration_cast<Clock::duration>(
+                                             std::chrono::duration<double>(options_.calls.queue_timeout_s));
+  auto work = [act, served = model(), body = std::move(request.body), hold = std::move(request.body_hold)] {
+    return act(body, *served);
+  };
+  return std::make_unique<WorkReply>(std::move(work), is_long, context, std::move(wake));
 }
 
 std::unique_ptr<Reply> Service::later(const HttpRequest& request) {

@@ -1,5 +1,6 @@
 // The server without sockets: who may ask, which path leads where, and what state the process is in. Threads
-// of connections call it; it never waits.
+// of connections call it; it never waits. A request is judged when its head is there, before its body is
+// read.
 #pragma once
 
 #include <atomic>
@@ -10,7 +11,10 @@
 #include <string_view>
 
 #include "server/access.h"
+#include "server/body_budget.h"
 #include "server/call_reply.h"
+#include "server/pages_reply.h"
+#include "server/request_head.h"
 
 namespace quire {
 
@@ -19,7 +23,10 @@ struct ServiceOptions {
   CallOptions calls;
   std::int64_t max_queued_answers = 1024;
   std::int64_t max_queued_tokens = 0;
-  int num_workers = 1;
+  std::int64_t max_answers_of_client = 0;         // see AdmissionLimits
+  std::size_t max_body_bytes = 8 << 20;           // of one request
+  std::size_t max_unread_body_bytes = 256 << 20;  // of all requests together, until they are parsed
+  int num_workers = 2;
   double stall_s = 60;  // with work and without a finished step for so long, the server is not ready
   bool has_old_metric_names = false;
   bool logs_requests = false;
@@ -28,6 +35,8 @@ struct ServiceOptions {
 
 // A line for people. Any thread calls it. The service hands over no prompts, no answers and no keys.
 using LogLine = std::function<void(std::string_view)>;
+
+struct Route;
 
 // One request on its way. The connection sends `headers` with the reply's own, and calls Service::finish at
 // the end.
@@ -38,6 +47,10 @@ struct Exchange {
   std::string method;
   std::string request_id;
   Clock::time_point arrival;
+  const Route* route = nullptr;  // null for what was refused
+  std::size_t key_idx = 0;
+  std::string client;              // who is counted for it: a key, or else an address
+  std::size_t max_body_bytes = 0;  // so much may come for it
 };
 
 class Service {
@@ -49,9 +62,16 @@ class Service {
   void abort_calls();              // running answers end with "abort" as soon as their replies are polled
   void stop_workers();             // no waker is called from then on but by the engine
 
-  Exchange handle(HttpRequest request, Waker wake);
-  // For what never became a request: a broken head, a body that is too large or too late.
-  std::unique_ptr<Reply> refuse(int status, const std::string& message) const;
+  // The one place that judges a request by its head: Host, Origin, path, method, key, type, length, and room
+  // in the queue. The exchange has a reply when the request is refused, or is answered without its body. With
+  // `probes_only` everything but health checks is refused: too many connections are open.
+  Exchange judge(const RequestHead& head, bool probes_only = false);
+  // What is held for a body of such an exchange while it arrives; begin() takes it with the request.
+  BodyBudget::Share body_share(const Exchange& exchange) const { return bodies_.share_of(exchange.client); }
+  // Gives an exchange without a reply one, when the whole request is there. Throws nothing.
+  void begin(Exchange& exchange, HttpRequest request, Waker wake);
+  // For what never became a request: a broken head.
+  Exchange refuse(const ApiError& error) const;
   void finish(const Exchange& exchange, int status);
 
   // To be called some times a second: watches the engine's progress and logs figures.
@@ -62,12 +82,13 @@ class Service {
 
  private:
   enum class State { kLoading, kServing, kDraining };
-  struct Route;
   static const Route kRoutes[];
 
-  const Route* find_route(const HttpRequest& request) const;
-  std::unique_ptr<Reply> work_on_text(HttpRequest request, Waker wake);
-  std::unique_ptr<Reply> dispatch(const Route& route, HttpRequest request, Exchange& exchange, Waker wake);
+  static const Route* find_route(const HttpRequest& request);  // throws ApiError 404, 405
+  void judge_request(const RequestHead& head, bool probes_only, Exchange& exchange);
+  void judge_body(const RequestHead& head, Exchange& exchange) const;
+  std::unique_ptr<Reply> work_on_text(Exchange& exchange, HttpRequest request, Waker wake);
+  std::unique_ptr<Reply> dispatch(Exchange& exchange, HttpRequest request, Waker wake);
   std::shared_ptr<const ServedModel> model() const;  // throws ApiError 503 while there is none
   void check_takes_calls() const;                    // throws ApiError 503
   void log_stats(const EngineStats& stats, Clock::time_point now);
@@ -86,6 +107,8 @@ class Service {
   Access access_;
   Metrics metrics_;
   Admission admission_;
+  BodyBudget bodies_;
+  PagesFeed pages_;
   std::atomic<State> state_ = State::kLoading;
   std::atomic<bool> is_aborting_ = false;
   std::atomic<std::uint64_t> next_id_ = 1;

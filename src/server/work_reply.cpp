@@ -25,20 +25,29 @@ struct WorkReply::Outcome {
   }
 };
 
-WorkReply::WorkReply(std::function<std::string()> work, bool is_long, WorkerPool& workers, Waker wake)
-    : outcome_(std::make_shared<Outcome>()) {
+WorkReply::WorkReply(std::function<std::string()> work, bool is_long, const WorkContext& context, Waker wake)
+    : outcome_(std::make_shared<Outcome>()), deadline_(context.deadline) {
   if (!is_long) {
     outcome_->fill(work);
     return;
   }
-  workers.post([outcome = outcome_, work = std::move(work), wake = std::move(wake)] {
+  ticket_ = context.admission->enter(context.client, 1, 0);
+  auto job = [outcome = outcome_, work = std::move(work), wake = std::move(wake)] {
     outcome->fill(work);
     wake();
-  });
+  };
+  place_ = context.workers->post(context.client, std::move(job));
 }
 
 ReplyOutput WorkReply::poll() {
-  return outcome_->is_done.load(std::memory_order_acquire) ? std::move(outcome_->output) : ReplyOutput{};
+  if (outcome_->is_done.load(std::memory_order_acquire)) return std::move(outcome_->output);
+  if (Clock::now() >= deadline_) {
+    place_ = {};
+    return ApiError(504, "the request waited in the queue for too long").reply()->poll();
+  }
+  ReplyOutput output;
+  output.wake_at = deadline_;
+  return output;
 }
 
 }  // namespace quire

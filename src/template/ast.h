@@ -56,13 +56,13 @@ struct CallExpr {
 struct FilterExpr {
   ExprPtr input;  // null in {% filter %} and {% set %} blocks, where it is the block's text
   std::string name;
-  Native filter;
+  Native filter;  // null: nobody knows the name, and the filter fails when it runs
   ArgumentExprs args;
 };
 struct TestExpr {
   ExprPtr input;
   std::string name;
-  TestFunction test;
+  TestFunction test;  // null: as for filters
   ArgumentExprs args;
 };
 enum class UnaryOp { kNot, kMinus, kPlus };

@@ -1,8 +1,10 @@
 #include "template/chat_template.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/check.h"
+#include "template/content_format.h"
 #include "template/interpreter.h"
 #include "template/parser.h"
 
@@ -59,6 +61,26 @@ Value json_value(const ordered_json& json, Runtime& runtime, int depth) {
   }
 }
 
+// A message; a role that we know is no word of a stranger.
+Value message_value(const ordered_json& message, Runtime& runtime) {
+  jinja::Dict dict;
+  for (const auto& [key, member] : message.items()) {
+    const bool is_role =
+        key == "role" && member.is_string() &&
+        std::find(kRoles.begin(), kRoles.end(), member.get_ref<const std::string&>()) != kRoles.end();
+    Value value = is_role ? make_text(member.get_ref<const std::string&>(), runtime.budget)
+                          : json_value(member, runtime, 2);
+    dict.set(make_text(Text(key, true), runtime.budget), std::move(value), runtime.budget);
+  }
+  return make_dict(std::move(dict), runtime.budget);
+}
+
+Value messages_value(const ordered_json& messages, Runtime& runtime) {
+  std::vector<Value> items;
+  for (const ordered_json& message : messages) items.push_back(message_value(message, runtime));
+  return make_list(std::move(items), runtime.budget);
+}
+
 std::int64_t clock_s() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
@@ -69,6 +91,8 @@ std::int64_t clock_s() {
 struct ChatTemplate::Program {
   Ast ast;
   std::string bos_token, eos_token;
+  NamedTokens other_tokens;
+  ContentFormat content_format = ContentFormat::kText;
 
   Text run(const ordered_json& messages, bool add_generation_prompt, const ordered_json& extra,
            const TemplateRun& run) const;
@@ -79,15 +103,20 @@ struct ChatTemplate::Program {
                       Runtime& runtime) const;
 };
 
-ChatTemplate ChatTemplate::parse(std::string_view source, std::string bos_token, std::string eos_token) {
+ChatTemplate ChatTemplate::parse(std::string_view source, std::string bos_token, std::string eos_token,
+                                 NamedTokens other_tokens) {
   QUIRE_CHECK_KIND(kCorruptFile, source.size() <= kMaxSourceBytes,
                    "chat template of {} bytes, at most {} are read", source.size(), kMaxSourceBytes);
   auto program = std::make_shared<Program>();
   program->ast = jinja::parse_template(source);
   program->bos_token = std::move(bos_token);
   program->eos_token = std::move(eos_token);
+  program->other_tokens = std::move(other_tokens);
+  program->content_format = jinja::find_content_format(program->ast);
   return ChatTemplate(std::move(program));
 }
+
+ContentFormat ChatTemplate::content_format() const { return program_->content_format; }
 
 // Later entries win; names that the template does not speak of are left out.
 ChatTemplate::Program::Variables ChatTemplate::Program::variables(const ordered_json& messages,
@@ -102,13 +131,14 @@ ChatTemplate::Program::Variables ChatTemplate::Program::variables(const ordered_
       found.emplace_back(static_cast<jinja::NameId>(id), make());
     }
   };
+  for (const auto& [name, token] : other_tokens) add(name, [&] { return make_text(token, runtime.budget); });
   if (!bos_token.empty()) add("bos_token", [&] { return make_text(bos_token, runtime.budget); });
   if (!eos_token.empty()) add("eos_token", [&] { return make_text(eos_token, runtime.budget); });
   for (const char* name : {"tools", "documents"}) add(name, [] { return Value(jinja::None{}); });
   if (extra.is_object()) {
     for (const auto& [name, value] : extra.items()) add(name, [&] { return json_value(value, runtime, 0); });
   }
-  add("messages", [&] { return json_value(messages, runtime, 0); });
+  add("messages", [&] { return messages_value(messages, runtime); });
   add("add_generation_prompt", [&] { return Value(add_generation_prompt); });
   return found;
 }

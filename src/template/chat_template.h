@@ -7,23 +7,41 @@
 //   false}});
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace quire {
 
+// Some templates want the content of a message as one text, some as a list of parts with types; nothing but
+// the template says so.
+enum class ContentFormat : std::uint8_t {
+  kText,    // a string
+  kParts,   // a list of objects: {"type": "text", "text": ...}
+  kEither,  // the template looks which of the two it got
+};
+
 // A stretch of a rendered prompt. `from_message` tells text that the caller of `render_pieces` handed in
-// (content, roles, names, tools, whatever became of it) from text of the template itself and its two special
-// tokens: only the latter may become special tokens. Numbers count as text of the template.
+// (content, names, tools, whatever became of it) from text of the template itself and its special tokens:
+// only the latter may become special tokens. Numbers count as text of the template, and so do the roles of
+// messages that are among kRoles, since many templates build their marks from them: '<|' + message.role +
+// '|>'.
 struct TemplatePiece {
   std::string text;
   bool from_message;
 };
+
+constexpr std::array<std::string_view, 6> kRoles = {"system",    "developer", "user",
+                                                    "assistant", "tool",      "function"};
+
+// Names under which a template may write further special tokens, and these: {"pad_token", "<pad>"}.
+using NamedTokens = std::vector<std::pair<std::string, std::string>>;
 
 struct TemplateLimits {
   int max_depth = 400;                      // nesting of calls, statements and expressions together
@@ -44,7 +62,11 @@ class ChatTemplate {
   // Empty tokens are undefined variables, as a model without them has it. Throws Error{kCorruptFile} that
   // names line and text for what is no template, Error{kUnsupported} for parts of Jinja that chat templates
   // do not use.
-  static ChatTemplate parse(std::string_view source, std::string bos_token, std::string eos_token);
+  static ChatTemplate parse(std::string_view source, std::string bos_token, std::string eos_token,
+                            NamedTokens other_tokens = {});
+
+  // How the template reads the contents of messages.
+  ContentFormat content_format() const;
 
   // The prompt of a conversation: `messages` is an array of objects with role, content and whatever the
   // template reads. `extra` is an object (or null) of further variables: tools, documents, date_string,

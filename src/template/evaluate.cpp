@@ -84,11 +84,13 @@ Value Interpreter::eval_node(const CallExpr& expr) {
 
 Value Interpreter::eval_node(const FilterExpr& expr) {
   const Value input = eval(*expr.input);
+  if (!expr.filter) fail("unknown filter \"{}\"", expr.name);
   return expr.filter(input, eval_args(expr.args), runtime_);
 }
 
 Value Interpreter::eval_node(const TestExpr& expr) {
   const Value input = eval(*expr.input);
+  if (!expr.test) fail("unknown test \"{}\"", expr.name);
   return Value(expr.test(input, eval_args(expr.args), runtime_));
 }
 

@@ -1,54 +1,14 @@
 #include <algorithm>
 #include <charconv>
-#include <type_traits>
 
 #include "base/check.h"
+#include "template/ast_walk.h"
 #include "template/parser.h"
 
 namespace quire::jinja {
 namespace {
 
 constexpr int kMaxDepth = 200;
-
-// Calls `visit` for each operand that is there.
-template <class Visit>
-void for_each_operand(const ArgumentExprs& args, Visit visit) {
-  for (const ExprPtr& arg : args.positional) visit(arg);
-  for (const auto& [name, arg] : args.named) visit(arg);
-  visit(args.more_positional), visit(args.more_named);
-}
-
-template <class Visit>
-struct OperandVisitor {
-  Visit visit;
-
-  void operator()(const Literal&) const {}
-  void operator()(const Name&) const {}
-  void operator()(const ListExpr& e) const { all(e.items); }
-  void operator()(const DictExpr& e) const {
-    for (const auto& [key, value] : e.entries) visit(key), visit(value);
-  }
-  void operator()(const AttributeExpr& e) const { visit(e.object); }
-  void operator()(const ElementExpr& e) const { visit(e.object), visit(e.key); }
-  void operator()(const SliceExpr& e) const { visit(e.object), visit(e.begin), visit(e.end), visit(e.step); }
-  void operator()(const CallExpr& e) const { visit(e.callee), for_each_operand(e.args, visit); }
-  void operator()(const FilterExpr& e) const { visit(e.input), for_each_operand(e.args, visit); }
-  void operator()(const TestExpr& e) const { visit(e.input), for_each_operand(e.args, visit); }
-  void operator()(const UnaryExpr& e) const { visit(e.operand); }
-  void operator()(const ChainExpr& e) const { visit(e.first), rest(e.rest); }
-  void operator()(const ConcatExpr& e) const { all(e.parts); }
-  void operator()(const CompareExpr& e) const { visit(e.first), rest(e.rest); }
-  void operator()(const LogicExpr& e) const { all(e.operands); }
-  void operator()(const ConditionalExpr& e) const { visit(e.then), visit(e.condition), visit(e.otherwise); }
-
-  void all(const std::vector<ExprPtr>& operands) const {
-    for (const ExprPtr& operand : operands) visit(operand);
-  }
-  template <class Op>
-  void rest(const std::vector<std::pair<Op, ExprPtr>>& operands) const {
-    for (const auto& [op, operand] : operands) visit(operand);
-  }
-};
 
 int depth_of_operands(const Expr::Node& node) {
   int depth = 0;
@@ -89,11 +49,13 @@ ExprPtr ExpressionParser::parse_tuple(bool with_conditional, bool is_in_parenthe
 
 ExprPtr ExpressionParser::parse_conditional() {
   const Nest nest(*this);
+  const std::size_t num_unknown = unknown_natives_.size();
   ExprPtr value = parse_or();
   while (current().is_name("if")) {
     const int line = take().line;
     ExprPtr condition = parse_or();
     ExprPtr otherwise = skip_name("else") ? parse_conditional() : nullptr;
+    unknown_natives_.resize(num_unknown);
     value = make(line, ConditionalExpr{std::move(value), std::move(condition), std::move(otherwise)});
   }
   return value;
@@ -371,8 +333,8 @@ FilterExpr ExpressionParser::parse_filter_call(ExprPtr input) {
   const int line = current().line;
   const std::string name = expect_name();
   const Native filter = find_filter(name);
-  QUIRE_CHECK_KIND(kUnsupported, filter != nullptr, "chat template, line {}: unknown filter \"{}\"", line,
-                   name);
+  if (!filter)
+    unknown_natives_.push_back(fmt::format("chat template, line {}: unknown filter \"{}\"", line, name));
   ArgumentExprs args;
   if (current().is_operator("(")) args = parse_arguments();
   return {std::move(input), name, filter, std::move(args)};
@@ -399,7 +361,8 @@ ExprPtr ExpressionParser::parse_test(ExprPtr input) {
   const bool is_negated = skip_name("not");
   const std::string name = expect_name();
   const TestFunction test = find_test(name);
-  QUIRE_CHECK_KIND(kUnsupported, test != nullptr, "chat template, line {}: unknown test \"{}\"", line, name);
+  if (!test)
+    unknown_natives_.push_back(fmt::format("chat template, line {}: unknown test \"{}\"", line, name));
   ArgumentExprs args;
   const Token& next = current();
   if (next.is_name("is")) throw_syntax_error(next.line, "a test of a test needs parentheses");

@@ -144,8 +144,10 @@ Interpreter::Flow Interpreter::exec_node(const CaptureStatement& capture) {
   Flow flow = Flow::kOn;
   Value value = make_text(captured([&] { flow = exec_in_scope(capture.body, make_scope(scope_)); }), budget_);
   if (flow != Flow::kOn) return flow;
-  for (const FilterExpr& filter : capture.filters)
+  for (const FilterExpr& filter : capture.filters) {
+    if (!filter.filter) fail("unknown filter \"{}\"", filter.name);
     value = filter.filter(value, eval_args(filter.args), runtime_);
+  }
   if (capture.target) {
     assign(*capture.target, std::move(value));
   } else {

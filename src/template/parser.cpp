@@ -72,6 +72,7 @@ class Parser : private ExpressionParser {
 
   Ast parse() {
     Body body = parse_body({});
+    QUIRE_CHECK_KIND(kUnsupported, unknown_natives_.empty(), "{}", unknown_natives_.front());
     return {std::move(body), std::move(names_)};
   }
 
@@ -144,6 +145,7 @@ class Parser : private ExpressionParser {
   }
 
   Statement parse_if(int line) {
+    const std::size_t num_unknown = unknown_natives_.size();
     IfStatement statement;
     do {
       take();
@@ -156,6 +158,7 @@ class Parser : private ExpressionParser {
     } else {
       take();
     }
+    unknown_natives_.resize(num_unknown);
     return {std::move(statement), line};
   }
 

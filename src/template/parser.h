@@ -50,6 +50,9 @@ class ParserBase {
   std::vector<std::string> names_;
   std::unordered_map<std::string, NameId> ids_;
   std::vector<MacroNode*> open_macros_;  // innermost last
+  // Filters and tests that nobody knows, where they would surely run. In a branch they fail only when they
+  // do, as in Jinja.
+  std::vector<std::string> unknown_natives_;
 };
 
 class ExpressionParser : protected ParserBase {

@@ -1,4 +1,5 @@
 // Filters of single values: defaults, conversions, rounding.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -91,6 +92,23 @@ double rounded(double value, int precision) {
   return std::strtod(fmt::format("{:.{}f}", value, precision).c_str(), nullptr);
 }
 
+// As Python's round() of an integer to 10^num_digits, halves to even. Exact for all 64 bits.
+Value rounded_integer(std::int64_t value, std::int64_t num_digits) {
+  if (num_digits > 19) return Value(std::int64_t{0});
+  unsigned __int128 unit = 1;
+  for (std::int64_t i = 0; i < num_digits; ++i) unit *= 10;
+  const bool is_negative = value < 0;
+  const unsigned __int128 size =
+      is_negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
+  unsigned __int128 quotient = size / unit;
+  const unsigned __int128 twice_rest = size % unit * 2;
+  if (twice_rest > unit || (twice_rest == unit && quotient % 2 == 1)) ++quotient;
+  const unsigned __int128 result = quotient * unit;
+  if (result > static_cast<unsigned __int128>(INT64_MAX))
+    fail("round: {} leaves the range of 64 bits", value);
+  return Value(is_negative ? -static_cast<std::int64_t>(result) : static_cast<std::int64_t>(result));
+}
+
 Value round_filter(const Value& self, const Args& args, Runtime&) {
   const Bound bound = bind(args, "round", {"precision", "method"});
   const std::int64_t precision = int_or(bound[0], "round", 0);
@@ -98,7 +116,8 @@ Value round_filter(const Value& self, const Args& args, Runtime&) {
   const std::string method = bound[1] ? text_of(*bound[1], "round").bytes() : "common";
   const double value = number_of(self, "round");
   if (method == "common") {
-    if (!self.is<double>() && precision >= 0) return Value(integer_of(self, "round"));
+    if (!self.is<double>())
+      return rounded_integer(integer_of(self, "round"), std::max<std::int64_t>(0, -precision));
     if (!std::isfinite(value)) return self;
     return Value(rounded(value, static_cast<int>(precision)));
   }

@@ -99,7 +99,6 @@ void AddedTokens::prepare(const Normalizers& normalizers) {
   normal_forms_.resize(tokens_.size());
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
-    written_needles_.add(token.content, i);
     if (!token.normalized) {
       plain_needles_.add(token.content, i);
       continue;
@@ -112,7 +111,6 @@ void AddedTokens::prepare(const Normalizers& normalizers) {
   }
   plain_needles_.prepare();
   normalized_needles_.prepare();
-  written_needles_.prepare();
 }
 
 const AddedToken* AddedTokens::find(std::int32_t id) const {
@@ -129,6 +127,13 @@ std::optional<std::int32_t> AddedTokens::find(std::string_view content) const {
 bool AddedTokens::is_special(std::int32_t id) const {
   const AddedToken* token = find(id);
   return token != nullptr && token->special;
+}
+
+std::vector<std::int32_t> AddedTokens::ids() const {
+  std::vector<std::int32_t> ids;
+  for (const AddedToken& token : tokens_) ids.push_back(token.id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 std::vector<std::int32_t> AddedTokens::written_in(std::string_view text) const {
@@ -189,18 +194,19 @@ std::vector<TextPart> AddedTokens::split_prompt(std::string_view text, std::span
                                                 std::span<const std::int32_t> control_ids,
                                                 RegexScratch& scratch) const {
   auto literal = literals.begin();  // the first that ends behind the match; matches come in order
-  return cut(text, written_needles_, scratch, [&](const AddedToken& token, Span span) {
-    if (!is_control(token, control_ids)) return !token.normalized;
+  return cut(text, plain_needles_, scratch, [&](const AddedToken& token, Span span) {
+    if (!is_control(token, control_ids)) return true;
     while (literal != literals.end() && literal->end <= span.begin) ++literal;
     return literal == literals.end() || literal->begin >= span.end;
   });
 }
 
-std::vector<TextPart> AddedTokens::split_normalized_prompt(std::string_view text,
+std::vector<TextPart> AddedTokens::split_normalized_prompt(const NormalizedText& text,
                                                            std::span<const std::int32_t> control_ids,
                                                            RegexScratch& scratch) const {
-  return cut(text, normalized_needles_, scratch,
-             [&](const AddedToken& token, Span) { return !is_control(token, control_ids); });
+  return cut(text.text, normalized_needles_, scratch, [&](const AddedToken& token, Span span) {
+    return !is_control(token, control_ids) || !text.is_marked(span.begin, span.end);
+  });
 }
 
 }  // namespace quire

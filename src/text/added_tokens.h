@@ -75,6 +75,8 @@ class AddedTokens {
   bool is_special(std::int32_t id) const;
   int end_id() const { return end_id_; }  // highest id + 1
 
+  std::vector<std::int32_t> ids() const;  // of all tokens, sorted
+
   // Ids of the tokens that `text` contains as they are written, sorted.
   std::vector<std::int32_t> written_in(std::string_view text) const;
 
@@ -87,11 +89,12 @@ class AddedTokens {
                               RegexScratch& scratch) const;
 
   // The same for a prompt, before and after normalisation. Control tokens are the special ones and those of
-  // `control_ids` (sorted). They are all found before normalisation, in their written form, and only where they do
-  // not touch a range of `literals` (sorted, disjoint).
+  // `control_ids` (sorted); they are found only where they do not touch the literals, which are ranges of
+  // bytes (sorted, disjoint) before normalisation and bytes that are marked after it.
   std::vector<TextPart> split_prompt(std::string_view text, std::span<const Span> literals,
                                      std::span<const std::int32_t> control_ids, RegexScratch& scratch) const;
-  std::vector<TextPart> split_normalized_prompt(std::string_view text, std::span<const std::int32_t> control_ids,
+  std::vector<TextPart> split_normalized_prompt(const NormalizedText& text,
+                                                std::span<const std::int32_t> control_ids,
                                                 RegexScratch& scratch) const;
 
  private:
@@ -106,7 +109,6 @@ class AddedTokens {
   std::unordered_map<std::string, std::size_t, TextHash, std::equal_to<>> by_content_;
   NeedleSet plain_needles_;
   NeedleSet normalized_needles_;
-  NeedleSet written_needles_;  // all tokens as they are written
   int end_id_ = 0;
 };
 

@@ -31,6 +31,21 @@ Detokenizer::Detokenizer(Detokenizer&&) noexcept = default;
 Detokenizer& Detokenizer::operator=(Detokenizer&&) noexcept = default;
 Detokenizer::~Detokenizer() = default;
 
+void Detokenizer::follow(std::span<const std::int32_t> prompt) {
+  // Decoders look back to the beginning of the text and to an unfinished run of byte tokens, no further; a
+  // long prompt need not be read whole.
+  constexpr std::size_t kNumTokens = 256;
+  std::size_t begin = prompt.size();
+  for (std::size_t num_seen = 0; begin > 0; --begin) {
+    const std::int32_t id = prompt[begin - 1];
+    const auto token = tokenizer_->token_text(id);
+    const bool is_shown = token && !token->empty() && !(skip_special_tokens_ && tokenizer_->is_special(id));
+    const bool is_byte = is_shown && token->starts_with("<0x");
+    if (is_shown && ++num_seen > kNumTokens && !is_byte) break;
+  }
+  for (const std::int32_t id : prompt.subspan(begin)) push(id);
+}
+
 std::string Detokenizer::push(std::int32_t id) {
   QUIRE_CHECK(!is_finished_, "token {} comes after the end of the text", id);
   const auto token = tokenizer_->token_text(id);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,10 @@ class Detokenizer {
   Detokenizer(Detokenizer&&) noexcept;
   Detokenizer& operator=(Detokenizer&&) noexcept;
   ~Detokenizer();
+
+  // The text to come follows that of `prompt`: what the prompt alone writes is left out, a character that it
+  // begins and the next tokens end is not. To be called before the first push.
+  void follow(std::span<const std::int32_t> prompt);
 
   std::string push(std::int32_t id);
   // What was held back. The object is done: another push or finish throws Error{kInvalidArgument}.

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/json_field.h"
@@ -15,6 +16,14 @@ namespace quire {
 struct NormalizedText {
   std::string text;  // valid UTF-8
   bool starts_at_origin = true;
+  // One for each byte of the text, 1 where it was made from bytes that were marked; empty when none was. A
+  // character that is made from several is marked if one of them was.
+  std::string marks{};
+
+  bool is_marked(std::size_t begin, std::size_t end) const {
+    return !marks.empty() &&
+           std::string_view(marks).substr(begin, end - begin).find('\1') != std::string_view::npos;
+  }
 };
 
 class Normalizer {

@@ -6,57 +6,106 @@
 #include <optional>
 #include <vector>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "base/check.h"
 #include "text/utf8.h"
 
 namespace quire {
 namespace {
 
-// Insides of character classes. \s and \w are spelled out because PCRE2's own differ (U+180E; marks and Nl).
-constexpr const char* kSpace = R"(\t-\r\x20\x{85}\p{Z})";
-constexpr const char* kWordInClass =
-    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
-constexpr const char* kLatinWordChars = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
-constexpr const char* kDigit = R"(\p{Nd})";
-constexpr const char* kHexDigit = "0-9a-fA-F";
-constexpr const char* kNotSpaceInClass = R"(\S\x{180e})";
-
-// Before 10.40, \p{Han} meant the script; since then it means "used with the script", and sc: asks for the
-// script.
-constexpr const char* kScriptPrefix = PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40 ? "sc:" : "";
-
 constexpr int kMaxRepeats = 1000;  // bounds what one element can scan between two steps of the match budget
 constexpr std::size_t kMaxDepth = 64;  // of groups
 
-constexpr std::array kCategories = {"l",  "lu", "ll", "lt", "lm", "lo", "m",  "mn", "mc", "me",
-                                    "n",  "nd", "nl", "no", "p",  "pc", "pd", "ps", "pe", "pi",
-                                    "pf", "po", "s",  "sm", "sc", "sk", "so", "z",  "zs", "zl",
-                                    "zp", "c",  "cc", "cf", "co", "cs", "cn"};
+CodePointSet property(const char* name) { return find_property(name).value(); }
 
-void append_literal(std::string& out, char32_t c) {
-  const bool is_plain = c >= 0x80 || std::isalnum(static_cast<int>(c)) != 0;
-  if (is_plain) {
-    append_utf8(out, c);
-  } else {
-    out += fmt::format("\\x{{{:x}}}", static_cast<unsigned>(c));
-  }
+CodePointSet spaces() {
+  CodePointSet set = {{'\t', '\r' + 1}, {' ', ' ' + 1}, {0x85, 0x86}};
+  set.add(property("z"));
+  return set;
 }
 
-// Outside of a class, Oniguruma's \w and \b also count the superscripts and fractions of Latin-1 as word
-// characters.
-std::string word_chars() { return std::string(kWordInClass) + kLatinWordChars; }
+// Letters, marks, digits, letter-like numbers and connectors, and the circled and squared letters. Outside of
+// a class, Oniguruma's \w and \b also count the superscripts and fractions of Latin-1.
+CodePointSet word_chars(bool is_in_class) {
+  CodePointSet set = {{0x24b6, 0x24ea}, {0x1f130, 0x1f14a}, {0x1f150, 0x1f16a}, {0x1f170, 0x1f18a}};
+  for (const char* category : {"l", "m", "nd", "nl", "pc"}) set.add(property(category));
+  if (!is_in_class) set.add({{0xb2, 0xb4}, {0xb9, 0xba}, {0xbc, 0xbf}});
+  return set;
+}
+
+CodePointSet hex_digits() { return {{'0', '9' + 1}, {'A', 'F' + 1}, {'a', 'f' + 1}}; }
+
+// Stands in a pattern for a set, until all sets are known: the mark, then the set's number in three bytes
+// that are no syntax.
+constexpr char kSetMark = '\1';
+
+std::string set_reference(std::size_t idx) {
+  std::string text(1, kSetMark);
+  for (const int shift : {12, 6, 0}) text += static_cast<char>(0x80 | (idx >> shift & 63));
+  return text;
+}
+
+std::string byte_class(std::string_view bytes) {
+  if (bytes.empty()) return "(?!)";
+  if (bytes.size() == 1) return fmt::format("\\x{:02x}", static_cast<unsigned char>(bytes[0]));
+  std::string text = "[";
+  for (std::size_t i = 0; i < bytes.size();) {
+    const auto first = static_cast<unsigned char>(bytes[i]);
+    std::size_t num = 1;
+    while (i + num < bytes.size() && static_cast<unsigned char>(bytes[i + num]) == first + num) ++num;
+    text += fmt::format("\\x{:02x}", first);
+    if (num > 1) text += fmt::format("-\\x{:02x}", first + num - 1);
+    i += num;
+  }
+  return text + "]";
+}
+
+// The sets of a pattern, each kept once.
+class SetList {
+ public:
+  std::string reference(const CodePointSet& set) {
+    const auto found = std::find(sets_.begin(), sets_.end(), set);
+    const auto idx = static_cast<std::size_t>(found - sets_.begin());
+    if (found == sets_.end() && sets_.size() < kMaxSets) sets_.push_back(set);
+    are_few_ &= idx < kMaxSets;
+    return set_reference(are_few_ ? idx : 0);
+  }
+
+  // Puts the classes of their characters in the place of the sets.
+  BytePattern finish(std::string_view pattern, const std::string& where) const {
+    BytePattern result{CharClasses(sets_), {}};
+    QUIRE_CHECK_KIND(kUnsupported, are_few_ && result.classes.are_few(),
+                     "{}: the pattern tells more than {} kinds of characters apart", where,
+                     CharClasses::kMaxClasses);
+    std::vector<std::string> texts;
+    for (const CodePointSet& set : sets_) texts.push_back(byte_class(result.classes.members(set)));
+    for (std::size_t at = 0; at < pattern.size();) {
+      if (pattern[at] != kSetMark) {
+        result.pcre2 += pattern[at++];
+        continue;
+      }
+      std::size_t idx = 0;
+      for (std::size_t i = 1; i <= 3; ++i)
+        idx = idx << 6 | (static_cast<unsigned char>(pattern[at + i]) & 63u);
+      result.pcre2 += texts[idx];
+      at += 4;
+    }
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t kMaxSets = 1024;
+  std::vector<CodePointSet> sets_;
+  bool are_few_ = true;
+};
 
 class Translator {
  public:
   Translator(std::string_view pattern, const std::string& where) : in_(pattern), where_(where) {}
 
-  std::string run() {
+  BytePattern run() {
     while (!at_end()) translate_next();
-    if (!group_begins_.empty()) corrupt("a group is not closed");
-    return std::move(out_);
+    if (!groups_.empty()) corrupt("a group is not closed");
+    return sets_.finish(out_, where_);
   }
 
  private:
@@ -92,13 +141,9 @@ class Translator {
     if (looking_at("*") || looking_at("+") || looking_at("?")) return translate_quantifier();
     if (looking_at("{") && translate_interval()) return;
     if (accept("\\")) return translate_escape();
-    begin_atom();
     if (accept("[")) return translate_class();
-    if (accept(".")) {
-      out_ += '.';
-    } else {
-      append_literal(out_, take_char());
-    }
+    if (accept(".")) return add_atom(CodePointSet{{'\n', '\n' + 1}}.complement());
+    add_literal(take_char());
   }
 
   void begin_atom() { atom_begin_ = out_.size(); }
@@ -106,42 +151,56 @@ class Translator {
     begin_atom();
     out_ += text;
   }
+  void add_atom(const CodePointSet& set) { add_atom(sets_.reference(set)); }
+  void add_literal(char32_t c) {
+    CodePointSet set = {{c, c + 1}};
+    if (ignores_case_) set.add_other_cases();
+    add_atom(set);
+  }
   void add_non_atom(std::string_view text) {
     out_ += text;
     atom_begin_.reset();
   }
 
-  // Captures are never read, so every plain group becomes a cluster.
+  // Captures are never read, so every plain group becomes a cluster. Case is a matter of our sets, so the
+  // group that changes it is a cluster too.
   void open_group() {
-    if (group_begins_.size() >= kMaxDepth) unsupported("a deeper nesting of groups");
-    const std::size_t begin = out_.size();
+    if (groups_.size() >= kMaxDepth) unsupported("a deeper nesting of groups");
+    const Group group = {out_.size(), ignores_case_};
     if (!accept("?")) {
       out_ += "(?:";
     } else if (accept("i)")) {
       // Elsewhere the two dialects let it reach different alternatives.
-      if (begin != 0) unsupported("(?i) after the start");
-      out_ += "(?i)";
+      if (group.begin != 0) unsupported("(?i) after the start");
+      ignores_case_ = true;
       return;
     } else if (looking_at("<") && !looking_at("<=") && !looking_at("<!")) {
       const std::size_t end = in_.find('>', at_);
       if (end == in_.npos) corrupt("the name of a group is not closed");
       at_ = end + 1;
       out_ += "(?:";
+    } else if (accept("i:")) {
+      ignores_case_ = true;
+      out_ += "(?:";
+    } else if (accept("-i:")) {
+      ignores_case_ = false;
+      out_ += "(?:";
     } else {
-      constexpr std::array kSame = {":", "=", "!", ">", "<=", "<!", "i:", "-i:"};
+      constexpr std::array kSame = {":", "=", "!", ">", "<=", "<!"};
       const auto same = std::find_if(kSame.begin(), kSame.end(), [this](const char* s) { return accept(s); });
       if (same == kSame.end()) unsupported("this kind of group");
       out_.append("(?").append(*same);
     }
-    group_begins_.push_back(begin);
+    groups_.push_back(group);
     atom_begin_.reset();
   }
 
   void close_group() {
-    if (group_begins_.empty()) corrupt("\")\" closes nothing");
+    if (groups_.empty()) corrupt("\")\" closes nothing");
     out_ += ')';
-    atom_begin_ = group_begins_.back();
-    group_begins_.pop_back();
+    atom_begin_ = groups_.back().begin;
+    ignores_case_ = groups_.back().outer_ignores_case;
+    groups_.pop_back();
   }
 
   void check_atom() const {
@@ -202,30 +261,30 @@ class Translator {
     const char32_t c = take_char();
     switch (c) {
       case 's':
-        return add_atom(fmt::format("[{}]", kSpace));
+        return add_atom(spaces());
       case 'S':
-        return add_atom(fmt::format("[^{}]", kSpace));
+        return add_atom(spaces().complement());
       case 'w':
-        return add_atom(fmt::format("[{}]", word_chars()));
+        return add_atom(word_chars(false));
       case 'W':
-        return add_atom(fmt::format("[^{}]", word_chars()));
+        return add_atom(word_chars(false).complement());
       case 'd':
-        return add_atom(fmt::format("[{}]", kDigit));
+        return add_atom(property("nd"));
       case 'D':
-        return add_atom(fmt::format("[^{}]", kDigit));
+        return add_atom(property("nd").complement());
       case 'h':
-        return add_atom(fmt::format("[{}]", kHexDigit));
+        return add_atom(hex_digits());
       case 'H':
-        return add_atom(fmt::format("[^{}]", kHexDigit));
+        return add_atom(hex_digits().complement());
       case 'p':
       case 'P':
         return add_atom(take_property(c == 'P'));
       case 'R':
-        return add_atom(R"((?>\r\n|[\n-\r\x{85}\x{2028}\x{2029}]))");
+        return add_line_end();
       case 'b':
-        return add_non_atom(fmt::format("(?:(?<=[{0}])(?![{0}])|(?<![{0}])(?=[{0}]))", word_chars()));
+        return add_word_bound("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))");
       case 'B':
-        return add_non_atom(fmt::format("(?:(?<=[{0}])(?=[{0}])|(?<![{0}])(?![{0}]))", word_chars()));
+        return add_word_bound("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))");
       case 'A':
         return add_non_atom("\\A");
       case 'z':
@@ -234,9 +293,19 @@ class Translator {
         return add_non_atom("\\Z");
       default:
         at_ = begin;
-        begin_atom();
-        append_literal(out_, take_escaped_char());
+        add_literal(take_escaped_char());
     }
+  }
+
+  void add_line_end() {
+    const CodePointSet ends = {{'\n', '\r' + 1}, {0x85, 0x86}, {0x2028, 0x202a}};
+    add_atom(fmt::format("(?>{}{}|{})", sets_.reference({{'\r', '\r' + 1}}),
+                         sets_.reference({{'\n', '\n' + 1}}), sets_.reference(ends)));
+  }
+
+  // {0} in `format` is a character of a word.
+  void add_word_bound(const char* format) {
+    add_non_atom(fmt::format(fmt::runtime(format), sets_.reference(word_chars(false))));
   }
 
   // What follows a backslash and means one character.
@@ -290,7 +359,7 @@ class Translator {
   }
 
   // {Name} or {^Name} after \p or \P: a general category or a script.
-  std::string take_property(bool is_negated) {
+  CodePointSet take_property(bool is_negated) {
     if (!accept("{")) unsupported("\\p without braces");
     if (accept("^")) is_negated = !is_negated;
     std::string name;
@@ -301,16 +370,15 @@ class Translator {
       if (!is_name) corrupt("this is no name of a property");
       if (c != '_' && c != '-' && c != ' ') name += static_cast<char>(std::tolower(static_cast<int>(c)));
     }
-    const bool is_category = std::find(kCategories.begin(), kCategories.end(), name) != kCategories.end();
-    if (is_category) name[0] = static_cast<char>(std::toupper(name[0]));
-    if (name == "any") return is_negated ? "[^\\x{0}-\\x{10ffff}]" : "[\\x{0}-\\x{10ffff}]";
-    return fmt::format("\\{}{{{}{}}}", is_negated ? 'P' : 'p', is_category ? "" : kScriptPrefix, name);
+    const auto set = name == "any" ? CodePointSet{{0, CodePointSet::kEnd}} : find_property(name);
+    if (!set) unsupported(fmt::format("the property \"{}\"", shorten(name, 80)));
+    return is_negated ? set->complement() : *set;
   }
 
-  // After the bracket. Nested classes without ^ only add their members, so they are written flat.
+  // After the bracket. Nested classes without ^ only add their members.
   void translate_class() {
-    out_ += '[';
-    if (accept("^")) out_ += '^';
+    const bool is_negated = accept("^");
+    CodePointSet set;
     int depth = 1;
     bool is_empty = true;
     while (depth > 0) {
@@ -323,58 +391,58 @@ class Translator {
         ++depth;
         is_empty = true;
       } else {
-        translate_class_member();
+        translate_class_member(set);
         is_empty = false;
       }
     }
-    out_ += ']';
+    if (ignores_case_) set.add_other_cases();
+    add_atom(is_negated ? set.complement() : set);
   }
 
-  void translate_class_member() {
-    if (looking_at("\\") && add_set_escape()) return;
+  void translate_class_member(CodePointSet& set) {
+    if (looking_at("\\") && add_set_escape(set)) return;
     const char32_t low = take_class_char();
-    append_literal(out_, low);
     const bool is_range = looking_at("-") && at_ + 1 < in_.size() && in_[at_ + 1] != ']';
-    if (!is_range) return;
+    if (!is_range) return set.add(low, low + 1);
     ++at_;
     if (looking_at("[")) unsupported("a range that ends with a class");
     const char32_t high = take_class_char();
     if (high < low) corrupt("a range that ends before it starts");
-    out_ += '-';
-    append_literal(out_, high);
+    set.add(low, high + 1);
   }
 
   char32_t take_class_char() { return accept("\\") ? take_escaped_char() : take_char(); }
 
   // Adds \s and its like inside a class; returns false, at the same place, when the escape is one character.
-  bool add_set_escape() {
+  bool add_set_escape(CodePointSet& set) {
     const std::size_t begin = at_;
     ++at_;
     const char32_t c = take_char();
     switch (c) {
       case 's':
-        out_ += kSpace;
+        set.add(spaces());
         return true;
       case 'S':
-        out_ += kNotSpaceInClass;
+        set.add(spaces().complement());
         return true;
       case 'w':
-        out_ += kWordInClass;
+        set.add(word_chars(true));
         return true;
       case 'd':
-        out_ += kDigit;
+        set.add(property("nd"));
         return true;
       case 'D':
-        out_ += "\\P{Nd}";
+        set.add(property("nd").complement());
         return true;
       case 'h':
-        out_ += kHexDigit;
+        set.add(hex_digits());
         return true;
       case 'p':
       case 'P': {
-        const std::string property = take_property(c == 'P');
-        if (property[0] == '[') unsupported("\\p{Any} in a class");
-        out_ += property;
+        const CodePointSet members = take_property(c == 'P');
+        const bool is_all = members.ranges().empty() || members.complement().ranges().empty();
+        if (is_all) unsupported("\\p{Any} in a class");
+        set.add(members);
         return true;
       }
       default:
@@ -383,28 +451,36 @@ class Translator {
     }
   }
 
+  struct Group {
+    std::size_t begin;  // in out_
+    bool outer_ignores_case;
+  };
+
   std::string_view in_;
   const std::string& where_;
   std::size_t at_ = 0;
   std::string out_;
-  std::vector<std::size_t> group_begins_;  // in out_
+  SetList sets_;
+  std::vector<Group> groups_;
+  bool ignores_case_ = false;
   std::optional<std::size_t> atom_begin_;  // in out_: what a quantifier would repeat
 };
 
 }  // namespace
 
-std::string to_pcre2_pattern(std::string_view pattern, const std::string& where) {
+BytePattern to_byte_pattern(std::string_view pattern, const std::string& where) {
   return Translator(pattern, where).run();
 }
 
-std::string to_literal_pattern(std::string_view text) {
-  std::string out;
+BytePattern to_literal_pattern(std::string_view text, const std::string& where) {
+  SetList sets;
+  std::string pattern;
   for (std::size_t at = 0; at < text.size();) {
     const Utf8Char c = decode_utf8(text, at);
-    append_literal(out, c.code_point);
+    pattern += sets.reference({{c.code_point, c.code_point + 1}});
     at += c.num_bytes;
   }
-  return out;
+  return sets.finish(pattern, where);
 }
 
 }  // namespace quire

@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "text/json_field.h"
@@ -71,13 +72,13 @@ void RegexScratch::charge(std::size_t num_steps) {
 Regex Regex::from_pattern(std::string_view pattern, const std::string& where) {
   QUIRE_CHECK_KIND(kUnsupported, pattern.size() <= kMaxPatternBytes, "{}: a pattern of {} bytes; at most {}",
                    where, pattern.size(), kMaxPatternBytes);
-  return Regex(to_pcre2_pattern(pattern, where), where);
+  return Regex(to_byte_pattern(pattern, where), where);
 }
 
 Regex Regex::from_literal(std::string_view text, const std::string& where) {
   QUIRE_CHECK_KIND(kUnsupported, text.size() <= kMaxPatternBytes / 8, "{}: a pattern of {} bytes; at most {}",
                    where, text.size(), kMaxPatternBytes / 8);
-  return Regex(to_literal_pattern(text), where);
+  return Regex(to_literal_pattern(text, where), where);
 }
 
 Regex Regex::from_json(const JsonField& field) {
@@ -88,16 +89,16 @@ Regex Regex::from_json(const JsonField& field) {
   field.corrupt("must hold one of \"String\" and \"Regex\"");
 }
 
-Regex::Regex(const std::string& pcre2_pattern, const std::string& where) : where_(where) {
+Regex::Regex(BytePattern pattern, const std::string& where) : classes_(std::move(pattern.classes)) {
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   QUIRE_CHECK_KIND(kExhausted, context != nullptr, "{}: no memory for compiling a pattern", where);
   pcre2_set_newline(context.get(),
                     PCRE2_NEWLINE_LF);  // what . ^ and $ mean must not depend on how PCRE2 was built
-  constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_AUTO_CALLOUT;
+  constexpr std::uint32_t kOptions = PCRE2_MULTILINE | PCRE2_AUTO_CALLOUT;
   int error = 0;
   std::size_t error_offset = 0;
-  code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pcre2_pattern.data()), pcre2_pattern.size(),
+  code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.pcre2.data()), pattern.pcre2.size(),
                             kOptions, &error, &error_offset, context.get()));
   QUIRE_CHECK_KIND(kUnsupported, code_ != nullptr, "{}: cannot compile the pattern: {}", where,
                    pcre2_message(error));
@@ -105,31 +106,59 @@ Regex::Regex(const std::string& pcre2_pattern, const std::string& where) : where
   pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);
 }
 
+namespace {
+
+// From places in classes to places in the text, in ascending order.
+class ByteOffsets {
+ public:
+  // `is_same`: every character has one byte.
+  ByteOffsets(std::string_view text, bool is_same) : text_(text), is_same_(is_same) {}
+
+  std::size_t of(std::size_t char_idx) {
+    if (is_same_) return char_idx;
+    for (; char_idx_ < char_idx; ++char_idx_) at_ += decode_utf8(text_, at_).num_bytes;
+    return at_;
+  }
+
+ private:
+  std::string_view text_;
+  bool is_same_;
+  std::size_t char_idx_ = 0, at_ = 0;
+};
+
+}  // namespace
+
 void Regex::find_all(std::string_view text, RegexScratch& scratch, std::vector<Span>& matches) const {
   StepCounter counter{scratch.num_steps_left_, scratch.last_offset_};
   pcre2_set_callout(scratch.match_context_.get(), &count_step, &counter);
-  const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  classes_.map(text, scratch.classes_);
+  const std::string_view classes = scratch.classes_;
+  ByteOffsets offsets(text, classes.size() == text.size());
+  const auto subject = reinterpret_cast<PCRE2_SPTR>(classes.data());
   const auto match_at = [&](std::size_t begin, std::uint32_t options) {
     scratch.last_offset_ = begin;
-    return pcre2_match(code_.get(), subject, text.size(), begin, options | PCRE2_NO_UTF_CHECK,
-                       scratch.match_data_.get(), scratch.match_context_.get());
+    return pcre2_match(code_.get(), subject, classes.size(), begin, options, scratch.match_data_.get(),
+                       scratch.match_context_.get());
   };
   std::optional<std::size_t> last_end;
-  for (std::size_t at = 0; at <= text.size();) {
+  for (std::size_t at = 0; at <= classes.size();) {
     scratch.charge(1);
     int status = match_at(at, 0);
     if (status == PCRE2_ERROR_JIT_STACKLIMIT) status = match_at(at, PCRE2_NO_JIT);
     if (status == PCRE2_ERROR_NOMATCH) return;
-    QUIRE_CHECK_KIND(kExhausted, status >= 0, "{}: the pattern takes too much work on this text ({})", where_,
+    // Clients read this: no path of the file that the pattern is from.
+    QUIRE_CHECK_KIND(kExhausted, status >= 0,
+                     "a pattern of this tokenizer takes too much work on this text ({})",
                      pcre2_message(status));
     const std::size_t* bounds = pcre2_get_ovector_pointer(scratch.match_data_.get());
-    const Span match{bounds[0], bounds[1]};
-    if (match.begin == match.end && last_end == match.end) {
-      at += at < text.size() ? decode_utf8(text, at).num_bytes : 1;
+    const std::size_t begin = bounds[0], end = bounds[1];
+    if (begin == end && last_end == end) {
+      ++at;
       continue;
     }
-    matches.push_back(match);
-    last_end = at = match.end;
+    const std::size_t first = offsets.of(begin);  // before the end: offsets only go on
+    matches.push_back({first, offsets.of(end)});
+    last_end = at = end;
   }
 }
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "text/char_classes.h"
+
 struct pcre2_real_code_8;
 struct pcre2_real_match_data_8;
 struct pcre2_real_match_context_8;
@@ -16,6 +18,7 @@ struct pcre2_real_match_context_8;
 namespace quire {
 
 class JsonField;
+struct BytePattern;
 
 // Bytes [begin, end) of a text.
 struct Span {
@@ -43,6 +46,7 @@ class RegexScratch {
 
   std::size_t num_steps_left_ = 0;
   std::size_t last_offset_ = 0;  // where the matcher stood at its last step
+  std::string classes_;          // the text as the matcher sees it
   std::unique_ptr<pcre2_real_match_data_8, Deleter> match_data_;
   std::unique_ptr<pcre2_real_match_context_8, Deleter> match_context_;
 };
@@ -65,9 +69,9 @@ class Regex {
     void operator()(pcre2_real_code_8* p) const;
   };
 
-  Regex(const std::string& pcre2_pattern, const std::string& where);
+  Regex(BytePattern pattern, const std::string& where);
 
-  std::string where_;
+  CharClasses classes_;
   std::unique_ptr<pcre2_real_code_8, Deleter> code_;
 };
 

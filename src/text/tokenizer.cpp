@@ -51,7 +51,7 @@ struct Tokenizer::Parts {
   };
   std::vector<TextPart> split_text(std::string_view text, Encoding& encoding) const;
   void encode_text(std::string_view text, Encoding& encoding) const;
-  void encode_plain(std::string_view text, bool starts_at_origin, Encoding& encoding) const;
+  void encode_plain(std::string_view text, Span part, Encoding& encoding) const;
   void encode_normalized(NormalizedText text, Encoding& encoding) const;
 };
 
@@ -107,31 +107,48 @@ void Tokenizer::Parts::encode_text(std::string_view text, Encoding& encoding) co
     if (part.id) {
       encoding.ids.push_back(*part.id);
     } else {
-      encode_plain(text.substr(part.span.begin, part.span.end - part.span.begin), part.span.begin == 0,
-                   encoding);
+      encode_plain(text, part.span, encoding);
     }
   }
 }
 
-void Tokenizer::Parts::encode_plain(std::string_view text, bool starts_at_origin, Encoding& encoding) const {
-  NormalizedText normal{std::string(text), starts_at_origin};
+namespace {
+
+// Marks of the bytes of `part` that literals hold; empty if there are none.
+std::string literal_marks(std::span<const ByteRange> literals, Span part) {
+  std::string marks;
+  auto literal = std::partition_point(literals.begin(), literals.end(),
+                                      [&](const ByteRange& range) { return range.end <= part.begin; });
+  for (; literal != literals.end() && literal->begin < part.end; ++literal) {
+    if (marks.empty()) marks.assign(part.end - part.begin, '\0');
+    const std::size_t begin = std::max(literal->begin, part.begin), end = std::min(literal->end, part.end);
+    std::fill_n(marks.begin() + static_cast<std::ptrdiff_t>(begin - part.begin), end - begin, '\1');
+  }
+  return marks;
+}
+
+}  // namespace
+
+void Tokenizer::Parts::encode_plain(std::string_view text, Span part, Encoding& encoding) const {
+  NormalizedText normal{std::string(text.substr(part.begin, part.end - part.begin)), part.begin == 0, {}};
+  if (encoding.prompt) normal.marks = literal_marks(encoding.prompt->literals, part);
   for (const auto& normalizer : normalizers) {
     normalizer->apply(normal, encoding.regex_scratch);
     QUIRE_CHECK_KIND(kExhausted, normal.text.size() <= kMaxNormalizedBytes,
-                     "{} bytes of text grow to {} when normalised; at most {}", text.size(),
+                     "{} bytes of text grow to {} when normalised; at most {}", part.end - part.begin,
                      normal.text.size(), kMaxNormalizedBytes);
   }
   const auto parts =
       encoding.prompt
-          ? added.split_normalized_prompt(normal.text, encoding.prompt->control_ids, encoding.regex_scratch)
+          ? added.split_normalized_prompt(normal, encoding.prompt->control_ids, encoding.regex_scratch)
           : added.split(normal.text, true, encoding.parse_special, encoding.regex_scratch);
-  for (const TextPart& part : parts) {
-    if (part.id) {
-      encoding.ids.push_back(*part.id);
+  for (const TextPart& piece : parts) {
+    if (piece.id) {
+      encoding.ids.push_back(*piece.id);
       continue;
     }
-    const bool is_first = normal.starts_at_origin && part.span.begin == 0;
-    encode_normalized({normal.text.substr(part.span.begin, part.span.end - part.span.begin), is_first},
+    const bool is_first = normal.starts_at_origin && piece.span.begin == 0;
+    encode_normalized({normal.text.substr(piece.span.begin, piece.span.end - piece.span.begin), is_first, {}},
                       encoding);
   }
 }
@@ -192,6 +209,14 @@ std::vector<std::int32_t> Tokenizer::encode_prompt(const Prompt& prompt) const {
 
 std::vector<std::int32_t> Tokenizer::added_tokens_in(std::string_view text) const {
   return parts_->added.written_in(text);
+}
+
+std::vector<std::int32_t> Tokenizer::added_tokens() const { return parts_->added.ids(); }
+
+const std::string& Tokenizer::written_form(std::int32_t id) const {
+  const AddedToken* token = parts_->added.find(id);
+  QUIRE_CHECK(token != nullptr, "no added token has the id {}", id);
+  return token->content;
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_special_tokens) const {

@@ -75,6 +75,10 @@ class Tokenizer {
   // Ids of the added tokens that are written in `text`, sorted.
   std::vector<std::int32_t> added_tokens_in(std::string_view text) const;
 
+  std::vector<std::int32_t> added_tokens() const;  // all of them, sorted
+  // An added token as texts write it, before normalisation. Throws Error{kInvalidArgument} for other ids.
+  const std::string& written_form(std::int32_t id) const;
+
   // What decoders read for `id`; nothing for ids without a token.
   std::optional<std::string_view> token_text(std::int32_t id) const;
   const Decoders& decoders() const;

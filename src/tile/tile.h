@@ -7,12 +7,13 @@
 // which owns the memory that they take, and live until the program's current work item ends.
 //
 //   Program                          one instance of a kernel: a thread block, a task
+//   NativePage, native_page<Kv>(page_size, dim_qk, dim_vo)   how one head's page lies in memory, by index maps
 //   Operand<E, M, K>                 left operand of a dot: M rows of K elements of type E
 //   Accum<M, N>                      f32 accumulators: sums
 //   Scores<M, N>                     f32 scores, which become the left operand of the next dot
 //   Row<M>                           one f32 a row
-//   KvStage<E, M, N>                 for M rows: N keys and values of one KV head, in the native page layout
-//   LinearStage<E, M, N, K>          a step of a linear layer: M rows of x and N columns of a packed weight, K elements of each
+//   KvStage<Kv, M, N>                for M rows: N keys and values of one KV head, in the native page layout
+//   LinearStage<X, W, M, N, K>       a step of a linear layer: M rows of x and N columns of a weight with view W, K elements of each
 //
 //   load_rows(operand, rows, cols, f)       row r from the pointer f(r); cost: one read of the rows
 //   load_pages(stage, view, begin, end)     start copying keys [begin, end); values outside are 0, keys outside are undefined

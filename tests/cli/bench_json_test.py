@@ -4,7 +4,8 @@ import unittest
 
 from program import ProgramTest
 
-ROW = {"name": str, "time_us": float, "bytes": float, "flops": float, "ceiling": (str, type(None)), "fraction": (float, type(None))}
+ROW = {"name": str, "time_us": float, "bytes": float, "flops": float, "ceiling": (str, type(None)),
+       "span": (str, type(None)), "fraction": (float, type(None))}
 MACHINE = {"processor": str, "target": str, "architecture": str, "threads": int, "has_pair_dot": bool, "version": str}
 
 
@@ -19,26 +20,34 @@ class BenchJsonTest(ProgramTest):
         """The file of a short run on one thread, checked against the schema."""
         file = self.run_json("bench", *args, "--threads", 1)
         self.assertEqual(len(file["rows"]), num_rows)
-        self.assertEqual(set(file["ceilings"]), ceilings)
+        self.assertEqual(set(file["ceilings"].get("burst", {})), ceilings)
         self.check_types(file["machine"], MACHINE)
         self.assertEqual(file["machine"]["threads"], 1)
         for row in file["rows"]:
             self.check_types(row, ROW)
             self.assertGreater(row["time_us"], 0)
             if row["ceiling"] is not None:
-                self.assertIn(row["ceiling"], ceilings)
+                self.assertIn(row["ceiling"], file["ceilings"][row["span"]])
                 self.assertGreater(row["fraction"], 0)
         return file
 
     def check_fraction(self, file, row):
         """fraction = the time that the ceiling allows / time, up to the ceilings' own change during the run."""
         work = row["bytes"] if row["ceiling"] == "read" else row["flops"]
-        allowed_us = work / file["ceilings"][row["ceiling"]] * 1e6
+        allowed_us = work / file["ceilings"][row["span"]][row["ceiling"]] * 1e6
         self.assertGreaterEqual(row["fraction"] * 1.001, allowed_us / row["time_us"])
 
     def test_ceilings(self):
-        file = self.bench(3, {"read", "fma", "dot"}, "ceilings", "--repeat", 1)
-        self.assertEqual([row["ceiling"] for row in file["rows"]], ["read", "fma", "dot"])
+        file = self.bench(8, {"read", "fma", "dot"}, "ceilings", "--repeat", 1)
+        self.assertEqual([(row["span"], row["ceiling"]) for row in file["rows"]],
+                         [("instantaneous", "fma"), ("instantaneous", "dot"),
+                          ("burst", "read"), ("burst", "fma"), ("burst", "dot"),
+                          ("sustained", "read"), ("sustained", "fma"), ("sustained", "dot")])
+        for row in file["rows"]:
+            rate = file["ceilings"][row["span"]][row["ceiling"]]
+            self.assertAlmostEqual(row["bytes"] + row["flops"], rate)
+        self.assertGreaterEqual(file["read"]["bytes"], 64 << 20)
+        self.assertGreater(file["read"]["programs"], 0)
 
     def test_attention(self):
         file = self.bench(2, {"read", "dot"}, "attention", "2q1s64", "q32_3q1s40", "--warm", "--repeat", 1, "--heads", "8/2", "--head-dim", 64)

@@ -1,6 +1,7 @@
 """Kernels on disk as users meet them, and a machine without NVIDIA's driver: said by info, in the way of nothing else."""
 
 import ctypes
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -19,7 +20,9 @@ def loads(*names):
 
 
 HAS_DRIVER = loads("libcuda.so.1")
-HAS_COMPILER = loads("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so")
+NVRTC = os.environ.get("QUIRE_NVRTC", "")  # a file or its folder; empty: the usual places
+NAMES = [NVRTC] if Path(NVRTC).is_file() else [str(Path(NVRTC, f"libnvrtc.so{end}")) for end in (".13", ".12", "")]
+HAS_COMPILER = loads(*NAMES, *([] if NVRTC else ["/usr/local/cuda/lib64/libnvrtc.so"]))
 
 
 class CacheCommandTest(ProgramTest):
@@ -67,10 +70,20 @@ class NoDriverTest(ProgramTest):
         self.expect_error(USAGE, "target cuda cannot run here: libcuda.so.1 not found", "info", "--device", "cuda")
         self.expect(OK, "selftest", "--quick", "--scale", "0.02")
 
-    @unittest.skipIf(HAS_DRIVER or not HAS_COMPILER, "needs the compiler and no driver")
+
+@unittest.skipUnless(HAS_COMPILER, "libnvrtc is not here")
+class CompilerTest(ProgramTest):
+    @unittest.skipIf(HAS_DRIVER, "this machine has an NVIDIA driver")
     def test_filling_for_the_gpu_that_is_here_needs_one(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.expect_error(USAGE, "no NVIDIA driver", "cache", "fill", "--kernel-cache", folder)
+            self.expect_error(USAGE, "no NVIDIA driver", "cache", "fill", "--nvrtc", NVRTC, "--kernel-cache", folder)
+
+    def test_filling_for_a_named_chip_needs_none(self):
+        with tempfile.TemporaryDirectory() as folder:
+            fill = ("cache", "fill", "--arch", "sm_80", "--only", "embedding_bf16", "--nvrtc", NVRTC, "--kernel-cache", folder)
+            self.assertRegex(self.expect(OK, *fill).stdout, r"^sm_80: kernels: 1, compiled by NVRTC \S+: 1 in .* s, from disk: 0\n$")
+            self.assertRegex(self.expect(OK, *fill).stdout, r": 0 in .* s, from disk: 1\n$")
+            self.assertRegex(self.expect(OK, "cache", "list", "--kernel-cache", folder).stdout, r"(?m)^embedding_bf16 .*\n1 kernel in ")
 
 
 if __name__ == "__main__":

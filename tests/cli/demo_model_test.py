@@ -29,7 +29,8 @@ class DemoModelTest(ProgramTest):
     def test_settings_that_must_not_change_the_answer(self):
         question, answer = example()
         for settings in (["--page-size", 1], ["--page-size", 48], ["--max-batched-tokens", 7], ["--threads", 1], ["--no-prefix-cache"],
-                         ["--batch-invariant"], ["--kv-memory", "64MB"], ["--kv-pages", 256], ["--max-model-len", 1024]):
+                         ["--batch-invariant"], ["--kv-memory", "64MB"], ["--kv-pages", 256], ["--max-model-len", 1024],
+                         ["--attention-backend", "reference"]):
             with self.subTest(settings=settings):
                 self.assertEqual(self.ask("-p", question, *settings), answer + "\n")
 

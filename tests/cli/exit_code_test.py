@@ -24,6 +24,8 @@ class ExitCodeTest(ProgramTest):
         self.expect_error(USAGE, "this build has: cpu", "info", "--device", "abacus")
         self.expect_error(USAGE, "this build has: ", "info", "--cpu-isa", "v99")
         self.expect_error(USAGE, "this build has: unified, reference", "bench", "attention", "q1", "--backend", "magic", "--repeat", 1)
+        self.expect_error(USAGE, 'no attention backend "magic"; this build has: unified, reference', "run", "-p", "x",
+                          "--attention-backend", "magic")
         self.expect_error(USAGE, "llama-8b", "bench", "latency", "--shape", "llama-9000b")
 
     def test_bad_input(self):

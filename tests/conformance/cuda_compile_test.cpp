@@ -9,7 +9,11 @@
 
 #include "base/error.h"
 #include "cubin.h"
-#include "targets/cuda/kernel_compiler.h"
+#include "device/device.h"
+#include "targets/cuda/attention_tiles.h"
+#include "targets/cuda/chips.h"
+#include "targets/cuda/nvrtc.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -34,10 +38,10 @@ class CudaCompileTest : public testing::TestWithParam<Chip> {
  protected:
   void SetUp() override {
     DeviceOptions options;
-    options.nvrtc_path = QUIRE_NVRTC;
+    options.settings = {{"cuda.nvrtc", QUIRE_NVRTC}};
     options.cache_dir = QUIRE_GATE_CACHE;  // what has not changed is not compiled again
     try {
-      compiler_.emplace(options);
+      compiler_.emplace(make_cuda_compiler(options));
     } catch (const Error& e) {
       GTEST_SKIP() << e.what();
     }
@@ -52,19 +56,19 @@ bool is_matrix_kernel(const std::string& name) {
          name.find("f16") != std::string::npos;
 }
 
-void check_resources(const CudaKernel& kernel, const CompiledKernel& compiled, const Chip& chip) {
+void check_resources(const JitKernel& kernel, const CompiledKernel& compiled, const Chip& chip) {
   const KernelResources used = parse_resources(compiled.log);
   EXPECT_TRUE(used.spill_store_bytes == 0 && used.spill_load_bytes == 0)
       << "spills: " << used.spill_store_bytes << " bytes of stores, " << used.spill_load_bytes
       << " bytes of loads, at " << used.num_registers << " registers";
   EXPECT_EQ(compiled.log.find("serialized"), std::string::npos) << "the compiler waits for each product: " << compiled.log;
   const int rounded = (used.num_registers + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit;
-  EXPECT_LE(rounded * kernel.threads * kernel.blocks_per_sm, kRegistersPerSm)
-      << used.num_registers << " registers x " << kernel.threads << " threads x " << kernel.blocks_per_sm;
-  EXPECT_LE((kernel.shared_bytes + kReservedSharedBytes) * kernel.blocks_per_sm, chip.shared_bytes);
+  EXPECT_LE(rounded * kernel.shape.threads * kernel.shape.blocks_per_unit, kRegistersPerSm)
+      << used.num_registers << " registers x " << kernel.shape.threads << " threads x " << kernel.shape.blocks_per_unit;
+  EXPECT_LE((kernel.shape.shared_bytes + kReservedSharedBytes) * kernel.shape.blocks_per_unit, chip.shared_bytes);
 }
 
-void check_instructions(const CudaKernel& kernel, const CompiledKernel& compiled) {
+void check_instructions(const JitKernel& kernel, const CompiledKernel& compiled) {
   std::map<unsigned, int> count = count_opcodes(compiled.binary, "quire_entry");
   EXPECT_FALSE(count.empty());
   if (!is_matrix_kernel(kernel.name)) return;
@@ -74,10 +78,11 @@ void check_instructions(const CudaKernel& kernel, const CompiledKernel& compiled
 
 TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
   const Chip chip = GetParam();
-  std::vector<CudaKernel> kernels;
+  std::vector<JitKernel> kernels;
   const std::regex wanted(QUIRE_GATE_KERNELS);
-  for (const int id : all_kernel_ids()) {
-    CudaKernel kernel = make_kernel(id, chip.sm);
+  const auto rules = cuda_rules(chip.sm);
+  for (const KernelInstance& instance : all_instances()) {
+    JitKernel kernel = make_kernel(instance, *rules);
     if (std::regex_match(kernel.name, wanted)) kernels.push_back(std::move(kernel));
   }
   ASSERT_FALSE(kernels.empty());
@@ -94,14 +99,15 @@ TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
 TEST_P(CudaCompileTest, LegalTilesCompile) {
   const Chip chip = GetParam();
   const std::regex wanted(QUIRE_GATE_TILES);
-  std::vector<CudaKernel> kernels;
+  std::vector<JitKernel> kernels;
   std::vector<std::string> names;
-  for (const int id : all_kernel_ids()) {
-    const std::string kernel_name = make_kernel(id, chip.sm).name;
-    if (!attention_class(id) || kernel_name.find("_ragged") != std::string::npos) continue;
+  const auto rules = cuda_rules(chip.sm);
+  for (const KernelInstance& instance : all_instances()) {
+    const std::string kernel_name = make_kernel(instance, *rules).name;
+    if (!attention_class(instance) || kernel_name.find("_ragged") != std::string::npos) continue;
     if (!std::regex_match(kernel_name + " " + chip.architecture, wanted)) continue;
-    for (const AttentionTiles& t : legal_tiles_of(*attention_class(id), chip.sm)) {
-      kernels.push_back(make_kernel(id, chip.sm, &t));
+    for (const AttentionTiles& t : legal_tiles_of(*attention_class(instance), chip.sm)) {
+      kernels.push_back(make_kernel(instance, *rules, &t));
       names.push_back(kernel_name + ", " + to_string(t));
     }
   }
@@ -112,8 +118,8 @@ TEST_P(CudaCompileTest, LegalTilesCompile) {
     ASSERT_EQ(outcomes[i].error, nullptr);
     const KernelResources used = parse_resources(outcomes[i].kernel.log);
     const int rounded = (used.num_registers + kRegisterUnit - 1) / kRegisterUnit * kRegisterUnit, spilled = spilled_bytes(outcomes[i].kernel.log);
-    EXPECT_LE(rounded * kernels[i].threads * kernels[i].blocks_per_sm, kRegistersPerSm);
-    EXPECT_LE((kernels[i].shared_bytes + kReservedSharedBytes) * kernels[i].blocks_per_sm, chip.shared_bytes);
+    EXPECT_LE(rounded * kernels[i].shape.threads * kernels[i].shape.blocks_per_unit, kRegistersPerSm);
+    EXPECT_LE((kernels[i].shape.shared_bytes + kReservedSharedBytes) * kernels[i].shape.blocks_per_unit, chip.shared_bytes);
     EXPECT_EQ(spilled, used.spill_store_bytes + used.spill_load_bytes);
     if (spilled > 0) std::printf("%s: %d bytes of registers in memory\n", names[i].c_str(), spilled);
   }

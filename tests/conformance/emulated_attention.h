@@ -38,7 +38,7 @@ inline void run_attention(Device& device, DType dtype, Comparison& found) {
     Random random(5);
     AttentionData data = make_attention_data(c, random);
     const PagedProblem problem(device, c, std::move(data), random);
-    const auto op = choose_backend("unified", c.desc, device.caps()).backend->make(device, c.desc);
+    const auto op = choose_backend("unified", c.desc, device).backend->make(device, c.desc);
     const std::vector<PagedProblem::Part> parts = problem.all_parts();
     problem.compare(problem.run(*op, parts, found), parts, probs_dtype(device, dtype), found);
   }

@@ -3,7 +3,8 @@
 
 #include "base/check.h"
 #include "selftest/selftest.h"
-#include "targets/cuda/kernel_choice.h"
+#include "targets/cuda/chips.h"
+#include "targets/jit/kernel_forms.h"
 #include "targets/emulator/emulator_device.h"
 
 namespace quire {
@@ -39,10 +40,12 @@ INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
 
 TEST(EmulatorDevice, HasEveryKernelOfItsChips) {
   for (const int sm : {80, 90}) {
-    for (const int id : all_kernel_ids()) {
+    const auto rules = cuda_rules(sm);
+    for (const KernelInstance& instance : all_instances()) {
+      const std::string name = make_kernel(instance, *rules).name;
       int num_found = 0;
-      for (const EmulatedKernel& k : emulated_kernels()) num_found += k.sm == sm && k.id == id ? 1 : 0;
-      EXPECT_EQ(num_found, 1) << make_kernel(id, sm).name << " for sm_" << sm;
+      for (const EmulatedKernel& k : emulated_kernels()) num_found += k.sm == sm && name == k.name ? 1 : 0;
+      EXPECT_EQ(num_found, 1) << name << " for sm_" << sm;
     }
   }
 }

@@ -45,7 +45,7 @@ TEST(EmulatorTiles, ComputeWhatTheOracleComputes) {
         options.tiles = tiles;
         const auto kernels = setting.kernels();
         const auto device = open_emulator(options, {kernels.begin(), kernels.end()});
-        EXPECT_EQ(device->attention_caps(kClass).attention_rows, many_rows(tiles));
+        EXPECT_EQ(device->attention().caps(kClass).rows, many_rows(tiles));
         Comparison found;
         run_attention(*device, kClass.dtype, found);
         EXPECT_TRUE(found.passed()) << found.worst();

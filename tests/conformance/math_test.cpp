@@ -1,4 +1,4 @@
-// The error bounds that src/tile/target_cpu/math.h states, on every level of this machine: a walk through the
+// The error bounds that src/targets/cpu/tile/math.h states, on every level of this machine: a walk through the
 // bit patterns of f32 in steps of a prime, against the functions of the standard library in double.
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #define QUIRE_TARGET math_v2
-#include "tile/target_cpu/math.h"
+#include "targets/cpu/tile/math.h"
 
 #include "math_level.h"
 

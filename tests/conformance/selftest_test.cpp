@@ -17,8 +17,7 @@ std::unique_ptr<Device> open_cpu(const std::string& isa, int num_threads) {
   TargetRegistry registry;
   register_cpu_target(registry);
   DeviceOptions options;
-  options.cpu_isa = isa;
-  options.num_threads = num_threads;
+  options.settings = {{"cpu.isa", isa}, {"cpu.threads", std::to_string(num_threads)}};
   return registry.open("cpu", options);
 }
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "device/tuned_table.h"
+#include "tuning/tuned_table.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t num_bytes) {
   const std::string_view text(reinterpret_cast<const char*>(data), num_bytes);

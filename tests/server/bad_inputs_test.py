@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 import unittest
 
 from serving import ANSWER, CHAT, COMPLETIONS, QUESTION, ServerTest, message_of
@@ -17,8 +16,8 @@ class BadInputsTest(ServerTest):
     def tearDown(self):
         self.check_canary()
 
-    def refuse(self, path, body, status=400, *words):
-        return self.check_refused(self.server.post(path, body), status, *words)
+    def refuse(self, path, body, status=400, *words, code=None):
+        return self.check_refused(self.server.post(path, body), status, *words, code=code)
 
     def test_bodies_that_are_no_json_object(self):
         for body in (b"", b"{", b"nope", b"[]", b"null", b"[" * 900_000, b'{"a":' * 100_000, b'{"prompt":"x","prompt":"y"}', b'{"prompt":"x","temperature":1e400}',
@@ -41,11 +40,12 @@ class BadInputsTest(ServerTest):
         limit = self.server.get("/v1/models").json()["data"][0]["max_model_len"]
         token = self.server.post("/tokenize", {"prompt": " key"}).json()["tokens"]
         self.server.complete(token * (limit - 1), max_tokens=1)
-        self.refuse(COMPLETIONS, {"prompt": token * limit}, 400, str(limit))
-        self.refuse(COMPLETIONS, {"prompt": token * (limit - 5), "max_tokens": 6}, 400, str(limit), str(limit - 5))
-        self.refuse(COMPLETIONS, {"prompt": "key " * (limit * 4)}, 400, str(limit))
-        self.refuse(CHAT, {"messages": [{"role": "user", "content": "key " * limit}]}, 400, str(limit))
-        self.refuse(COMPLETIONS, {"prompt": "x" * 990_000}, 400)
+        words, code = f"maximum context length is {limit} tokens", "context_length_exceeded"
+        self.refuse(COMPLETIONS, {"prompt": token * limit}, 400, words, code=code)
+        self.refuse(COMPLETIONS, {"prompt": token * (limit - 5), "max_tokens": 6}, 400, words, str(limit - 5), code=code)
+        self.refuse(COMPLETIONS, {"prompt": "key " * (limit * 4)}, 400, words, code=code)
+        self.refuse(CHAT, {"messages": [{"role": "user", "content": "key " * limit}]}, 400, words, code=code)
+        self.refuse(COMPLETIONS, {"prompt": "x" * 990_000}, 400, words, code=code)
         answer = self.server.complete(token * (limit - 3), ignore_eos=True)
         self.assertEqual(answer["usage"]["completion_tokens"], 3, "the default length ends with the context")
 
@@ -160,7 +160,7 @@ class RawHttpTest(ServerTest):
         self.check_status(self.head("X: " + "y" * 9000), 431)
 
     def test_broken_requests(self):
-        for data in (b"\r\n\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
+        for data in (b"\r\n\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET  / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
                      b"GET http://localhost/ HTTP/1.1\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost localhost\r\n\r\n",
                      self.head("Content-Length: x"), self.head("Content-Length: -1"), self.head("Content-Length: 2", "Transfer-Encoding: chunked") + b"{}",
                      self.head("Transfer-Encoding: chunked", "Content-Length: 2") + b"{}", self.head("Content-Length: 2", "Content-Length: 3") + b"{}",
@@ -168,6 +168,7 @@ class RawHttpTest(ServerTest):
                      self.head("Transfer-Encoding: chunked") + b"0x5\r\nhello\r\n\r\n"):
             self.check_status(data, 400)
         self.check_status(self.head("Transfer-Encoding: chunked") + b"fffffffffffffffff\r\n", 400, 413)
+        self.check_status(b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n", 505)
 
     def test_chunks_of_one_byte(self):
         body = b'{"prompt":"Hi","max_tokens":1,"user":"' + b"u" * 50_000 + b'"}'
@@ -207,7 +208,7 @@ class RawHttpTest(ServerTest):
 
 
 class SlowClientTest(ServerTest):
-    FLAGS = ("--header-timeout", "0.3", "--body-timeout", "0.3", "--idle-timeout", "0.5", "--max-connections", "20")
+    FLAGS = ("--header-timeout", "0.3", "--body-timeout", "0.3", "--idle-timeout", "0.5")
 
     def read_all(self, connection):
         received = b""
@@ -219,7 +220,7 @@ class SlowClientTest(ServerTest):
         return received
 
     def test_slow_heads_and_bodies_are_told_408(self):
-        for data in (b"POST /v1/completions HT", b"POST /v1/completions HTTP/1.1\r\nContent-Length: 10\r\n\r\n{"):
+        for data in (b"POST /v1/completions HT", b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"):
             with self.server.connect() as connection:
                 connection.sendall(data)
                 self.assertTrue(self.read_all(connection).startswith(b"HTTP/1.1 408 "))
@@ -227,15 +228,6 @@ class SlowClientTest(ServerTest):
     def test_idle_connections_are_closed(self):
         with self.server.connect() as connection:
             self.assertEqual(self.read_all(connection), b"")
-
-    def test_too_many_connections_are_told_503(self):
-        held = [self.server.connect() for _ in range(60)]
-        answers = [self.read_all(connection) for connection in held]
-        for connection in held:
-            connection.close()
-        self.assertTrue(any(answer.startswith(b"HTTP/1.1 503 ") for answer in answers))
-        time.sleep(0.1)
-        self.check_canary()
 
 
 if __name__ == "__main__":

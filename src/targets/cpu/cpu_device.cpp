@@ -7,10 +7,13 @@
 #include <thread>
 
 #include "base/check.h"
-#include "device/attention_configs.h"
 #include "kernels/params.h"
+#include "targets/cpu/cpu_layout.h"
 #include "targets/cpu/gang.h"
 #include "targets/cpu/levels.h"
+#include "tile/ranges.h"
+#include "tuning/attention_target.h"
+#include "tuning/tuning_store.h"
 
 namespace quire {
 namespace {
@@ -45,47 +48,22 @@ bool is_tiny(const LaunchCost& cost) {
   return seconds > 0 && seconds < 4e-6;
 }
 
-// Of a kernel's params.
-std::size_t params_bytes(KernelName name) {
-  switch (name) {
-    case KernelName::kAttention: return sizeof(AttentionParams);
-    case KernelName::kMergeState: return sizeof(MergeStateParams);
-    case KernelName::kKvWrite: return sizeof(KvWriteParams);
-    case KernelName::kLinear:
-    case KernelName::kLinearToF32: return sizeof(LinearParams);
-    case KernelName::kRmsNorm: return sizeof(RmsNormParams);
-    case KernelName::kRope: return sizeof(RopeParams);
-    case KernelName::kActivation: return sizeof(ActivationParams);
-    case KernelName::kEmbedding: return sizeof(EmbeddingParams);
-    case KernelName::kSampleGreedy: return sizeof(SampleGreedyParams);
-    case KernelName::kSampleBins:
-    case KernelName::kSampleCut:
-    case KernelName::kSampleDraw: return sizeof(SampleDrawParams);
-    case KernelName::kTakeTokens: return sizeof(TakeTokensParams);
-    case KernelName::kCeilingRead:
-    case KernelName::kCeilingFma:
-    case KernelName::kCeilingDot: return sizeof(CeilingParams);
-    case KernelName::kCount: break;
-  }
-  throw_error(ErrorKind::kInternal, "no kernel {}", static_cast<int>(name));
-}
-
 // Launches with the params of when they were recorded: what a graph does on any device.
 class CpuGraph : public Graph {
  public:
   explicit CpuGraph(Device& device) : device_(device) {}
 
-  void add(KernelKey key, const void* params, int num_work, LaunchCost cost) {
+  void add(KernelHandle kernel, const void* params, std::size_t params_bytes, int num_work, LaunchCost cost) {
     const auto* bytes = static_cast<const std::byte*>(params);
-    launches_.push_back({key, {bytes, bytes + params_bytes(key.name)}, num_work, cost});
+    launches_.push_back({kernel, {bytes, bytes + params_bytes}, num_work, cost});
   }
   void launch() override {
-    for (const Launch& l : launches_) device_.launch(l.key, l.params.data(), l.num_work, l.cost);
+    for (const Launch& l : launches_) device_.launch(l.kernel, l.params.data(), l.num_work, l.cost);
   }
 
  private:
   struct Launch {
-    KernelKey key;
+    KernelHandle kernel;
     std::vector<std::byte> params;
     int num_work;
     LaunchCost cost;
@@ -96,46 +74,70 @@ class CpuGraph : public Graph {
 
 // Kernels are compiled with the program: what is tuned is how batches are cut.
 ConfigRules config_rules() {
-  return {[](const AttentionClass&) { return AttentionConfig{}; },
-          [](const AttentionClass&, const AttentionConfig& config) {
+  return {[](const AttentionClass&) { return AttentionTuning{}; },
+          [](const AttentionClass&, const AttentionTuning& config) {
             return config.tiles == AttentionTiles{} ? std::string() : "the kernels of target cpu are compiled with the program: there are no tiles to choose";
           }};
 }
 
-class CpuDevice : public Device, public TunableAttention {
+// How the CPU's attention cuts batches.
+class CpuAttention : public AttentionTarget, public TunableAttention {
  public:
-  explicit CpuDevice(const DeviceOptions& options)
-      : level_(choose_cpu_level(options.cpu_isa)),
-        table_(level_.table()),
-        gang_(choose_threads(options.num_threads)),
-        scratch_(table_.scratch_bytes * static_cast<std::size_t>(gang_.num_threads())) {
-    caps_.target = "cpu";
-    caps_.architecture = level_.architecture;
-    caps_.description = cpu_model_name();
-    caps_.num_programs = gang_.num_threads();
-    caps_.attention_rows = caps_.invariant_rows = table_.attention_rows;
-    caps_.attention_keys = table_.attention_keys;
-    caps_.has_pair_dot = caps_.rounds_probs[static_cast<int>(DType::kBF16)] = table_.has_pair_dot;
-    chip_ = {caps_.target, caps_.architecture, caps_.description.empty() ? "unknown processor" : caps_.description, caps_.num_programs};
-    configs_.read_tables(chip_, options.cache_dir, {});
-    caps_ = attention_caps({});
+  CpuAttention(const CpuKernelTable& table, const DeviceCaps& caps, const std::string& cache_dir)
+      : table_(table),
+        chip_{caps.target, caps.architecture, caps.description.empty() ? "unknown processor" : caps.description, caps.num_programs} {
+    store_.read_tables(chip_, cache_dir, {});
   }
 
-  const DeviceCaps& caps() const override { return caps_; }
-  DeviceCaps attention_caps(const AttentionClass& problem) const override {
-    DeviceCaps caps = caps_;
-    caps.split_policy = configs_.of(problem).split_policy;
-    caps.config_source = configs_.source_of(problem);
+  KernelAbilities abilities() const override { return {kAllScoreMods, {true, true, true}, kMaxHeadDim}; }
+  BatchKindCaps caps(const AttentionClass& problem) const override {
+    BatchKindCaps caps;
+    caps.num_programs = chip_.num_units;
+    caps.rows = caps.invariant_rows = table_.attention_rows;
+    caps.keys = table_.attention_keys;
+    caps.split_policy = store_.of(problem).split_policy;
+    caps.source = store_.source_of(problem);
     return caps;
   }
-  TunableAttention* tunable_attention() override { return this; }
+  bool rounds_probs(DType v) const override { return v == DType::kBF16 && table_.has_pair_dot; }
+  TunableAttention* tunable() const override { return const_cast<CpuAttention*>(this); }
+
   const Chip& chip() const override { return chip_; }
-  AttentionConfig heuristics(const AttentionClass&) const override { return {}; }
+  AttentionTuning heuristics(const AttentionClass&) const override { return {}; }
   std::vector<AttentionTiles> legal_tiles(const AttentionClass&) const override { return {AttentionTiles{}}; }
-  void use_config(const AttentionClass& problem, const AttentionConfig& config) override { configs_.set(problem, config); }
+  void use_config(const AttentionClass& problem, const AttentionTuning& config) override { store_.set(problem, config); }
   std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles, const std::function<void()>&) override {
     return std::vector<std::string>(tiles.size());
   }
+
+ private:
+  const CpuKernelTable& table_;
+  const Chip chip_;
+  TuningStore store_{config_rules()};
+};
+
+// A resolved variant. Linear layers have a configuration for few rows.
+struct CpuChoice {
+  CpuKernel kernel = nullptr, few = nullptr;
+  std::size_t params_bytes = 0;
+};
+
+class CpuDevice : public Device {
+ public:
+  explicit CpuDevice(const DeviceOptions& options)
+      : level_(choose_cpu_level(options.setting("cpu.isa"))),
+        table_(level_.table()),
+        gang_(choose_threads(options.int_setting("cpu.threads", 0, 0, 1024))),
+        scratch_(table_.scratch_bytes * static_cast<std::size_t>(gang_.num_threads())),
+        caps_{.target = "cpu",
+              .architecture = level_.architecture,
+              .description = cpu_model_name(),
+              .num_programs = gang_.num_threads(),
+              .has_pair_dot = table_.has_pair_dot},
+        attention_(table_, caps_, options.cache_dir) {}
+
+  const DeviceCaps& caps() const override { return caps_; }
+  const AttentionTarget& attention() const override { return attention_; }
 
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return std::make_unique<HostBuffer>(bytes); }
   void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
@@ -145,7 +147,12 @@ class CpuDevice : public Device, public TunableAttention {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  NativeLayout native_layout(DType dtype) const override { return {LayoutKind::kPanels, dtype == DType::kBF16 ? 2 : 1}; }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return cpu_page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return cpu_weight_layout(format, out_dim, in_dim);
+  }
 
   std::unique_ptr<Graph> capture(const std::function<void()>& launches) override {
     QUIRE_CHECK_KIND(kInternal, recording_ == nullptr, "cpu: cannot record a graph while launches are recorded");
@@ -161,11 +168,12 @@ class CpuDevice : public Device, public TunableAttention {
     return graph;
   }
 
-  void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
-    if (recording_ != nullptr) return recording_->add(key, params, num_work, cost);
+  void start_kernel(KernelHandle handle, const void* params, int num_work, LaunchCost cost) override {
+    const CpuChoice& choice = choices_[static_cast<std::size_t>(handle.idx)];
+    if (recording_ != nullptr) return recording_->add(handle, params, choice.params_bytes, num_work, cost);
     add_cost(cost);
     if (num_work <= 0) return;
-    const CpuKernel kernel = choose_kernel(key, params, num_work);
+    const CpuKernel kernel = choose_kernel(choice, params, num_work);
     int next_item = 0;
     const auto program = [&](int idx) {
       kernel({params, scratch_.as<char>() + table_.scratch_bytes * static_cast<std::size_t>(idx), table_.scratch_bytes,
@@ -177,22 +185,34 @@ class CpuDevice : public Device, public TunableAttention {
   }
 
  private:
-  static int choose_threads(int asked) {
-    QUIRE_CHECK(asked >= 0 && asked <= 1024, "number of threads must be 0 (one a core) to 1024, got {}", asked);
+  static int choose_threads(int asked) {  // 0: one a core
     return asked > 0 ? asked : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
 
-  // The linear kernel has a configuration for few rows; items are counted in tiles of the chosen one.
-  CpuKernel choose_kernel(KernelKey key, const void* params, int& num_work) const {
-    const auto dtype = static_cast<std::size_t>(key.dtype);
-    const auto name = static_cast<std::size_t>(key.name);
-    QUIRE_CHECK_KIND(kInternal, name < kNumCpuKernels && dtype < kNumDTypes, "no kernel {} for dtype {}", name, dtype);
-    if (key.name != KernelName::kLinear && key.name != KernelName::kLinearToF32) return table_.kernels[name][dtype];
+  void add_kernel(const KernelVariant& variant) override {
+    CpuChoice choice = std::visit([&](const auto& v) { return choice_of(v); }, variant);
+    QUIRE_CHECK_KIND(kUnsupported, choice.kernel != nullptr, "target cpu has no kernel {}", to_string(variant));
+    choice.params_bytes = facts_of(kernel_of(variant)).params_bytes;
+    choices_.push_back(choice);
+  }
+
+  CpuChoice choice_of(const AttentionVariant& v) const { return {table_.attention[static_cast<std::size_t>(common_type(v))]}; }
+  CpuChoice choice_of(const LinearVariant& v) const {
+    const auto x = static_cast<std::size_t>(common_type(v)), y = static_cast<std::size_t>(v.y != v.x);
+    return {table_.linear[0][y][x], table_.linear[1][y][x]};
+  }
+  CpuChoice choice_of(const RowVariant& v) const {
+    return {table_.rows[static_cast<std::size_t>(v.kernel)][static_cast<std::size_t>(v.dtype)]};
+  }
+
+  // Of linear layers items are counted in tiles of the chosen configuration.
+  CpuKernel choose_kernel(const CpuChoice& choice, const void* params, int& num_work) const {
+    if (choice.few == nullptr) return choice.kernel;
     const auto& p = *static_cast<const LinearParams*>(params);
     const bool few = p.num_rows <= table_.linear_few_rows;
     num_work = few ? ceil_div(p.out_dim, table_.linear_few_cols)
                    : ceil_div(p.out_dim, table_.linear_cols) * ceil_div(p.num_rows, table_.linear_rows);
-    return few ? table_.linear_few[key.name == KernelName::kLinearToF32][dtype] : table_.kernels[name][dtype];
+    return few ? choice.few : choice.kernel;
   }
 
   const CpuLevel level_;
@@ -200,12 +220,10 @@ class CpuDevice : public Device, public TunableAttention {
   Gang gang_;
   HostBuffer scratch_;
   CpuGraph* recording_ = nullptr;  // while launches are recorded
-  DeviceCaps caps_;
-  Chip chip_;
-  AttentionConfigs configs_{config_rules()};
+  const DeviceCaps caps_;
+  const CpuAttention attention_;
+  std::vector<CpuChoice> choices_;  // by handle
 };
-
-static_assert(kNumCpuKernels == static_cast<int>(KernelName::kCount));
 
 std::vector<std::string> level_names(const DeviceOptions&) {
   std::vector<std::string> names;
@@ -218,8 +236,13 @@ std::vector<std::string> level_names(const DeviceOptions&) {
 }  // namespace
 
 void register_cpu_target(TargetRegistry& registry) {
-  registry.add({"cpu", [](const DeviceOptions&) { return std::string(); },
-                [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); }, level_names});
+  TargetEntry entry;
+  entry.name = "cpu";
+  entry.why_absent = [](const DeviceOptions&) { return std::string(); };
+  entry.open = [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); };
+  entry.levels = level_names;
+  entry.settings = {"isa", "threads"};  // isa: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon
+  registry.add(std::move(entry));
 }
 
 }  // namespace quire

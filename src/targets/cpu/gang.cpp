@@ -2,7 +2,10 @@
 
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <exception>
 #include <thread>
+
+#include "base/check.h"
 
 namespace quire {
 namespace {
@@ -24,10 +27,13 @@ bool spin_until(const Done& done) {
 
 }  // namespace
 
-Gang::Gang(int num_threads)
+Gang::Gang(int num_threads) try
     : num_threads_(num_threads),
       workers_(std::make_unique<Worker[]>(static_cast<std::size_t>(num_threads))),
-      pool_(static_cast<std::size_t>(num_threads > 1 ? num_threads - 1 : 1)) {}
+      pool_(static_cast<std::size_t>(num_threads > 1 ? num_threads - 1 : 1)) {
+} catch (const std::exception& error) {
+  throw_error(ErrorKind::kExhausted, "cannot start {} threads for computing: {}", num_threads, error.what());
+}
 
 Gang::~Gang() { pool_.join(); }
 

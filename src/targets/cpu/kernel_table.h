@@ -2,7 +2,7 @@
 // flags that other code must not see: hence no standard header here.
 #pragma once
 
-#include "tile/page_layout.h"
+#include "kernels/catalogue.h"
 
 namespace quire {
 
@@ -17,13 +17,14 @@ struct CpuLaunch {
 
 using CpuKernel = void (*)(const CpuLaunch&);
 
-constexpr int kNumCpuKernels = 17;  // KernelName::kCount
-constexpr int kNumDTypes = 3;
+constexpr int kNumElements = 3;  // DType's values
 
+// By element type. Kernels without one stand in the column of f32.
 struct CpuKernelTable {
   const char* level;
-  CpuKernel kernels[kNumCpuKernels][kNumDTypes];
-  CpuKernel linear_few[2][kNumDTypes];  // to the dtype of x, to f32: the configuration for few rows
+  CpuKernel rows[kNumKernels][kNumElements];  // by KernelName; null for kernels with tiles
+  CpuKernel attention[kNumElements];
+  CpuKernel linear[2][2][kNumElements];  // for many rows, for few rows; to the type of x, to f32
   int linear_few_rows;                  // rows up to which it serves
   int linear_few_cols, linear_cols, linear_rows;  // output tiles
   int attention_rows, attention_keys;

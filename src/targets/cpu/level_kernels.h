@@ -2,13 +2,14 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/catalogue.h"
 #include "kernels/kv_write.h"
 #include "kernels/layers.h"
 #include "kernels/linear.h"
 #include "kernels/merge_state.h"
 #include "kernels/sampling.h"
 #include "kernels/token_draw.h"
-#include "targets/cpu/ceilings.h"
+#include "targets/cpu/tile/ceilings.h"
 #include "targets/cpu/kernel_table.h"
 
 namespace quire {
@@ -16,8 +17,8 @@ namespace QUIRE_TARGET {
 
 // 64 rows x 256 keys: scores, queries and output fit the second-level cache beside a tile of keys and values.
 struct AttentionConfig {
-  static constexpr int kRows = 64, kKeys = 256, kHeadDim = 256, kPartsAtOnce = 1;
-  static constexpr bool kTransforms = true;
+  static constexpr int kRows = 64, kKeys = 256, kDimQk = kMaxHeadDim, kDimVo = kMaxHeadDim, kPartsAtOnce = 1;
+  static constexpr unsigned kMods = kAllScoreMods;
 };
 struct LinearManyConfig {
   static constexpr int kRows = 96, kCols = 256, kDepth = 512;
@@ -28,47 +29,47 @@ struct LinearFewConfig {
 
 template <class Kernel, class Params>
 void run_kernel(const CpuLaunch& launch) {
-  Program program{launch.scratch, launch.scratch_bytes, launch.next_item};
+  Program program{launch.scratch, launch.scratch_bytes, launch.next_item, launch.program_idx};
   Kernel::run(program, *static_cast<const Params*>(launch.params));
 }
 
-template <class Ceiling>
-void run_ceiling(const CpuLaunch& launch) {
-  Program program{launch.scratch, launch.scratch_bytes, launch.next_item};
-  Ceiling::run(program, *static_cast<const CeilingParams*>(launch.params), launch.program_idx);
+// Kernels with tiles have tables of their own.
+template <class E>
+void add_row_kernels(CpuKernelTable& table, int dtype) {
+#define QUIRE_TILED(...)
+#define QUIRE_PLAIN(...)
+#define QUIRE_TYPED(Name, name, Params, header) table.rows[static_cast<int>(KernelName::k##Name)][dtype] = run_kernel<Name<E>, Params>;
+  QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
+#undef QUIRE_TYPED
+#undef QUIRE_PLAIN
+#undef QUIRE_TILED
+}
+
+inline void add_plain_kernels(CpuKernelTable& table) {
+#define QUIRE_TILED(...)
+#define QUIRE_TYPED(...)
+#define QUIRE_PLAIN(Name, name, Params, header) table.rows[static_cast<int>(KernelName::k##Name)][0] = run_kernel<Name, Params>;
+  QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
+#undef QUIRE_PLAIN
+#undef QUIRE_TYPED
+#undef QUIRE_TILED
 }
 
 template <class E>
 void fill_dtype(CpuKernelTable& table, int dtype) {
-  CpuKernel column[kNumCpuKernels] = {
-      run_kernel<Attention<E, AttentionConfig, AttentionConfig>, AttentionParams>,
-      run_kernel<MergeState<E>, MergeStateParams>,
-      run_kernel<KvWrite<E>, KvWriteParams>,
-      run_kernel<Linear<E, E, LinearManyConfig>, LinearParams>,
-      run_kernel<Linear<E, float, LinearManyConfig>, LinearParams>,
-      run_kernel<RmsNorm<E>, RmsNormParams>,
-      run_kernel<Rope<E>, RopeParams>,
-      run_kernel<Activation<E>, ActivationParams>,
-      run_kernel<Embedding<E>, EmbeddingParams>,
-      run_kernel<SampleGreedy, SampleGreedyParams>,
-      run_kernel<SampleBins, SampleDrawParams>,
-      run_kernel<SampleCut, SampleDrawParams>,
-      run_kernel<SampleDraw, SampleDrawParams>,
-      run_kernel<TakeTokens, TakeTokensParams>,
-      run_ceiling<CeilingRead>,
-      run_ceiling<CeilingFma>,
-      run_ceiling<CeilingDot>,
-  };
-  for (int k = 0; k < kNumCpuKernels; ++k) table.kernels[k][dtype] = column[k];
-  table.linear_few[0][dtype] = run_kernel<Linear<E, E, LinearFewConfig>, LinearParams>;
-  table.linear_few[1][dtype] = run_kernel<Linear<E, float, LinearFewConfig>, LinearParams>;
+  add_row_kernels<E>(table, dtype);
+  table.attention[dtype] = run_kernel<Attention<E, KvTypes<E, E>, E, AttentionConfig, AttentionConfig>, AttentionParams>;
+  table.linear[0][0][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearManyConfig>, LinearParams>;
+  table.linear[0][1][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearManyConfig>, LinearParams>;
+  table.linear[1][0][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearFewConfig>, LinearParams>;
+  table.linear[1][1][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearFewConfig>, LinearParams>;
 }
 
 // An upper bound of what the largest kernel takes from the arena, in f32.
 constexpr unsigned long attention_scratch() {
   using C = AttentionConfig;
-  const unsigned long tiles = C::kRows * (2 * padded_cols(C::kHeadDim) + padded_cols(C::kKeys));
-  const unsigned long copies = 2ul * (C::kKeys + kPanelCols) * (C::kHeadDim + kPanelCols);
+  const unsigned long tiles = C::kRows * (padded_cols(C::kDimQk) + padded_cols(C::kDimVo) + padded_cols(C::kKeys));
+  const unsigned long copies = (C::kKeys + kPanelCols + 0ul) * (C::kDimQk + C::kDimVo + 2 * kPanelCols);
   return (tiles + copies) * sizeof(float) + 4096;
 }
 template <class C>
@@ -80,6 +81,7 @@ constexpr unsigned long most(unsigned long a, unsigned long b) { return a > b ? 
 inline CpuKernelTable make_table(const char* level) {
   CpuKernelTable table{};
   table.level = level;
+  add_plain_kernels(table);
   fill_dtype<float>(table, 0);
   fill_dtype<f16>(table, 1);
   fill_dtype<bf16>(table, 2);

@@ -5,17 +5,15 @@
 #include <algorithm>
 #include <iterator>
 
-#include "tile/page_layout.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
 
 constexpr int kSystemBytes = 1024;       // of shared memory, that the system takes of each block
 constexpr int kMaxStages = 4;            // the words for arrivals have room for as many slots
-constexpr int kInvariantSplitKeys = 4096;  // the planner's: every tile of keys divides it
 constexpr int kWarpgroupKeys = 128;      // the width of one product
 constexpr int kMaxBlocks = 2;
-constexpr int kArrivalBytes = 512;  // as in tile/target_cuda/program.h
 constexpr int kFewProducerRegisters = 88, kManyProducerRegisters = 72;  // with less the producer of many rows spills
 constexpr int kProducerRegisters[] = {24, 40, 56, 72, 88, 104};
 
@@ -97,7 +95,7 @@ int shared_limit(int sm) {
   return sm >= 90 && sm < 120 ? 227 << 10 : 99 << 10;
 }
 
-int exchange_bytes(int num_warps) { return 256 * num_warps; }
+int exchange_bytes(int num_warps) { return kExchangeBytesPerWarp * num_warps; }
 
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   const bool is_f32 = problem.dtype == DType::kF32;
@@ -108,7 +106,7 @@ int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   return reserved + std::max(tiles, t.num_warps * problem.head_dim * 64);
 }
 
-AttentionConfig heuristic_config(const AttentionClass& problem, int sm) {
+AttentionTuning heuristic_config(const AttentionClass& problem, int sm) {
   return {heuristic_tiles(problem, sm), {1, 128, 2, 3}};
 }
 

@@ -5,20 +5,17 @@
 #include <string>
 #include <vector>
 
-#include "device/attention_config.h"
+#include "targets/jit/tile_rules.h"
 
 namespace quire {
 
-constexpr int kFewRows = 16;  // as in tile/target_cuda; many rows are 16 a warp
-
 int shared_limit(int sm);              // bytes of shared memory that a block may have
 int exchange_bytes(int num_warps);     // of it, for values that warps exchange
-constexpr int many_rows(const AttentionTiles& tiles) { return kFewRows * tiles.num_warps; }
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& tiles);  // of shared memory that a block needs
 
 // Warpgroups where the chip has them. Otherwise the largest tiles and deepest ring that fit, two blocks to a multiprocessor where
 // registers allow that.
-AttentionConfig heuristic_config(const AttentionClass& problem, int sm);
+AttentionTuning heuristic_config(const AttentionClass& problem, int sm);
 
 // Empty, or why the kernel cannot be compiled or started with these tiles, with the numbers.
 std::string why_illegal_tiles(const AttentionClass& problem, const AttentionTiles& tiles, int sm);

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "base/check.h"
-#include "device/dynamic_library.h"
+#include "base/dynamic_library.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -212,7 +213,7 @@ struct CublasLt::Impl {
     const int type = cuda_type(problem.dtype);
     Choice choice;
     choice.desc = make_desc(problem);
-    choice.weight = make_layout(type, p.in_dim, p.out_dim, round_up(p.in_dim, problem.layout.unit), p);
+    choice.weight = make_layout(type, p.in_dim, p.out_dim, round_up(p.in_dim, static_cast<int>(16 / dtype_bytes(problem.dtype))), p);
     choice.x = make_layout(type, p.in_dim, p.num_rows, p.x_stride, p);
     choice.y = make_layout(problem.is_output_f32 ? kCudaR32F : type, p.out_dim, p.num_rows, p.y_stride, p);
     choose_algorithm(choice, p, workspace_bytes);
@@ -246,8 +247,7 @@ std::unique_ptr<CublasLt> CublasLt::try_open(const std::string& path, int max_ma
 
 bool CublasLt::can_do(const CublasLinear& problem) const {
   // The documentation's table of types for cublasLtMatmul has no 16-bit bias beside an f32 output.
-  return is_swizzled(problem.layout) &&
-         (problem.params.bias == nullptr || !problem.is_output_f32 || problem.dtype == DType::kF32);
+  return problem.params.bias == nullptr || !problem.is_output_f32 || problem.dtype == DType::kF32;
 }
 
 bool CublasLt::run(const CublasLinear& problem, const CublasResources& resources) {

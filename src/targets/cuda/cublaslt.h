@@ -7,7 +7,6 @@
 
 #include "base/dtype.h"
 #include "kernels/params.h"
-#include "tile/page_layout.h"
 
 namespace quire {
 
@@ -16,7 +15,6 @@ struct CuStreamHandle;
 struct CublasLinear {
   DType dtype;          // of x, W and bias
   bool is_output_f32;   // y in f32 instead
-  NativeLayout layout;  // of the packed W: plain rows, padded to whole chunks
   const LinearParams& params;
 };
 

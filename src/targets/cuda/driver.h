@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "device/dynamic_library.h"
+#include "base/dynamic_library.h"
 
 namespace quire {
 

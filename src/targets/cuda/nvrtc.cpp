@@ -1,5 +1,7 @@
 #include "targets/cuda/nvrtc.h"
 
+#include <regex>
+
 #include "base/check.h"
 
 namespace quire {
@@ -60,6 +62,10 @@ void Nvrtc::check(int result, const std::string& attempt) const {
                    functions_.get_error_string(result));
 }
 
+std::vector<std::string> Nvrtc::options_for(const std::string& architecture) const {
+  return {"--gpu-architecture=" + architecture, "--std=c++17", "--ptxas-options=-v", "-default-device"};
+}
+
 std::vector<int> Nvrtc::chips() const {
   int num_chips = 0;
   check(functions_.get_num_supported_archs(&num_chips), "count the chips that it compiles for");
@@ -99,6 +105,13 @@ CompiledKernel Nvrtc::compile(const std::string& name, const std::string& source
   kernel.binary.resize(bytes);
   check(functions_.get_cubin(program, kernel.binary.data()), "read the code of " + name);
   return kernel;
+}
+
+int spilled_bytes(const std::string& log) {
+  static const std::regex words("(\\d+) bytes spill stores, (\\d+) bytes spill loads");
+  std::smatch found;
+  QUIRE_CHECK_KIND(kInternal, std::regex_search(log, found, words), "the compiler's log says nothing of spills: {}", log.substr(0, 200));
+  return std::stoi(found[1]) + std::stoi(found[2]);
 }
 
 }  // namespace quire

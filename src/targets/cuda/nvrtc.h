@@ -6,11 +6,15 @@
 #include <string>
 #include <vector>
 
-#include "device/dynamic_library.h"
-#include "device/jit_cache.h"
+#include "base/dynamic_library.h"
 #include "targets/cuda/embedded_text.h"
+#include "targets/jit/kernel_compiler.h"
 
 namespace quire {
+
+// Bytes that a thread keeps in memory because registers do not suffice, as the compiler's log says: stores and loads in the code.
+// Throws Error{kInternal} if it does not say.
+int spilled_bytes(const std::string& log);
 
 struct NvrtcProgramHandle;
 
@@ -31,22 +35,22 @@ struct NvrtcFunctions {
   int (*get_program_log)(Handle program, char* log);
 };
 
-class Nvrtc {
+class Nvrtc : public RuntimeCompiler {
  public:
   // `path`: the library or its folder; empty: the loader's path, then /usr/local/cuda. `max_major`: the
   // newest CUDA whose code the driver takes. Throws Error{kUnsupported} that says what to install.
   explicit Nvrtc(const std::string& path, int max_major = 99);
 
-  std::string version() const { return std::to_string(major_) + "." + std::to_string(minor_); }
+  std::string name() const override { return "nvrtc"; }
+  std::string version() const override { return std::to_string(major_) + "." + std::to_string(minor_); }
   const std::filesystem::path& path() const { return library_.path(); }
 
   // Chips that it compiles for: 80 for sm_80.
   std::vector<int> chips() const;
 
-  // Machine code and log of one source. May be called by several threads at a time. Throws Error{kInternal}
-  // with the log.
-  CompiledKernel compile(const std::string& name, const std::string& source,
-                         std::span<const std::string> options, std::span<const NamedText> headers) const;
+  std::vector<std::string> options_for(const std::string& architecture) const override;
+  CompiledKernel compile(const std::string& name, const std::string& source, std::span<const std::string> options,
+                         std::span<const NamedText> headers) const override;
 
  private:
   void check(int result, const std::string& attempt) const;

@@ -56,8 +56,7 @@ std::string Block::place(int thread) const {
 
 void Block::fail_with(const std::string& text) {
   fault_ = fmt::format("{}: {}", place(current_), text);
-  jump_fcontext(scheduler_, nullptr);  // for good
-  __builtin_unreachable();
+  end_lane();
 }
 
 void Block::run(const BlockShape& shape, const LaunchMemory& memory, const std::function<void()>& lane) {
@@ -107,6 +106,7 @@ void Block::start_lanes() {
         make_fcontext(stacks_->end(i), LaneStacks::kStackBytes, [](transfer_t from) {
           auto* block = static_cast<Block*>(from.data);
           block->scheduler_ = from.fctx;
+          block->scheduler_stack_ = StackSwitch().arrive();
           lane_main(block);
         });
   }
@@ -117,7 +117,6 @@ void Block::lane_main(void* p) {
   try {
     (*block.body_)();
   } catch (const std::exception& e) {
-    block.stacks_->clear();
     block.fault_ = fmt::format("{}: {}", block.place(block.current_), e.what());
   }
   Warp& w = block.warp();
@@ -129,13 +128,23 @@ void Block::lane_main(void* p) {
   w.ready &= ~(1u << block.current_ % kWarpLanes);
   block.lane().has_ended = true;
   --block.num_running_;
-  jump_fcontext(block.scheduler_, nullptr);  // for good
+  block.end_lane();
+}
+
+// Goes back to the scheduler for good.
+void Block::end_lane() {
+  StackSwitch::leave_for_good(scheduler_stack_);
+  jump_fcontext(scheduler_, nullptr);
+  __builtin_unreachable();
 }
 
 void Block::resume(int thread) {
   current_ = thread;
   current_block = this;
+  StackSwitch mine;
+  mine.leave({stacks_->begin(thread), LaneStacks::kStackBytes});
   const transfer_t back = jump_fcontext(lane().context, this);
+  mine.arrive();
   current_block = nullptr;
   lane().context = back.fctx;
 }
@@ -143,7 +152,10 @@ void Block::resume(int thread) {
 void Block::suspend(Operation operation) {
   lane().waits_for = operation;
   warp().ready &= ~(1u << current_ % kWarpLanes);
+  StackSwitch& mine = lane().stack_switch;
+  mine.leave(scheduler_stack_);
   const transfer_t back = jump_fcontext(scheduler_, nullptr);
+  scheduler_stack_ = mine.arrive();
   scheduler_ = back.fctx;
 }
 

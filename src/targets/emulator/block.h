@@ -133,6 +133,7 @@ class Block {
   };
   struct Lane {
     void* context = nullptr;
+    StackSwitch stack_switch;
     Operation waits_for;
     bool has_ended = false;
     Groups<Copy> copies;
@@ -180,6 +181,7 @@ class Block {
   Warp& warp() { return warps_[static_cast<std::size_t>(current_ / kWarpLanes)]; }
   std::string place(int thread) const;
   void suspend(Operation operation);
+  [[noreturn]] void end_lane();
   void release(int thread);
   template <class... Args>
   [[noreturn]] void fail(fmt::format_string<Args...> text, Args&&... args) {
@@ -231,6 +233,7 @@ class Block {
   std::map<std::size_t, Mbarrier> mbarriers_;  // by offset
   int current_ = -1, num_running_ = 0;
   void* scheduler_ = nullptr;
+  StackSwitch::Stack scheduler_stack_;
   std::string fault_;
   std::uint64_t random_ = 1;
 };

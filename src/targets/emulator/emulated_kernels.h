@@ -10,8 +10,8 @@ namespace quire {
 using EmulatedEntry = void (*)(const void* params, int* counters);
 
 struct EmulatedKernel {
-  int sm;  // the chip, as in make_kernel
-  int id;
+  int sm;            // the chip's family
+  const char* name;  // of the JitKernel
   EmulatedEntry entry;
 };
 

@@ -6,15 +6,16 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
-#include <map>
 #include <set>
 #include <thread>
 #include <utility>
 
 #include "base/check.h"
 #include "kernels/params.h"
-#include "targets/cuda/kernel_choice.h"
-#include "targets/cuda/kernel_compiler.h"
+#include "targets/cuda/chips.h"
+#include "targets/cuda/cuda_layout.h"
+#include "targets/jit/jit_attention.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -49,14 +50,36 @@ class MappedBuffer : public Buffer {
 };
 
 struct LaunchableKernel {
-  CudaKernel facts;
-  EmulatedEntry entry;
+  JitKernel facts;
+  EmulatedEntry entry = nullptr;  // null: not looked up yet
+};
+
+// What the chip's rules say, or the tiles that the options give to all attention kernels.
+class EmulatorAttention : public JitAttention {
+ public:
+  EmulatorAttention(const TileRules& rules, const EmulatorOptions& options)
+      : JitAttention(rules, options.num_programs, options.num_programs), tiles_(options.tiles) {}
+  BatchKindCaps caps(const AttentionClass& problem) const override {
+    BatchKindCaps caps = JitAttention::caps(problem);
+    if (!tiles_) return caps;
+    caps.rows = many_rows(*tiles_);
+    caps.few_rows = tiles_->few_keys > 0 ? kFewRows : 0;
+    caps.keys = std::max(tiles_->keys, tiles_->few_keys);
+    return caps;
+  }
+
+ private:
+  const std::optional<AttentionTiles> tiles_;
 };
 
 class EmulatorDevice : public Device {
  public:
   EmulatorDevice(const EmulatorOptions& options, std::vector<EmulatedKernel> own)
-      : options_(options), own_(std::move(own)), blocks_(static_cast<std::size_t>(options.num_programs)) {
+      : options_(options),
+        own_(std::move(own)),
+        blocks_(static_cast<std::size_t>(options.num_programs)),
+        rules_(cuda_rules(options.sm)),
+        attention_(*rules_, options) {
     counters_ = allocate(2 * sizeof(int));
     params_ = allocate(kMaxParamsBytes);
     caps_.target = "emulator";
@@ -64,17 +87,12 @@ class EmulatorDevice : public Device {
     caps_.description = "lanes as fibers on this processor";
     caps_.is_emulated = true;
     caps_.num_programs = options.num_programs;
-    caps_ = attention_caps({});
+    caps_.has_pair_dot = true;
+    caps_.dot_error = kMatrixUnitError;
   }
 
   const DeviceCaps& caps() const override { return caps_; }
-  DeviceCaps attention_caps(const AttentionClass& problem) const override {
-    DeviceCaps caps = caps_;
-    AttentionConfig config = heuristic_config(problem, options_.sm);
-    if (options_.tiles) config.tiles = *options_.tiles;
-    set_attention_caps(config, caps);
-    return caps;
-  }
+  const AttentionTarget& attention() const override { return attention_; }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override {
     return std::make_unique<MappedBuffer>(bytes, map_);
   }
@@ -85,38 +103,52 @@ class EmulatorDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  NativeLayout native_layout(DType dtype) const override {
-    return {LayoutKind::kSwizzled, static_cast<int>(16 / dtype_bytes(dtype))};
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+    return cuda_page_layout(format, heads, page_size);
+  }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+    return cuda_weight_layout(format, out_dim, in_dim);
   }
 
-  void launch(KernelKey key, const void* params, int num_work, LaunchCost cost) override {
+ private:
+  static constexpr std::size_t kMaxParamsBytes = 4096;
+
+  struct Resolved {
+    KernelVariant variant, compiled;
+    KernelName name;
+    std::vector<LaunchableKernel> forms;
+  };
+
+  void add_kernel(const KernelVariant& variant) override {
+    const KernelVariant compiled = compiled_variant(variant);
+    resolved_.push_back({variant, compiled, kernel_of(variant), std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
+  }
+
+  void start_kernel(KernelHandle handle, const void* params, int num_work, LaunchCost cost) override {
     add_cost(cost);
     if (num_work <= 0) return;
-    const int id = kernel_id(key, params);
-    const int num_items = num_work_items(id, params, num_work);
+    Resolved& r = resolved_[static_cast<std::size_t>(handle.idx)];
+    const LaunchableKernel& kernel = find(r, form_of(r.variant, params));
+    const int num_items = num_work_items(r.name, kernel.facts, params, num_work);
     if (num_items <= 0) return;
-    const LaunchableKernel& kernel = find(id);
     QUIRE_CHECK_KIND(kInternal, kernel.facts.params_bytes <= kMaxParamsBytes, "{}: too many parameters",
                      kernel.facts.name);
     std::memcpy(params_->data(), params, kernel.facts.params_bytes);
     run_blocks(kernel, std::min(num_items, options_.num_programs));
   }
 
- private:
-  static constexpr std::size_t kMaxParamsBytes = 4096;
-
-  const LaunchableKernel& find(int id) {
-    const auto known = kernels_.find(id);
-    if (known != kernels_.end()) return known->second;
-    CudaKernel facts = make_kernel(id, options_.sm, options_.tiles ? &*options_.tiles : nullptr);
-    const auto is_it = [&](const EmulatedKernel& k) { return k.sm == options_.sm && k.id == id; };
+  const LaunchableKernel& find(Resolved& r, int form) {
+    LaunchableKernel& kernel = r.forms[static_cast<std::size_t>(form)];
+    if (kernel.entry != nullptr) return kernel;
+    kernel.facts = make_kernel({r.compiled, form}, *rules_, options_.tiles ? &*options_.tiles : nullptr);
+    const auto is_it = [&](const EmulatedKernel& k) { return k.sm == options_.sm && kernel.facts.name == k.name; };
     const std::span<const EmulatedKernel> built = emulated_kernels();
     const auto own = std::find_if(own_.begin(), own_.end(), is_it);
     const auto found = std::find_if(built.begin(), built.end(), is_it);
     QUIRE_CHECK_KIND(kUnsupported, own != own_.end() || found != built.end(),
-                     "this build has no kernel {} for emulated sm_{}", facts.name, options_.sm);
-    const EmulatedEntry entry = own != own_.end() ? own->entry : found->entry;
-    return kernels_.emplace(id, LaunchableKernel{std::move(facts), entry}).first->second;
+                     "this build has no kernel {} for emulated sm_{}", kernel.facts.name, options_.sm);
+    kernel.entry = own != own_.end() ? own->entry : found->entry;
+    return kernel;
   }
 
   // A thread for each block but the first. All end before the first error is thrown on.
@@ -128,8 +160,8 @@ class EmulatorDevice : public Device {
       const auto i = static_cast<std::size_t>(idx);
       try {
         int* counters = kernel.facts.persistent ? counters_->as<int>() : nullptr;
-        const BlockShape shape{kernel.facts.threads,
-                               static_cast<std::size_t>(kernel.facts.shared_bytes),
+        const BlockShape shape{kernel.facts.shape.threads,
+                               static_cast<std::size_t>(kernel.facts.shape.shared_bytes),
                                idx,
                                num_blocks,
                                options_.order,
@@ -161,7 +193,9 @@ class EmulatorDevice : public Device {
   std::shared_ptr<MemoryMap> map_ = std::make_shared<MemoryMap>();
   std::vector<Block> blocks_;
   std::unique_ptr<Buffer> counters_, params_;
-  std::map<int, LaunchableKernel> kernels_;  // by id
+  const std::unique_ptr<TileRules> rules_;
+  const EmulatorAttention attention_;
+  std::vector<Resolved> resolved_;  // by handle
   std::uint64_t num_launches_ = 0;
   DeviceCaps caps_;
 };

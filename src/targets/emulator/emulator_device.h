@@ -8,6 +8,7 @@
 #include "device/registry.h"
 #include "targets/emulator/block.h"
 #include "targets/emulator/emulated_kernels.h"
+#include "tuning/attention_tuning.h"
 
 namespace quire {
 

@@ -14,7 +14,8 @@
 #include <sstream>
 
 #include "base/check.h"
-#include "targets/cuda/kernel_choice.h"
+#include "targets/cuda/chips.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -162,19 +163,20 @@ void write_sources(const Order& order) {
   std::map<std::string, int> numbers;  // by defines and text: chips share kernels
   std::string table;
   for (const int sm : order.chips) {
-    for (const int id : all_kernel_ids()) {
-      CudaKernel k = make_kernel(id, sm);
+    const auto rules = cuda_rules(sm);
+    for (const KernelInstance& instance : all_instances()) {
+      JitKernel k = make_kernel(instance, *rules);
       if (!order.wants(k.name)) continue;
       if (const auto tiles = order.tiles_of(k.name)) {
-        if (!why_illegal_tiles(*attention_class(id), *tiles, sm).empty()) continue;
-        k = make_kernel(id, sm, &*tiles);
+        if (!rules->why_illegal(*attention_class(instance), *tiles).empty()) continue;
+        k = make_kernel(instance, *rules, &*tiles);
       }
       std::string defines;
-      for (const std::string& option : k.options) defines += define_of(option);
+      for (const std::string& option : k.shape.options) defines += define_of(option);
       const auto [known, is_new] = numbers.try_emplace(defines + k.source, static_cast<int>(numbers.size()));
-      if (is_new) groups[defines].push_back({k.source, known->second, k.shared_bytes > 2048 ? 10 : 1});
+      if (is_new) groups[defines].push_back({k.source, known->second, k.shape.shared_bytes > 2048 ? 10 : 1});
       table +=
-          fmt::format("    {{{}, {}, {}_kernel_{}}},  // {}\n", sm, id, order.prefix, known->second, k.name);
+          fmt::format("    {{{}, \"{}\", {}_kernel_{}}},\n", sm, k.name, order.prefix, known->second);
     }
   }
   std::string declarations;

@@ -16,6 +16,7 @@
 #endif
 #ifdef QUIRE_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
 #endif
 
 namespace quire {
@@ -37,6 +38,27 @@ void LaneStacks::clear() const {
 #endif
 }
 
-LaneStacks::~LaneStacks() { ::munmap(memory_, static_cast<std::size_t>(num_lanes_) * kStackBytes); }
+LaneStacks::~LaneStacks() {
+  clear();
+  ::munmap(memory_, static_cast<std::size_t>(num_lanes_) * kStackBytes);
+}
+
+#ifdef QUIRE_ADDRESS_SANITIZER
+void StackSwitch::leave(const Stack& next) {
+  __sanitizer_start_switch_fiber(&fake_stack_, next.bottom, next.bytes);
+}
+void StackSwitch::leave_for_good(const Stack& next) {
+  __sanitizer_start_switch_fiber(nullptr, next.bottom, next.bytes);
+}
+StackSwitch::Stack StackSwitch::arrive() {
+  Stack before;
+  __sanitizer_finish_switch_fiber(fake_stack_, &before.bottom, &before.bytes);
+  return before;
+}
+#else
+void StackSwitch::leave(const Stack&) {}
+void StackSwitch::leave_for_good(const Stack&) {}
+StackSwitch::Stack StackSwitch::arrive() { return {}; }
+#endif
 
 }  // namespace quire

@@ -1,5 +1,6 @@
 // Stacks of a block's fibers: one mapping, pages come when they are touched, the lowest page of each is a
-// guard.
+// guard. AddressSanitizer, where it is on, has to be told of every switch between stacks, and that what
+// frames left behind on a stack is of no account once the stack is used again or given back.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,8 @@ class LaneStacks {
   LaneStacks(const LaneStacks&) = delete;
   LaneStacks& operator=(const LaneStacks&) = delete;
 
-  // Forgets what a sanitizer knows of frames that were dropped.
+  // Forgets what a sanitizer knows of frames that were dropped. To be called before lanes start; the
+  // destructor does it too, since a later mapping may get these addresses.
   void clear() const;
 
   int num_lanes() const { return num_lanes_; }
@@ -26,6 +28,25 @@ class LaneStacks {
  private:
   const int num_lanes_;
   char* memory_ = nullptr;
+};
+
+// One side of a switch between stacks, as AddressSanitizer wants to know it; nothing without it. The side
+// that is left calls leave() before the jump and arrive() when the jump has come back.
+class StackSwitch {
+ public:
+  // Memory that runs next: `bytes` from `bottom` on, the lowest address.
+  struct Stack {
+    const void* bottom = nullptr;
+    std::size_t bytes = 0;
+  };
+
+  void leave(const Stack& next);
+  static void leave_for_good(const Stack& next);
+  // Returns the stack that was left for this one. A stack's first frame calls it on a fresh object.
+  Stack arrive();
+
+ private:
+  void* fake_stack_ = nullptr;  // the sanitizer's own; null before the first leave()
 };
 
 }  // namespace quire

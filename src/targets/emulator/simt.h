@@ -1,4 +1,4 @@
-// The functions of tile/target_cuda/simt_nvidia.h and simt_warpgroup.h on the host: the same names with the
+// The functions of targets/cuda/tile/simt_nvidia.h and simt_warpgroup.h on the host: the same names with the
 // meaning that the PTX ISA documents for their instructions. QUIRE_SIMT_HEADER chooses between the two.
 #pragma once
 

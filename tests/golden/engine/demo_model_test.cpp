@@ -1,6 +1,7 @@
 // The demo model end to end: answers to held-out questions, and the same greedy tokens however the work is cut.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -9,7 +10,7 @@
 #include <random>
 
 #include "base/json.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {
@@ -249,6 +250,27 @@ TEST(DemoModel, AnswersHeldOutQuestions) {
               short_ones.size(), 100 * of_long, long_ones.size());
   EXPECT_GE(of_short, 0.95);
   EXPECT_GE(of_long, 0.85);
+}
+
+// Files disagree about the end: any token that one of them names is one.
+TEST(DemoModelFiles, TheTokenizersEndTokenEndsAnswers) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(testing::TempDir()) / "quire_end_token";
+  fs::remove_all(folder);
+  fs::create_directories(folder);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "model.safetensors"}) {
+    fs::create_symlink(kFolder / name, folder / name);
+  }
+  std::ifstream source(kFolder / "config.json");
+  Json config = Json::parse(source);
+  config["eos_token_id"] = 0;
+  std::ofstream(folder / "config.json") << config;
+  const LoadedEngine loaded = load_engine(folder, base_options());
+  const std::int32_t end = loaded.tokenizer->token_to_id(loaded.defaults.eos_token).value();
+  std::vector<std::int32_t> expected = {0, end};
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(loaded.engine_config.eos_tokens, expected);
+  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the files hold.
+// The decoder against the Hugging Face implementation: tests/golden/models/make_goldens.py says what the
+// files hold.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,7 +9,7 @@
 #include <sstream>
 
 #include "base/json.h"
-#include "model/engine_factory.h"
+#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {
@@ -54,7 +55,8 @@ class ModelGolden : public testing::TestWithParam<fs::path> {
   Json golden_;
 };
 
-std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt, std::size_t num_tokens) {
+std::vector<std::int32_t> generate(EngineCore& core, const std::vector<std::int32_t>& prompt,
+                                   std::size_t num_tokens) {
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = static_cast<std::int64_t>(num_tokens);
@@ -77,24 +79,33 @@ TEST_P(ModelGolden, GreedyTokens) {
     LoadedEngine engine = load(options);
     for (const Json& prompt : golden_.at("prompts")) {
       const auto expected = prompt.at("greedy").get<std::vector<std::int32_t>>();
-      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()), expected)
+      EXPECT_EQ(generate(*engine.core, prompt.at("tokens").get<std::vector<std::int32_t>>(), expected.size()),
+                expected)
           << "step budget " << budget;
     }
   }
 }
 
 // One sequence from its first token, in pages that do not lie in order.
-StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows, int page_size) {
+StepBatch whole_prompt(const std::vector<std::int32_t>& tokens, const std::vector<std::int32_t>& logit_rows,
+                       const KvCacheConfig& cache) {
   StepBatch batch;
   batch.num_seqs = 1;
   batch.num_tokens = batch.max_query_len = batch.max_kv_len = static_cast<std::int32_t>(tokens.size());
-  batch.max_pages = (batch.num_tokens + page_size - 1) / page_size;
   batch.token_ids = tokens;
   batch.positions.resize(tokens.size());
   std::iota(batch.positions.begin(), batch.positions.end(), 0);
-  for (int i = 0; i < batch.max_pages; ++i) batch.page_table.push_back(batch.max_pages - i);
-  for (const std::int32_t i : batch.positions) {
-    batch.slot_mapping.push_back(std::int64_t{batch.page_table[static_cast<std::size_t>(i / page_size)]} * page_size + i % page_size);
+  std::int32_t num_pages = 0;
+  for (std::size_t g = 0; g < cache.groups.size(); ++g) {
+    const int page_tokens = cache.page_tokens(g);
+    GroupBatch& group = batch.groups.emplace_back();
+    group.max_pages = (batch.num_tokens + page_tokens - 1) / page_tokens;
+    for (int i = 0; i < group.max_pages; ++i) group.page_table.push_back(num_pages + group.max_pages - i);
+    num_pages += group.max_pages;
+    for (const std::int32_t i : batch.positions) {
+      const std::int32_t page = group.page_table[static_cast<std::size_t>(i / page_tokens)];
+      group.slot_mapping.push_back(std::int64_t{page} * page_tokens + i % page_tokens);
+    }
   }
   batch.query_indptr = {0, batch.num_tokens};
   batch.kv_len = {batch.num_tokens};
@@ -112,15 +123,18 @@ TEST_P(ModelGolden, Logits) {
     std::vector<std::int32_t> positions;
     for (const Json& row : prompt.at("logits")) positions.push_back(row.at("position").get<std::int32_t>());
     const auto tokens = prompt.at("tokens").get<std::vector<std::int32_t>>();
-    const auto logits = engine.runner->run(whole_prompt(tokens, positions, options.page_size)).logits;
-    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as much.
+    const auto logits =
+        engine.runner->run(whole_prompt(tokens, positions, engine.engine_config.kv_cache)).logits;
+    // An honest implementation in the stored precision is off by `noise`; ours may be off three times as
+    // much.
     const double bound = std::max(3 * golden_.at("noise").get<double>(), 1e-4);
     for (std::size_t i = 0; i < positions.size(); ++i) {
       const auto expected = prompt.at("logits")[i].at("values").get<std::vector<double>>();
       for (std::size_t token = 0; token < expected.size(); ++token) {
         const double found = logits[i * expected.size() + token];
         ASSERT_TRUE(std::abs(found - expected[token]) <= bound)
-            << "position " << positions[i] << " token " << token << ": " << found << " for " << expected[token];
+            << "position " << positions[i] << " token " << token << ": " << found << " for "
+            << expected[token];
       }
     }
   }

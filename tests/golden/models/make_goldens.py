@@ -79,6 +79,11 @@ MODELS = {
         architecture="Qwen3", dtype="bfloat16", hidden_size=40, intermediate_size=96, head_dim=24, hidden_act="gelu",
         **rope("yarn", 1000000.0, factor=2.0, original_max_position_embeddings=48, beta_fast=8.0, beta_slow=0.5,
                truncate=False, mscale=1.0, mscale_all_dim=0.7)),
+    # Soft caps, norms on both sides, and windows in three of five layers.
+    "gemma2": LLAMA | dict(
+        architecture="Gemma2", num_hidden_layers=5, hidden_size=48, head_dim=12, hidden_activation="gelu_pytorch_tanh",
+        sliding_window=13, query_pre_attn_scalar=20, attn_logit_softcapping=2.5, final_logit_softcapping=9.0,
+        tie_word_embeddings=True, rms_norm_eps=1e-6),
 }
 
 # (configuration, head_dim): settings of published models and the corners of the rules.
@@ -131,13 +136,17 @@ def make_config(settings):
 def randomise(model, seed, gain):
     """Norms and biases that matter, and weights that make attention selective, as far as rounding allows `gain`."""
     generator = torch.Generator().manual_seed(seed)
+    is_gemma = model.config.model_type.startswith("gemma")
     for name, weight in model.named_parameters():
         if name.endswith("norm.weight"):
-            weight.uniform_(0.5, 1.5, generator=generator)
+            low = -0.5 if is_gemma else 0.5  # Gemma multiplies by 1 + weight
+            weight.uniform_(low, low + 1.0, generator=generator)
         elif name.endswith(".bias"):
             weight.normal_(0.0, 0.3, generator=generator)
         else:
-            std = 1.0 if "embed" in name else gain / weight.shape[1] ** 0.5
+            # Where embeddings are scaled and serve as the head too, large ones make a model that repeats itself.
+            embedding_std = 0.1 if is_gemma else 1.0
+            std = embedding_std if "embed" in name else gain / weight.shape[1] ** 0.5
             weight.normal_(0.0, std, generator=generator)
 
 

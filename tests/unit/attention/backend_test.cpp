@@ -20,13 +20,36 @@ AttentionDesc good_desc() {
   return d;
 }
 
-DeviceCaps caps_of(const char* target, int rows) {
-  DeviceCaps caps;
-  caps.target = target;
-  caps.attention_rows = rows;
-  caps.attention_keys = 256;
-  return caps;
-}
+// A device that is asked for facts alone.
+class FactsDevice : public Device, public AttentionTarget {
+ public:
+  FactsDevice(const char* target, bool has_kernel, bool is_host) : is_host_(is_host) {
+    caps_.target = target;
+    if (has_kernel) abilities_ = {kAllScoreMods, {true, true, true}, 256};
+  }
+  KernelAbilities& abilities_of() { return abilities_; }
+
+  const DeviceCaps& caps() const override { return caps_; }
+  const AttentionTarget& attention() const override { return *this; }
+  std::unique_ptr<Buffer> allocate(std::size_t) override { return nullptr; }
+  void copy_to_device(std::byte*, const void*, std::size_t) override {}
+  void copy_to_host(void*, const std::byte*, std::size_t) override {}
+  void synchronize() override {}
+  DeviceMemory memory() const override { return {0, 0, is_host_}; }
+  std::unique_ptr<PageLayout> page_layout(const KvFormat&, HeadShape, int) const override { return nullptr; }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int, int) const override { return nullptr; }
+  KernelAbilities abilities() const override { return abilities_; }
+  BatchKindCaps caps(const AttentionClass&) const override { return {}; }
+  bool rounds_probs(DType) const override { return false; }
+
+ private:
+  void add_kernel(const KernelVariant&) override {}
+  void start_kernel(KernelHandle, const void*, int, LaunchCost) override {}
+
+  DeviceCaps caps_;
+  KernelAbilities abilities_;
+  const bool is_host_;
+};
 
 template <class F>
 Error error_of(const F& f) {
@@ -72,29 +95,43 @@ TEST(AttentionDesc, ScaleIsThatOfTheTrueHeadSize) {
 }
 
 TEST(Backends, AutomaticChoiceTakesTheFirstThatCan) {
-  const BackendChoice choice = choose_backend("auto", good_desc(), caps_of("cpu", 64));
+  const BackendChoice choice = choose_backend("auto", good_desc(), FactsDevice("cpu", true, true));
   EXPECT_STREQ(choice.backend->name(), "unified");
   ASSERT_EQ(choice.reasons.size(), 1u);
   EXPECT_NE(choice.reasons[0].find("chosen"), std::string::npos);
 }
 
 TEST(Backends, AutomaticChoiceFallsBackAndSaysWhy) {
-  const BackendChoice choice = choose_backend("", good_desc(), caps_of("cpu", 0));
+  const BackendChoice choice = choose_backend("", good_desc(), FactsDevice("cpu", false, true));
   EXPECT_STREQ(choice.backend->name(), "reference");
   ASSERT_EQ(choice.reasons.size(), 2u);
   EXPECT_NE(choice.reasons[0].find("unified: "), std::string::npos);
   EXPECT_NE(choice.reasons[0].find("no attention kernel"), std::string::npos);
-  const Error e = error_of([] { choose_backend("", good_desc(), caps_of("cuda", 0)); });
+  const Error e = error_of([] { choose_backend("", good_desc(), FactsDevice("cuda", false, false)); });
   EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
   EXPECT_NE(std::string(e.what()).find("reference"), std::string::npos) << e.what();
 }
 
+// A backend's answers are those of the target's kernels.
+TEST(Backends, AFeatureThatNoKernelHasIsNamed) {
+  FactsDevice device("cuda", true, false);
+  device.abilities_of().mods = kBias;
+  AttentionDesc d = good_desc();
+  d.logits_soft_cap = 30;
+  Error e = error_of([&] { choose_backend("unified", d, device); });
+  EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+  EXPECT_NE(std::string(e.what()).find("lacks soft cap"), std::string::npos) << e.what();
+  device.abilities_of().max_head_dim = 32;
+  e = error_of([&] { choose_backend("unified", good_desc(), device); });
+  EXPECT_NE(std::string(e.what()).find("heads of 64 elements, target cuda takes at most 32"), std::string::npos) << e.what();
+}
+
 TEST(Backends, ExplicitChoiceIsTakenOrRefused) {
-  EXPECT_STREQ(choose_backend("reference", good_desc(), caps_of("cpu", 64)).backend->name(), "reference");
-  Error e = error_of([] { choose_backend("reference", good_desc(), caps_of("cuda", 64)); });
+  EXPECT_STREQ(choose_backend("reference", good_desc(), FactsDevice("cpu", true, true)).backend->name(), "reference");
+  Error e = error_of([] { choose_backend("reference", good_desc(), FactsDevice("cuda", true, false)); });
   EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
   EXPECT_NE(std::string(e.what()).find("cuda"), std::string::npos) << e.what();
-  e = error_of([] { choose_backend("fastest", good_desc(), caps_of("cpu", 64)); });
+  e = error_of([] { choose_backend("fastest", good_desc(), FactsDevice("cpu", true, true)); });
   EXPECT_EQ(e.kind(), ErrorKind::kNotFound);
   EXPECT_NE(std::string(e.what()).find("unified, reference"), std::string::npos) << e.what();
 }

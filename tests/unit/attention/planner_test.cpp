@@ -13,11 +13,11 @@
 namespace quire {
 namespace {
 
-DeviceCaps caps_of(int num_programs, int rows = 64, int keys = 256) {
-  DeviceCaps caps;
+BatchKindCaps caps_of(int num_programs, int rows = 64, int keys = 256) {
+  BatchKindCaps caps;
   caps.num_programs = num_programs;
-  caps.attention_rows = caps.invariant_rows = rows;
-  caps.attention_keys = keys;
+  caps.rows = caps.invariant_rows = rows;
+  caps.keys = keys;
   return caps;
 }
 
@@ -35,7 +35,7 @@ struct Batch {
   AttentionLengths lengths() const { return {query_len, kv_len}; }
 };
 
-AttentionSchedule schedule_of(const AttentionDesc& d, const DeviceCaps& caps, const Batch& batch) {
+AttentionSchedule schedule_of(const AttentionDesc& d, const BatchKindCaps& caps, const Batch& batch) {
   AttentionSchedule schedule;
   make_schedule(d, caps, batch.lengths(), schedule);
   return schedule;
@@ -44,7 +44,7 @@ AttentionSchedule schedule_of(const AttentionDesc& d, const DeviceCaps& caps, co
 // What the work items of one (token, head) cover, and the promises about each item.
 class Coverage {
  public:
-  Coverage(const AttentionDesc& d, const DeviceCaps& caps, const Batch& batch)
+  Coverage(const AttentionDesc& d, const BatchKindCaps& caps, const Batch& batch)
       : d_(d), caps_(caps), batch_(batch) {
     int first = 0;
     for (const int len : batch.query_len) {
@@ -89,14 +89,14 @@ class Coverage {
     EXPECT_EQ(w.kv_len, batch_.kv_len[s]);
     EXPECT_GT(w.num_tokens, 0);
     EXPECT_GT(w.num_heads, 0);
-    EXPECT_LE(w.num_tokens * w.num_heads, caps_.attention_rows);
+    EXPECT_LE(w.num_tokens * w.num_heads, caps_.rows);
     EXPECT_GE(w.kv_begin, 0);
     EXPECT_LE(w.kv_begin, w.kv_end);
     EXPECT_LE(w.kv_end, w.kv_len);
     EXPECT_GE(w.split_idx, 0);
     EXPECT_LT(w.split_idx, w.num_splits);
     // Inner boundaries lie between key tiles, in invariant mode at fixed places.
-    const int step = d_.batch_invariant ? kInvariantSplitKeys : caps_.attention_keys;
+    const int step = d_.batch_invariant ? kInvariantSplitKeys : caps_.keys;
     const bool is_empty = w.kv_begin == w.kv_end;
     EXPECT_TRUE(w.split_idx == 0 || w.kv_begin % step == 0);
     EXPECT_TRUE(w.split_idx + 1 == w.num_splits || w.kv_end % step == 0);
@@ -122,13 +122,13 @@ class Coverage {
   }
 
   const AttentionDesc& d_;
-  const DeviceCaps& caps_;
+  const BatchKindCaps& caps_;
   const Batch& batch_;
   std::vector<int> token_begin_;
   std::map<std::pair<int, int>, std::vector<std::pair<int, int>>> ranges_;
 };
 
-void check_schedule(const AttentionDesc& d, const DeviceCaps& caps, const Batch& batch) {
+void check_schedule(const AttentionDesc& d, const BatchKindCaps& caps, const Batch& batch) {
   const AttentionSchedule schedule = schedule_of(d, caps, batch);
   Coverage coverage(d, caps, batch);
   std::map<int, std::vector<const AttentionWork*>> by_counter;
@@ -178,7 +178,7 @@ TEST(Planner, EveryVisibleKeyOfEveryRowIsCoveredOnce) {
       batch.query_len.push_back(query_len);
       batch.kv_len.push_back(d.causal || between(0, 1) == 0 ? query_len + context : between(0, 40));
     }
-    DeviceCaps caps = caps_of(std::vector<int>{1, 2, 16, 128}[static_cast<std::size_t>(between(0, 3))],
+    BatchKindCaps caps = caps_of(std::vector<int>{1, 2, 16, 128}[static_cast<std::size_t>(between(0, 3))],
                               between(0, 1) == 0 ? 64 : 128, between(0, 1) == 0 ? 256 : 64);
     caps.split_policy.item_cost_tiles = between(0, 2);
     check_schedule(d, caps, batch);
@@ -206,7 +206,7 @@ TEST(Planner, LongContextIsSplitForAllPrograms) {
 
 // Where starting an item is expensive, items are as long as they can be while all programs have one.
 TEST(Planner, CostlyItemsFillWholeRoundsOfPrograms) {
-  DeviceCaps caps = caps_of(132, 128, 128);
+  BatchKindCaps caps = caps_of(132, 128, 128);
   caps.split_policy.item_cost_tiles = 2;
   caps.split_policy.min_split_tiles = 1;
   const AttentionDesc d = desc_of(32, 8);
@@ -233,7 +233,7 @@ TEST(Planner, LongestWorkComesFirst) {
 
 // A page's heads lie side by side in memory, so those who read them run at about the same time.
 TEST(Planner, HeadsOfTheSameKeysAreNeighbours) {
-  DeviceCaps caps = caps_of(132, 128, 128);
+  BatchKindCaps caps = caps_of(132, 128, 128);
   caps.split_policy.item_cost_tiles = 2;
   const AttentionSchedule schedule = schedule_of(desc_of(32, 8), caps, {{1, 300, 1}, {9000, 300, 9000}});
   ASSERT_EQ(schedule.work().size() % 8, 0u);
@@ -273,7 +273,7 @@ TEST(Planner, InvariantBoundariesDoNotDependOnTheBatch) {
   AttentionDesc d = desc_of(6, 2);
   d.batch_invariant = true;
   using Boundaries = std::vector<std::pair<int, int>>;
-  const auto boundaries = [&](const DeviceCaps& caps, const Batch& batch, int seq_idx) {
+  const auto boundaries = [&](const BatchKindCaps& caps, const Batch& batch, int seq_idx) {
     Boundaries result;
     const AttentionSchedule schedule = schedule_of(d, caps, batch);
     for (const AttentionWork& w : schedule.work()) {

@@ -154,7 +154,7 @@ TEST(ReferenceBackend, ReadsPagesThroughTheIndexMaps) {
     const float sink = 1.5f;
     float lse = 0;
     d.has_sinks = true;
-    const BackendChoice choice = choose_backend("reference", d, device->caps());
+    const BackendChoice choice = choose_backend("reference", d, *device);
     const auto op = choice.backend->make(*device, d);
     const std::int32_t query_len = 1, kv_len = 3;
     op->plan({{&query_len, 1}, {&kv_len, 1}});

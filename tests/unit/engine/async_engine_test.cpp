@@ -25,7 +25,7 @@ std::unique_ptr<EngineCore> make_core(std::int32_t throw_token = -1) {
   config.scheduler.max_num_seqs = 16;
   config.scheduler.max_num_batched_tokens = 64;
   config.scheduler.max_model_len = 400;
-  config.kv_cache = {kNumPages, kPageSize, true, 0};
+  config.kv_cache = {kNumPages, kPageSize};
   auto runner = std::make_unique<FakeRunner>(FakeModel(kVocabSize), kNumPages, kPageSize);
   runner->throw_token = throw_token;
   return std::make_unique<EngineCore>(config, std::move(runner), make_fake_decoder);
@@ -247,7 +247,8 @@ TEST(AsyncEngine, SnapshotsComeBetweenSteps) {
   FinishReason reason;
   EXPECT_EQ(read_all(stream, reason).size(), 4u);
   std::promise<EngineSnapshot> promise;
-  engine.request_snapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });  // while it idles
+  engine.request_snapshot(
+      [&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });  // while it idles
   const EngineSnapshot snapshot = promise.get_future().get();
   EXPECT_EQ(snapshot.page_owners.size(), static_cast<std::size_t>(kNumPages - 1));
   ASSERT_EQ(snapshot.steps.size(), 4u);

@@ -58,8 +58,8 @@ void check_setup(const EngineSetup& setup, const std::vector<Job>& jobs,
 TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
   const std::vector<Job> jobs = random_jobs(1, 64);
   std::int64_t num_preemptions = 0;
-  for (const int window : {0, 24}) {
-    const std::vector<RequestOutput> expected = run_alone(jobs, window);
+  for (const std::vector<CacheGroup>& groups : group_sets()) {
+    const std::vector<RequestOutput> expected = run_alone(jobs, groups);
     unsigned seed = 100;
     for (const int budget : {1, 7, 64, 512, 4096}) {
       for (const int page_size : {1, 16, 48, 128}) {
@@ -67,15 +67,15 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
           EngineSetup setup;
           setup.page_size = page_size;
           setup.budget = budget;
-          setup.window = window;
+          setup.groups = groups;
           setup.has_prefix_cache = has_prefix_cache;
-          setup.num_pages = 2 + 260 / page_size;  // a few requests fit at a time
+          setup.num_pages = enough_pages(groups, 2 + 260 / page_size);  // a few requests fit at a time
           setup.policy = (seed / 2) % 2 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
           setup.long_prefill_token_threshold = seed % 3 ? 0 : 20;
           setup.is_ahead = seed % 5 < 2;
           ASSERT_NO_FATAL_FAILURE(check_setup(setup, jobs, expected, seed++, num_preemptions))
               << "budget " << budget << ", page size " << page_size << ", prefix cache " << has_prefix_cache
-              << ", window " << window;
+              << ", " << groups.size() << " groups";
         }
       }
     }
@@ -84,10 +84,10 @@ TEST(Engine, OutputsDoNotDependOnBatchChunksPagesCacheOrPreemption) {
 }
 
 TEST(Engine, GreedyMatchesTheModelItself) {
-  for (const int window : {0, 10}) {
+  for (const std::vector<CacheGroup>& groups : group_sets()) {
     EngineSetup setup;
-    setup.window = window;
-    setup.is_ahead = window == 0;
+    setup.groups = groups;
+    setup.is_ahead = groups.size() % 2 == 1;
     TestEngine test(setup);
     std::mt19937 random(2);
     std::map<RequestId, Tokens> prompts;
@@ -100,7 +100,7 @@ TEST(Engine, GreedyMatchesTheModelItself) {
     }
     test.run_dry();
     for (auto& [id, prompt] : prompts) {
-      EXPECT_EQ(test.results[id].token_ids, FakeModel(kVocabSize, window).generate(prompt, 25));
+      EXPECT_EQ(test.results[id].token_ids, FakeModel(kVocabSize, groups).generate(prompt, 25));
       EXPECT_EQ(test.results[id].finish_reason, FinishReason::kLength);
     }
   }
@@ -241,7 +241,8 @@ TEST(Engine, CancelInEveryState) {
   for (int round = 0; round < 80; ++round) {
     setup.is_ahead = round % 2 == 1;
     TestEngine test(setup);
-    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12) : random_plain_jobs(static_cast<unsigned>(round), 12);
+    std::vector<Job> jobs = round % 4 < 2 ? random_jobs(static_cast<unsigned>(round), 12)
+                                          : random_plain_jobs(static_cast<unsigned>(round), 12);
     for (std::size_t i = 0; i < jobs.size(); ++i) test.submit(i + 1, jobs[i]);
     while (test.engine.has_work()) {
       const RequestId id = 1 + random() % jobs.size();
@@ -287,13 +288,14 @@ TEST(Engine, PromptLogprobsAreTheModels) {
   for (int i = 0; i < 40; ++i) job.prompt.push_back(i * i % kVocabSize);
   job.params.max_tokens = 2;
   job.params.prompt_logprobs = 3;
-  for (const RequestId id : {1, 2}) {  // the second finds the first one's pages in the cache, and computes all the same
+  for (const RequestId id :
+       {1, 2}) {  // the second finds the first one's pages in the cache, and computes all the same
     test.submit(id, job);
     test.run_dry();
     const auto& logprobs = test.results[id].prompt_logprobs;
     ASSERT_EQ(logprobs.size(), job.prompt.size() - 1);
     for (std::size_t i = 0; i < logprobs.size(); ++i) {
-      const auto row = FakeModel(kVocabSize).logits(std::span(job.prompt).first(i + 1));
+      const auto row = FakeModel(kVocabSize).logits_behind(std::span(job.prompt).first(i + 1));
       double sum = 0;
       for (const float logit : row) sum += std::exp(static_cast<double>(logit));
       const auto next = static_cast<std::size_t>(job.prompt[i + 1]);
@@ -340,6 +342,53 @@ TEST(Engine, ReportsWhatAStepDidAndWhoHoldsThePages) {
   EXPECT_EQ(count(kCachedPage) + count(kFreePage), 19);
   const EngineStats stats = test.engine.stats();
   EXPECT_EQ(stats.num_prefill_tokens + stats.num_extend_tokens + stats.num_decode_tokens, 10 + 6 + 6);
+}
+
+// Without output a prompt may fill the context, and its logprobs are those that a longer request reports.
+TEST(EngineTest, PromptsAreScoredWithoutATokenOfOutput) {
+  for (const bool is_ahead : {false, true}) {
+    for (const int prompt_len : {1, 2, 40, 300, 399, 400}) {
+      EngineSetup setup;
+      setup.is_ahead = is_ahead;
+      setup.budget = 128;  // several steps for a long prompt
+      TestEngine test(setup, {5, 6});
+      Job job;
+      for (int i = 0; i < prompt_len; ++i) job.prompt.push_back(i * 7 % kVocabSize);
+      job.params.max_tokens = 0;
+      job.params.prompt_logprobs = 2;
+      test.submit(1, job);
+      test.run_dry();
+      const RequestOutput& scored = test.results[1];
+      EXPECT_EQ(scored.finish_reason, FinishReason::kLength) << prompt_len;
+      EXPECT_TRUE(scored.token_ids.empty() && scored.text.empty()) << prompt_len;
+      ASSERT_EQ(scored.prompt_logprobs.size(), static_cast<std::size_t>(prompt_len) - 1);
+      EXPECT_EQ(test.engine.stats().num_generation_tokens, 0);
+      if (prompt_len == 400) continue;
+      job.params.max_tokens = 1;
+      test.submit(2, job);
+      test.run_dry();
+      const auto& expected = test.results[2].prompt_logprobs;
+      ASSERT_EQ(expected.size(), scored.prompt_logprobs.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(scored.prompt_logprobs[i].chosen.token, expected[i].chosen.token);
+        EXPECT_EQ(scored.prompt_logprobs[i].chosen.logprob, expected[i].chosen.logprob) << i;
+        EXPECT_EQ(scored.prompt_logprobs[i].rank, expected[i].rank);
+      }
+    }
+  }
+}
+
+TEST(EngineTest, ScoringWithoutLogprobsEndsToo) {
+  TestEngine test({}, {5, 6});
+  Job job;
+  job.prompt = {1, 2, 3};
+  job.params.max_tokens = 0;
+  test.submit(1, job);
+  test.run_dry();
+  EXPECT_EQ(test.results[1].finish_reason, FinishReason::kLength);
+  EXPECT_TRUE(test.results[1].token_ids.empty());
+  job.prompt.assign(401, 1);
+  EXPECT_THROW(test.submit(2, job), Error);
 }
 
 }  // namespace

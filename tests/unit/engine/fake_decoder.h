@@ -23,7 +23,7 @@ class FakeDecoder : public TextDecoder {
   std::string pending_;
 };
 
-inline std::unique_ptr<TextDecoder> make_fake_decoder(std::span<const std::int32_t>) {
+inline std::unique_ptr<TextDecoder> make_fake_decoder(std::span<const std::int32_t>, bool) {
   return std::make_unique<FakeDecoder>();
 }
 

@@ -13,6 +13,7 @@
 #include <limits>
 #include <span>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "engine/philox.h"
@@ -21,17 +22,27 @@
 
 namespace quire {
 
+// A model of several kinds of layers, each with a group of the cache.
 class FakeModel {
  public:
-  explicit FakeModel(int vocab_size, int window = 0) : vocab_size_(vocab_size), window_(window) {}
+  explicit FakeModel(int vocab_size, std::vector<CacheGroup> groups = {CacheGroup{}})
+      : vocab_size_(vocab_size), groups_(std::move(groups)) {}
 
   int vocab_size() const { return vocab_size_; }
-  int first_visible(int position) const { return window_ > 0 ? std::max(0, position - window_ + 1) : 0; }
+  const std::vector<CacheGroup>& groups() const { return groups_; }
+  int first_visible(std::size_t group, int position) const {
+    return groups_[group].window > 0 ? std::max(0, position - groups_[group].window + 1) : 0;
+  }
 
-  // `visible` are the tokens that the last one sees, itself included.
-  std::vector<float> logits(std::span<const std::int32_t> visible) const {
-    std::uint64_t hash = 0;
-    for (const std::int32_t token : visible) hash = random_bits(hash, static_cast<std::uint64_t>(token));
+  // What a group's layers make of the tokens that they see, one after the other. That of no token is 0.
+  static std::uint64_t absorb(std::uint64_t state, std::int32_t token) {
+    return random_bits(state, static_cast<std::uint64_t>(token));
+  }
+
+  // `seen` is what each group has made of what the last token sees.
+  std::vector<float> logits(std::span<const std::uint64_t> seen) const {
+    std::uint64_t hash = seen[0];
+    for (const std::uint64_t other : seen.subspan(1)) hash = random_bits(hash, other);
     std::vector<float> row;
     for (int v = 0; v < vocab_size_; ++v) {
       row.push_back(static_cast<float>(8.0 * random_uniform(hash, static_cast<std::uint64_t>(v)) - 4.0));
@@ -39,12 +50,23 @@ class FakeModel {
     return row;
   }
 
+  // Behind all of `tokens`, without any engine.
+  std::vector<float> logits_behind(std::span<const std::int32_t> tokens) const {
+    std::vector<std::uint64_t> seen;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      std::uint64_t state = 0;
+      const auto from = static_cast<std::size_t>(first_visible(g, static_cast<int>(tokens.size()) - 1));
+      for (const std::int32_t token : tokens.subspan(from)) state = absorb(state, token);
+      seen.push_back(state);
+    }
+    return logits(seen);
+  }
+
   // Greedy continuation, without any engine.
   std::vector<std::int32_t> generate(std::vector<std::int32_t> tokens, int num_tokens) const {
     const std::size_t prompt_len = tokens.size();
     for (int i = 0; i < num_tokens; ++i) {
-      const auto from = static_cast<std::size_t>(first_visible(static_cast<int>(tokens.size()) - 1));
-      const auto row = logits(std::span(tokens).subspan(from));
+      const auto row = logits_behind(tokens);
       tokens.push_back(static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
     }
     return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt_len), tokens.end()};
@@ -52,13 +74,20 @@ class FakeModel {
 
  private:
   int vocab_size_;
-  int window_;
+  std::vector<CacheGroup> groups_;
 };
 
 class FakeRunner : public Runner {
  public:
   FakeRunner(const FakeModel& model, int num_pages, int page_size)
-      : model_(model), page_size_(page_size), sampler_(model.vocab_size()), slots_(static_cast<std::size_t>(num_pages * page_size)) {}
+      : model_(model), sampler_(model.vocab_size()) {
+    std::size_t most_tokens = 1;
+    for (const CacheGroup& group : model.groups()) {
+      page_tokens_.push_back(page_size * group.page_scale);
+      most_tokens = std::max(most_tokens, static_cast<std::size_t>(page_tokens_.back()));
+    }
+    pages_.assign(static_cast<std::size_t>(num_pages), std::vector<Slot>(most_tokens));
+  }
 
   std::int32_t nan_token = -1;                           // a history that ends with it gives NaN
   std::int32_t throw_token = -1;                         // a batch that holds it makes the step fail
@@ -71,7 +100,8 @@ class FakeRunner : public Runner {
 
   bool runs_ahead() const override { return is_ahead; }
 
-  // Computes at once, in the order of the steps. A failure shows when the step ends, as that of a device does.
+  // Computes at once, in the order of the steps. A failure shows when the step ends, as that of a device
+  // does.
   void start(const StepBatch& batch) override {
     EXPECT_LE(batch.num_tokens, max_num_tokens);
     EXPECT_EQ(batch.query_indptr.back(), batch.num_tokens);
@@ -103,9 +133,13 @@ class FakeRunner : public Runner {
   }
 
  private:
+  // What lies in a page depends on the group that it serves: keys of tokens, or one state of `position`
+  // tokens.
   struct Slot {
+    std::size_t group = 0;
     std::int32_t token = -1;
     std::int32_t position = -1;
+    std::uint64_t state = 0;
   };
 
   struct Result {
@@ -115,46 +149,94 @@ class FakeRunner : public Runner {
   };
 
   void compute(const StepBatch& batch, Result& result) {
-    for (std::size_t i = 0; i < batch.token_ids.size(); ++i) {
-      std::int32_t token = batch.token_ids[i];
-      if (batch.drawn_rows[i] >= 0) token = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
-      if (token == throw_token) throw std::runtime_error("the device fell over");
-      EXPECT_GE(batch.slot_mapping[i], page_size_);  // never into the null page
+    EXPECT_EQ(batch.groups.size(), model_.groups().size());
+    tokens_ = batch.token_ids;
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      if (batch.drawn_rows[i] >= 0)
+        tokens_[i] = std::max(0, drawn_.at(static_cast<std::size_t>(batch.drawn_rows[i])));
+      if (tokens_[i] == throw_token) throw std::runtime_error("the device fell over");
       EXPECT_LT(batch.positions[i], max_model_len - 1);
-      slots_.at(static_cast<std::size_t>(batch.slot_mapping[i])) = {token, batch.positions[i]};
+    }
+    states_.assign(batch.groups.size(), {});
+    for (std::size_t g = 0; g < batch.groups.size(); ++g) {
+      model_.groups()[g].grows() ? write_keys(g, batch) : advance_states(g, batch);
     }
     std::size_t s = 0;
     for (std::size_t i = 0; i < batch.logit_rows.size(); ++i) {
       while (batch.query_indptr[s + 1] <= batch.logit_rows[i]) ++s;
-      const std::vector<float> row = logits_of(batch, s, batch.positions[static_cast<std::size_t>(batch.logit_rows[i])]);
+      const std::vector<float> row = logits_of(batch, s, static_cast<std::size_t>(batch.logit_rows[i]));
       const bool has_nan = std::any_of(row.begin(), row.end(), [](float x) { return std::isnan(x); });
       num_random += !batch.wants_logits[i] && batch.draws[i].scale > 0.0f;
-      result.tokens.push_back(batch.wants_logits[i] ? -77 : has_nan ? kTokenIsNan : sampler_.draw(row, batch.draws[i]));
+      result.tokens.push_back(batch.wants_logits[i] ? -77
+                              : has_nan             ? kTokenIsNan
+                                                    : sampler_.draw(row, batch.draws[i]));
       if (batch.wants_logits[i]) result.logits.insert(result.logits.end(), row.begin(), row.end());
     }
   }
 
-  std::vector<float> logits_of(const StepBatch& batch, std::size_t s, int position) {
-    EXPECT_LT(position, batch.kv_len[s]);
-    std::vector<std::int32_t> visible;
-    for (int p = model_.first_visible(position); p <= position; ++p) {
-      const std::size_t entry =
-          s * static_cast<std::size_t>(batch.max_pages) + static_cast<std::size_t>(p / page_size_);
-      const std::int32_t page = batch.page_table.at(entry);
-      EXPECT_NE(page, kNullPage);
-      const Slot& slot = slots_.at(static_cast<std::size_t>(page * page_size_ + p % page_size_));
-      EXPECT_EQ(slot.position, p);
-      visible.push_back(slot.token);
+  void write_keys(std::size_t g, const StepBatch& batch) {
+    EXPECT_EQ(batch.groups[g].slot_mapping.size(), tokens_.size());
+    for (std::size_t i = 0; i < tokens_.size(); ++i) {
+      const std::int64_t slot = batch.groups[g].slot_mapping[i];
+      EXPECT_GE(slot, page_tokens_[g]);  // never into the null page
+      pages_.at(static_cast<std::size_t>(slot / page_tokens_[g]))
+          .at(static_cast<std::size_t>(slot % page_tokens_[g])) = {g, tokens_[i], batch.positions[i], 0};
     }
-    auto row = model_.logits(visible);
-    if (visible.back() == nan_token) row[row.size() / 2] = std::nanf("");
+  }
+
+  void advance_states(std::size_t g, const StepBatch& batch) {
+    EXPECT_EQ(batch.groups[g].max_pages, 1);
+    for (std::size_t s = 0; s < static_cast<std::size_t>(batch.num_seqs); ++s) {
+      EXPECT_NE(batch.groups[g].page_table.at(s), kNullPage);
+      Slot& slot = pages_.at(static_cast<std::size_t>(batch.groups[g].page_table.at(s)))[0];
+      for (auto i = static_cast<std::size_t>(batch.query_indptr[s]);
+           i < static_cast<std::size_t>(batch.query_indptr[s + 1]); ++i) {
+        if (batch.positions[i] == 0) slot = {g, -1, 0, 0};
+        EXPECT_EQ(slot.group, g);
+        EXPECT_EQ(slot.position, batch.positions[i]);
+        slot.state = FakeModel::absorb(slot.state, tokens_[i]);
+        ++slot.position;
+        states_[g].push_back(slot.state);
+      }
+    }
+  }
+
+  std::vector<float> logits_of(const StepBatch& batch, std::size_t s, std::size_t i) {
+    const int position = batch.positions[i];
+    EXPECT_LT(position, batch.kv_len[s]);
+    std::vector<std::uint64_t> seen;
+    for (std::size_t g = 0; g < batch.groups.size(); ++g) {
+      seen.push_back(model_.groups()[g].grows() ? seen_keys(g, batch.groups[g], s, position)
+                                                : states_[g].at(i));
+    }
+    auto row = model_.logits(seen);
+    if (tokens_[i] == nan_token) row[row.size() / 2] = std::nanf("");
     return row;
   }
 
+  std::uint64_t seen_keys(std::size_t g, const GroupBatch& batch, std::size_t s, int position) const {
+    std::uint64_t seen = 0;
+    for (int p = model_.first_visible(g, position); p <= position; ++p) {
+      const std::size_t entry =
+          s * static_cast<std::size_t>(batch.max_pages) + static_cast<std::size_t>(p / page_tokens_[g]);
+      const std::int32_t page = batch.page_table.at(entry);
+      EXPECT_NE(page, kNullPage);
+      const Slot& slot =
+          pages_.at(static_cast<std::size_t>(page)).at(static_cast<std::size_t>(p % page_tokens_[g]));
+      EXPECT_EQ(slot.group, g);
+      EXPECT_EQ(slot.position, p);
+      seen = FakeModel::absorb(seen, slot.token);
+    }
+    return seen;
+  }
+
   FakeModel model_;
-  int page_size_;
+  std::vector<int> page_tokens_;  // of each group
   Sampler sampler_;
-  std::vector<Slot> slots_;
+  std::vector<std::vector<Slot>> pages_;
+  std::vector<std::int32_t> tokens_;  // of the step, those of the step before put in
+  std::vector<std::vector<std::uint64_t>>
+      states_;  // of the step: of each group that keeps states, behind each token
   std::deque<Result> under_way_;
   std::vector<std::int32_t> drawn_;  // by the step that was started last
   Result last_;

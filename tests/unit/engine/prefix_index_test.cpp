@@ -41,29 +41,31 @@ PageHash digest(std::uint8_t value) {
 TEST(PrefixIndex, MatchesModelUnderRandomOperations) {
   std::mt19937 random(2);
   PrefixIndex index(64);
-  std::map<PageId, std::uint8_t> value_of;
+  std::map<PageId, std::pair<std::uint8_t, std::size_t>> name_of;
   for (int i = 0; i < 20000; ++i) {
     const auto page = static_cast<PageId>(1 + random() % 63);
     const auto value = static_cast<std::uint8_t>(random() % 16);
-    if (random() % 2 == 0 && !value_of.contains(page)) {
-      index.insert(digest(value), page);
-      value_of[page] = value;
+    const std::size_t group = random() % 3;
+    if (random() % 2 == 0 && !name_of.contains(page)) {
+      index.insert(digest(value), group, page);
+      name_of[page] = {value, group};
     } else {
       index.erase(page);
-      value_of.erase(page);
+      name_of.erase(page);
     }
-    const PageId found = index.find(digest(value));
-    const bool is_known =
-        std::any_of(value_of.begin(), value_of.end(), [&](auto& e) { return e.second == value; });
+    const PageId found = index.find(digest(value), group);
+    const bool is_known = std::any_of(name_of.begin(), name_of.end(),
+                                      [&](auto& e) { return e.second == std::pair(value, group); });
     ASSERT_EQ(found != kNullPage, is_known);
     if (is_known) {
-      ASSERT_EQ(value_of.at(found), value);
+      ASSERT_EQ(name_of.at(found), std::pair(value, group));
+      ASSERT_EQ(index.group_of(found), group);
     }
-    ASSERT_EQ(index.num_pages(), static_cast<int>(value_of.size()));
-    ASSERT_EQ(index.contains(page), value_of.contains(page));
+    ASSERT_EQ(index.num_pages(), static_cast<int>(name_of.size()));
+    ASSERT_EQ(index.contains(page), name_of.contains(page));
     index.check_integrity();
   }
-  EXPECT_THROW(index.insert(digest(1), kNullPage), Error);
+  EXPECT_THROW(index.insert(digest(1), 0, kNullPage), Error);
   index.clear();
   index.check_integrity();
   EXPECT_EQ(index.num_pages(), 0);
@@ -71,8 +73,8 @@ TEST(PrefixIndex, MatchesModelUnderRandomOperations) {
 
 TEST(PrefixIndex, RefusesASecondDigest) {
   PrefixIndex index(4);
-  index.insert(digest(1), 2);
-  EXPECT_THROW(index.insert(digest(2), 2), Error);
+  index.insert(digest(1), 0, 2);
+  EXPECT_THROW(index.insert(digest(2), 1, 2), Error);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@ namespace quire {
 namespace {
 
 // With random arrivals, preemptions and cancellations; who is not cancelled gets what it would get alone.
-void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const std::vector<RequestOutput>& expected, unsigned seed,
-                 int& num_ahead, int& num_random) {
+void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs,
+                 const std::vector<RequestOutput>& expected, unsigned seed, int& num_ahead, int& num_random) {
   std::mt19937 random(seed);
   TestEngine test(setup, {5, 6});
   std::size_t num_submitted = 0;
@@ -31,7 +31,8 @@ void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const s
       ASSERT_NO_FATAL_FAILURE(expect_equal(result, expected[i])) << "job " << i;
     } else {
       ASSERT_LE(result.token_ids.size(), expected[i].token_ids.size()) << "job " << i;
-      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin())) << "job " << i;
+      ASSERT_TRUE(std::equal(result.token_ids.begin(), result.token_ids.end(), expected[i].token_ids.begin()))
+          << "job " << i;
     }
   }
   num_ahead += test.runner->num_ahead;
@@ -41,20 +42,21 @@ void check_ahead(const EngineSetup& setup, const std::vector<Job>& jobs, const s
 TEST(RunAhead, ChangesNothing) {
   const std::vector<Job> jobs = random_plain_jobs(3, 48);
   int num_ahead = 0, num_random = 0;
-  for (const int window : {0, 24}) {
-    const std::vector<RequestOutput> expected = run_alone(jobs, window);
+  for (const std::vector<CacheGroup>& groups : group_sets()) {
+    const std::vector<RequestOutput> expected = run_alone(jobs, groups);
     for (unsigned seed = 0; seed < 60; ++seed) {
       const int page_sizes[] = {1, 4, 16, 48}, budgets[] = {7, 64, 512};
       EngineSetup setup;
       setup.is_ahead = true;
       setup.page_size = page_sizes[seed % 4];
       setup.budget = budgets[seed % 3];
-      setup.window = window;
+      setup.groups = groups;
       setup.has_prefix_cache = seed % 7 != 0;
-      setup.num_pages = 2 + (seed % 2 ? 260 : 1500) / setup.page_size;  // a few requests fit at a time, or many
+      setup.num_pages = enough_pages(
+          groups, 2 + (seed % 2 ? 260 : 1500) / setup.page_size);  // a few requests fit at a time, or many
       setup.policy = seed % 5 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
       ASSERT_NO_FATAL_FAILURE(check_ahead(setup, jobs, expected, seed, num_ahead, num_random))
-          << "seed " << seed << ", window " << window;
+          << "seed " << seed << ", " << groups.size() << " groups";
     }
   }
   EXPECT_GT(num_ahead, 3000);
@@ -98,7 +100,7 @@ TEST(RunAhead, RunnerAndHostDrawTheSame) {
   for (Job& job : jobs) job.params.logprobs.reset(), job.params.min_tokens = 0;
   std::vector<Job> on_host = jobs;
   for (Job& job : on_host) job.params.logprobs = 0;
-  const std::vector<RequestOutput> expected = run_alone(on_host, 0);
+  const std::vector<RequestOutput> expected = run_alone(on_host);
   EngineSetup setup;
   setup.is_ahead = true;
   setup.num_pages = 150;

@@ -75,7 +75,7 @@ TEST(SamplingParams, RefusesWithFieldValueAndRange) {
          p.logit_bias = {{1, kNan}};
        }),
        "nan"},
-      {"max_tokens", with([](P& p) { p.max_tokens = 0; }), "0"},
+      {"max_tokens", with([](P& p) { p.max_tokens = -1; }), "-1"},
       {"max_tokens", with([](P& p) { p.max_tokens = kHuge; }), "9223372036854775807"},
       {"min_tokens", with([](P& p) { p.min_tokens = -1; }), "-1"},
       {"min_tokens", with([](P& p) {
@@ -111,9 +111,10 @@ TEST(SamplingParams, AcceptsTheEdges) {
         with([](P& p) { p.top_k = -1; }), with([](P& p) { p.top_k = 1000; }),
         with([](P& p) { p.top_p = 1e-9; }), with([](P& p) { p.min_p = 1.0; }),
         with([](P& p) { p.presence_penalty = -2.0; }), with([](P& p) { p.repetition_penalty = 0.1; }),
-        with([](P& p) { p.max_tokens = 1; }), with([](P& p) { p.logprobs = 0; }),
-        with([](P& p) { p.logprobs = 20; }), with([](P& p) { p.stop_token_ids = {-5}; }),
-        with([](P& p) { p.cache_salt = std::string(256, '~'); }), with([](P& p) { p.seed = -1; })}) {
+        with([](P& p) { p.max_tokens = 0; }), with([](P& p) { p.max_tokens = 1; }),
+        with([](P& p) { p.logprobs = 0; }), with([](P& p) { p.logprobs = 20; }),
+        with([](P& p) { p.stop_token_ids = {-5}; }), with([](P& p) { p.cache_salt = std::string(256, '~'); }),
+        with([](P& p) { p.seed = -1; })}) {
     EXPECT_EQ(message_of(params), "");
   }
   SamplingLimits with_priorities = limits();

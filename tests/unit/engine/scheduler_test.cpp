@@ -208,48 +208,69 @@ TEST(Scheduler, UntrustedPagesAreNotShared) {
   EXPECT_EQ(items_of(scheduler.schedule()), (Items{{2, 21}}));
 }
 
+// A group's arrays of a batch against the plan, entry by entry.
+void check_group(const StepBatch& batch, const StepPlan& plan, const KvCacheConfig& kv, std::size_t g) {
+  const GroupBatch& group = batch.groups[g];
+  const int page_tokens = kv.page_tokens(g);
+  if (!kv.groups[g].grows()) {
+    ASSERT_TRUE(group.slot_mapping.empty());
+  }
+  std::size_t token = 0;
+  for (std::size_t s = 0; s < plan.items.size(); ++s) {
+    const ScheduledRequest& item = plan.items[s];
+    const std::vector<PageId>& pages = item.request->pages.groups[g].pages;
+    for (int i = 0; kv.groups[g].grows() && i < item.query_len; ++i, ++token) {
+      const int position = item.computed_len + i;
+      const PageId page = pages.at(static_cast<std::size_t>(position / page_tokens));
+      ASSERT_EQ(group.slot_mapping[token], page * page_tokens + position % page_tokens);
+    }
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      ASSERT_EQ(group.page_table.at(s * static_cast<std::size_t>(group.max_pages) + i), pages[i]);
+    }
+  }
+}
+
 // The arrays of a batch against the plan, entry by entry.
-void check_batch(const StepBatch& batch, const StepPlan& plan, int page_size) {
+void check_batch(const StepBatch& batch, const StepPlan& plan, const KvCacheConfig& kv) {
   ASSERT_EQ(batch.num_seqs, static_cast<int>(plan.items.size()));
   ASSERT_EQ(batch.num_tokens, plan.num_tokens);
   std::vector<std::int32_t> logit_rows;
   std::size_t token = 0;
   for (std::size_t s = 0; s < plan.items.size(); ++s) {
     const ScheduledRequest& item = plan.items[s];
-    const Request& request = *item.request;
     ASSERT_EQ(batch.query_indptr[s], static_cast<int>(token));
     ASSERT_EQ(batch.kv_len[s], item.computed_len + item.query_len);
     for (int i = 0; i < item.query_len; ++i, ++token) {
       const auto position = static_cast<std::size_t>(item.computed_len + i);
-      const PageId page = request.pages.pages.at(position / static_cast<std::size_t>(page_size));
-      ASSERT_EQ(batch.token_ids[token], request.tokens.at(position));
+      ASSERT_EQ(batch.token_ids[token], item.request->tokens.at(position));
       ASSERT_EQ(batch.positions[token], static_cast<int>(position));
-      ASSERT_EQ(batch.slot_mapping[token], page * page_size + static_cast<int>(position) % page_size);
     }
     if (item.samples) logit_rows.push_back(static_cast<int>(token) - 1);
-    for (std::size_t i = 0; i < request.pages.pages.size(); ++i) {
-      ASSERT_EQ(batch.page_table.at(s * static_cast<std::size_t>(batch.max_pages) + i),
-                request.pages.pages[i]);
-    }
   }
   ASSERT_EQ(batch.query_indptr.size(), plan.items.size() + 1);
   ASSERT_EQ(batch.query_indptr.back(), static_cast<int>(token));
   ASSERT_EQ(batch.logit_rows, logit_rows);
+  ASSERT_EQ(batch.groups.size(), kv.groups.size());
+  for (std::size_t g = 0; g < kv.groups.size(); ++g) ASSERT_NO_FATAL_FAILURE(check_group(batch, plan, kv, g));
 }
 
 class RandomLoad {
  public:
   explicit RandomLoad(unsigned seed) : random_(seed) {
-    kv_ = {.num_pages = 6 + pick(40),
-           .page_size = 1 + pick(5),
-           .has_prefix_cache = pick(3) > 0,
-           .window = pick(3) == 0 ? 1 + pick(12) : 0};
+    kv_ = {.num_pages = 6 + pick(40), .page_size = 1 + pick(5), .has_prefix_cache = pick(3) > 0};
+    kv_.groups[0] = pick(3) == 0 ? window_group(1 + pick(12)) : CacheGroup{};
+    while (seed % 2 == 1 && pick(2) == 0 && kv_.groups.size() < 5) {
+      kv_.groups.push_back(pick(4) == 0   ? state_group()
+                           : pick(2) == 0 ? window_group(1 + pick(12), 1 + pick(3))
+                                          : CacheGroup{});
+      kv_.num_pages += 10;
+    }
     config_ = config(1 + pick(12), 1 + pick(30), 4 + pick(100));
     config_.long_prefill_token_threshold = pick(2) == 0 ? 0 : 1 + pick(10);
     config_.policy = pick(2) == 0 ? SchedulingPolicy::kFcfs : SchedulingPolicy::kPriority;
     forces_ = pick(2) == 0;
     scheduler_ = std::make_unique<Scheduler>(config_, kv_);
-    builder_ = std::make_unique<BatchBuilder>(kv_.page_size);
+    builder_ = std::make_unique<BatchBuilder>(kv_);
   }
 
   // Random arrivals, cancellations and preemptions; then the queue runs dry.
@@ -313,7 +334,7 @@ class RandomLoad {
     ASSERT_EQ(num_tokens, plan.num_tokens);
     ASSERT_EQ(static_cast<int>(planned.size()), scheduler_->num_running());  // nobody who runs is left out
     ASSERT_NO_FATAL_FAILURE(check_order());
-    check_batch(builder_->build(plan), plan, kv_.page_size);
+    ASSERT_NO_FATAL_FAILURE(check_batch(builder_->build(plan), plan, kv_));
     compute(*scheduler_, plan);
     for (const ScheduledRequest& item : plan.items) {
       if (item.request->num_tokens() < item.request->max_len) continue;

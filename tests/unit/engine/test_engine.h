@@ -22,12 +22,32 @@ struct Job {
   SamplingParams params;
 };
 
+// Models whose layers keep all tokens, a window of them, both in pages of one size and of several, a state,
+// and everything at once.
+inline std::vector<std::vector<CacheGroup>> group_sets() {
+  const CacheGroup all, longer{Retention::kAllTokens, 0, 3};
+  return {{all},
+          {window_group(24)},
+          {all, window_group(24)},
+          {window_group(10), window_group(10), longer},
+          {all, state_group()},
+          {state_group(), window_group(7, 2), all, window_group(30)}};
+}
+
+// Pages that a sequence takes which one group of pages of page_size tokens keeps in `num_pages`, the null
+// page included.
+inline int enough_pages(const std::vector<CacheGroup>& groups, int num_pages) {
+  int num = 1;
+  for (const CacheGroup& group : groups) num += group.grows() ? num_pages / group.page_scale + 1 : 8;
+  return groups.size() == 1 && groups[0].page_scale == 1 ? num_pages : num;
+}
+
 struct EngineSetup {
   int page_size = 16;
   int num_pages = 400;
   int budget = 512;
   int max_num_seqs = 64;
-  int window = 0;
+  std::vector<CacheGroup> groups = {CacheGroup{}};
   bool has_prefix_cache = true;
   int long_prefill_token_threshold = 0;
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
@@ -36,7 +56,7 @@ struct EngineSetup {
 
 struct TestEngine {
   explicit TestEngine(const EngineSetup& setup, Tokens eos = {})
-      : runner(new FakeRunner(FakeModel(kVocabSize, setup.window), setup.num_pages, setup.page_size)),
+      : runner(new FakeRunner(FakeModel(kVocabSize, setup.groups), setup.num_pages, setup.page_size)),
         engine(config_of(setup, std::move(eos)), std::unique_ptr<Runner>(runner), make_fake_decoder) {
     runner->max_num_tokens = setup.budget;
     runner->is_ahead = setup.is_ahead;
@@ -52,7 +72,7 @@ struct TestEngine {
     config.scheduler.max_model_len = 400;
     config.scheduler.long_prefill_token_threshold = setup.long_prefill_token_threshold;
     config.scheduler.policy = setup.policy;
-    config.kv_cache = {setup.num_pages, setup.page_size, setup.has_prefix_cache, setup.window};
+    config.kv_cache = {setup.num_pages, setup.page_size, setup.has_prefix_cache, setup.groups};
     return config;
   }
 
@@ -102,7 +122,8 @@ inline Tokens random_prompt(std::mt19937& random, int max_len) {
   return prompt;
 }
 
-// Requests whose tokens need no logits on the host, greedy and random ones, and now and then one whose tokens do.
+// Requests whose tokens need no logits on the host, greedy and random ones, and now and then one whose tokens
+// do.
 inline std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
   std::mt19937 random(seed);
   std::vector<Job> jobs;
@@ -124,11 +145,13 @@ inline std::vector<Job> random_plain_jobs(unsigned seed, int num_jobs) {
   return jobs;
 }
 
-inline std::vector<RequestOutput> run_alone(const std::vector<Job>& jobs, int window) {
+inline std::vector<RequestOutput> run_alone(const std::vector<Job>& jobs,
+                                            const std::vector<CacheGroup>& groups = {CacheGroup{}}) {
   std::vector<RequestOutput> results;
   for (const Job& job : jobs) {
     EngineSetup setup;
-    setup.window = window;
+    setup.groups = groups;
+    setup.num_pages = 1200;
     setup.has_prefix_cache = false;
     TestEngine test(setup, {5, 6});
     test.submit(1, job);

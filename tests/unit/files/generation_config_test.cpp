@@ -11,7 +11,8 @@ TEST(GenerationConfig, EndTokensAddUp) {
   const ModelFolder folder;
   folder.write("config.json", R"({"eos_token_id": 7, "bos_token_id": 1, "pad_token_id": -1})");
   folder.write("generation_config.json", R"({"eos_token_id": [9, 7, 3], "pad_token_id": 5, "do_sample": true,
-      "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 64})");
+      "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.05, "max_new_tokens": 64,
+      "min_p": 0.1})");
   const GenerationDefaults defaults = load_generation_defaults(folder.path());
   EXPECT_EQ(defaults.eos_ids, (std::vector<int>{3, 7, 9}));
   EXPECT_EQ(defaults.bos_id, 1);
@@ -22,6 +23,8 @@ TEST(GenerationConfig, EndTokensAddUp) {
   EXPECT_EQ(defaults.top_k, 20);
   EXPECT_EQ(defaults.repetition_penalty, 1.05);
   EXPECT_EQ(defaults.max_new_tokens, 64);
+  EXPECT_EQ(defaults.min_p, 0.1);
+  EXPECT_TRUE(defaults.warnings.empty());
 }
 
 TEST(GenerationConfig, OnlyConfigJsonMustExist) {
@@ -53,6 +56,72 @@ TEST(GenerationConfig, TemplatesAndTokens) {
   EXPECT_EQ(load_generation_defaults(folder.path()).chat_template, "{{ messages }}\n");
 }
 
+TEST(GenerationConfig, TokensMayBeNamedInTheSpecialTokensMap) {
+  const ModelFolder folder;
+  folder.write("config.json", "{}");
+  folder.write("special_tokens_map.json", R"({"bos_token": "<b>", "eos_token": {"content": "<e>"},
+      "pad_token": "<p>", "additional_special_tokens": ["<x>"]})");
+  GenerationDefaults defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.bos_token, "<b>");
+  EXPECT_EQ(defaults.eos_token, "<e>");
+  using Named = std::vector<std::pair<std::string, std::string>>;
+  EXPECT_EQ(defaults.other_tokens, (Named{{"pad_token", "<p>"}}));
+  folder.write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": null, "unk_token": "<u>"})");
+  defaults = load_generation_defaults(folder.path());
+  EXPECT_EQ(defaults.bos_token, "<s>") << "the nearer file decides";
+  EXPECT_EQ(defaults.eos_token, "<e>");
+  EXPECT_EQ(defaults.other_tokens, (Named{{"unk_token", "<u>"}, {"pad_token", "<p>"}}));
+}
+
+// What a request may not ask for would make every request fail.
+TEST(GenerationConfig, ValuesBeyondARequestsRangesAreClampedWithWords) {
+  const std::pair<const char*, double> cases[] = {{R"({"temperature": 2.5})", 2.0},
+                                                  {R"({"temperature": 100})", 2.0},
+                                                  {R"({"top_p": 0})", 1e-9},
+                                                  {R"({"top_p": 0.0})", 1e-9},
+                                                  {R"({"repetition_penalty": 0.005})", 0.01},
+                                                  {R"({"repetition_penalty": 1e-6})", 0.01}};
+  for (const auto& [text, bound] : cases) {
+    GenerationDefaults defaults;
+    merge_generation_config(text, "g.json", defaults);
+    const auto& value = defaults.temperature ? defaults.temperature
+                        : defaults.top_p     ? defaults.top_p
+                                             : defaults.repetition_penalty;
+    EXPECT_EQ(value, bound) << text;
+    ASSERT_EQ(defaults.warnings.size(), 1u) << text;
+    EXPECT_NE(defaults.warnings[0].find("g.json: \""), std::string::npos) << defaults.warnings[0];
+    EXPECT_NE(defaults.warnings[0].find("is used"), std::string::npos) << defaults.warnings[0];
+  }
+}
+
+// Completions need neither a template nor its tokens.
+TEST(GenerationConfig, WhatOnlyChatNeedsStopsNothing) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"chat_template": 1})", R"("chat_template" is 1)"},
+      {R"({"chat_template": []})", R"("chat_template" is an array)"},
+      {R"({"chat_template": ["x"]})", "named \"default\""},
+      {R"({"chat_template": [{"name": "x", "template": "T"}]})", "named \"default\""},
+      {R"({"chat_template": [{"name": "default"}]})", "named \"default\""},
+      {R"({"chat_template": [{"name": "default", "template": 3}]})", "named \"default\""},
+      {R"({"chat_template": {}})", R"("chat_template" is an object)"},
+      {R"({"chat_template": {"rag": "T"}})", "named \"default\""},
+      {R"({"eos_token": false})", R"("eos_token" is false)"},
+      {R"({"bos_token": 1})", R"("bos_token" is 1, expected a string)"},
+      {R"({"bos_token": {"content": 1}})", R"("bos_token" is an object)"},
+      {R"({"pad_token": []})", R"("pad_token" is an array)"},
+      {R"({"add_bos_token": "yes"})", R"("add_bos_token" is "yes")"}};
+  for (const auto& [text, words] : cases) {
+    GenerationDefaults defaults;
+    merge_tokenizer_config(text, "t.json", defaults);
+    ASSERT_EQ(defaults.warnings.size(), 1u) << text;
+    EXPECT_NE(defaults.warnings[0].find(words), std::string::npos) << defaults.warnings[0];
+    EXPECT_EQ(defaults.chat_template + defaults.bos_token + defaults.eos_token, "") << text;
+  }
+  GenerationDefaults defaults;
+  merge_tokenizer_config(R"({"chat_template": {"default": "D", "tool_use": "T"}})", "t.json", defaults);
+  EXPECT_EQ(defaults.chat_template, "D");
+}
+
 struct GenerationCase {
   const char* name;
   std::string text;
@@ -80,12 +149,8 @@ INSTANTIATE_TEST_SUITE_P(
         GenerationCase{"TopP", R"({"top_p": 1.5})", R"("top_p" is 1.5)"},
         GenerationCase{"TopK", R"({"top_k": 0.5})", R"("top_k" is 0.5)"},
         GenerationCase{"Penalty", R"({"repetition_penalty": 0})", R"("repetition_penalty" is 0)"},
-        GenerationCase{"MaxNew", R"({"max_new_tokens": 0})", R"("max_new_tokens" is 0)"},
-        GenerationCase{"Bos", R"({"bos_token": 1})", R"("bos_token" is 1, expected a string)"},
-        GenerationCase{"BosContent", R"({"bos_token": {"content": 1}})", R"("bos_token.content" is 1)"},
-        GenerationCase{"Template", R"({"chat_template": 1})", R"("chat_template" is 1)"},
-        GenerationCase{"TemplateList", R"({"chat_template": [{"name": "x"}]})", "named \"default\""},
-        GenerationCase{"TemplateText", R"({"chat_template": ["x"]})", R"("chat_template" is "x")"}),
+        GenerationCase{"MinP", R"({"min_p": 1.5})", R"("min_p" is 1.5)"},
+        GenerationCase{"MaxNew", R"({"max_new_tokens": 0})", R"("max_new_tokens" is 0)"}),
     kCaseName);
 
 }  // namespace

@@ -93,6 +93,36 @@ TEST(ModelConfig, Qwen3) {
   EXPECT_EQ(parse(R"({"head_dim": 32})", "Qwen3ForCausalLM").head_dim, 32);
 }
 
+TEST(ModelConfig, Gemma2) {
+  const std::string name = "Gemma2ForCausalLM";
+  const ModelConfig plain = parse(R"({"num_key_value_heads": "absent", "num_attention_heads": 8})", name);
+  EXPECT_EQ(plain.norm_placement, NormPlacement::kBeforeAndBehind);
+  EXPECT_TRUE(plain.norm_adds_one && plain.scales_embedding && plain.tie_word_embeddings);
+  EXPECT_EQ(plain.activation, Activation::kGeluTanh);
+  EXPECT_EQ(plain.head_dim, 256);
+  EXPECT_EQ(plain.num_kv_heads, 4);
+  EXPECT_EQ(plain.attention_soft_cap, 50.0);
+  EXPECT_EQ(plain.logits_soft_cap, 30.0);
+  EXPECT_EQ(plain.attention_scale, 0.0625);
+  EXPECT_EQ(plain.window_lens, (std::vector<int>{4096, 0, 4096}));
+  const ModelConfig changed =
+      parse(R"({"attn_logit_softcapping": null, "final_logit_softcapping": 8, "sliding_window": 5,
+      "query_pre_attn_scalar": 64, "tie_word_embeddings": false, "hidden_activation": "silu",
+      "layer_types": ["full_attention", "sliding_attention", "full_attention"]})",
+            name);
+  EXPECT_EQ(changed.attention_soft_cap, 0.0);
+  EXPECT_EQ(changed.logits_soft_cap, 8.0);
+  EXPECT_EQ(changed.attention_scale, 0.125);
+  EXPECT_FALSE(changed.tie_word_embeddings);
+  EXPECT_EQ(changed.activation, Activation::kSilu);
+  EXPECT_EQ(changed.window_lens, (std::vector<int>{0, 5, 0}));
+  const ModelConfig llama =
+      parse(R"({"attn_logit_softcapping": 5.0, "query_pre_attn_scalar": 3})");  // no fields of the family
+  EXPECT_EQ(llama.attention_soft_cap, 0.0);
+  EXPECT_EQ(llama.attention_scale, 0.0);
+  EXPECT_EQ(llama.norm_placement, NormPlacement::kBefore);
+}
+
 TEST(ModelConfig, GoldenModels) {
   EXPECT_EQ(load_model_config(kGoldens / "mistral_window").window_lens, (std::vector<int>{13, 13, 13}));
   EXPECT_EQ(load_model_config(kGoldens / "mistral_window").head_dim, 12);
@@ -125,12 +155,13 @@ TEST_P(ConfigRejects, WithFileFieldAndValue) {
 const ErrorKind kUnsupported = ErrorKind::kUnsupported, kCorrupt = ErrorKind::kCorruptFile;
 const char* const kMistral = "MistralForCausalLM";
 const char* const kQwen = "Qwen2ForCausalLM";
+const char* const kGemma = "Gemma2ForCausalLM";
 INSTANTIATE_TEST_SUITE_P(
     Unsupported, ConfigRejects,
     testing::Values(
         ConfigCase{
             "Architecture", R"({"architectures":["GPT2LMHeadModel"]})",
-            R"("architectures" is "GPT2LMHeadModel", supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM)",
+            R"("architectures" is "GPT2LMHeadModel", supported: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma2ForCausalLM)",
             kUnsupported},
         ConfigCase{"ModelType", R"({"architectures":null,"model_type":"gpt2"})",
                    R"("model_type" is "gpt2", supported: llama,)", kUnsupported},
@@ -147,7 +178,11 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"HeadDimBig", R"({"head_dim":512})", "head_dim is 512", kUnsupported},
         ConfigCase{"HeadDimSmall", R"({"hidden_size":16})", "head_dim is 4", kUnsupported},
         ConfigCase{"LayerType", R"({"layer_types":["linear_attention","full_attention","full_attention"]})",
-                   R"("layer_types" is "linear_attention")", kUnsupported, kQwen}),
+                   R"("layer_types" is "linear_attention")", kUnsupported, kQwen},
+        ConfigCase{"GemmaActivation", R"({"hidden_activation":"relu"})",
+                   R"("hidden_activation" is "relu", supported: silu)", kUnsupported, kGemma},
+        ConfigCase{"Bidirectional", R"({"use_bidirectional_attention":true})",
+                   R"("use_bidirectional_attention" is "true", supported: false)", kUnsupported, kGemma}),
     kCaseName);
 INSTANTIATE_TEST_SUITE_P(
     Corrupt, ConfigRejects,
@@ -187,7 +222,13 @@ INSTANTIATE_TEST_SUITE_P(
                    kQwen},
         ConfigCase{"SlidingWithoutWindow",
                    R"({"layer_types":["sliding_attention","full_attention","full_attention"]})",
-                   "the model has no window", kCorrupt, kQwen}),
+                   "the model has no window", kCorrupt, kQwen},
+        ConfigCase{"SoftCapZero", R"({"attn_logit_softcapping":0})", R"("attn_logit_softcapping" is 0)",
+                   kCorrupt, kGemma},
+        ConfigCase{"LogitsCapText", R"({"final_logit_softcapping":"x"})",
+                   R"("final_logit_softcapping" is "x")", kCorrupt, kGemma},
+        ConfigCase{"ScoreDimNegative", R"({"query_pre_attn_scalar":-256})",
+                   R"("query_pre_attn_scalar" is -256)", kCorrupt, kGemma}),
     kCaseName);
 
 TEST(ModelConfig, RefusesWhatIsNoObject) {

@@ -149,5 +149,21 @@ TEST(RopeConfig, OuterPartialRotationIsRefused) {
                [] { parse(R"({"rope_scaling": "yarn"})"); });
 }
 
+// `attn_factor` is a slip that published files have; the name is `attention_factor`.
+TEST(RopeConfig, UnknownKeysAreTold) {
+  const auto unknown = [](const char* text) {
+    const Json json = Json::parse(text);
+    return parse_rope_config(Fields(json, "c.json"), 4096).unknown_keys;
+  };
+  using Keys = std::vector<std::string>;
+  EXPECT_EQ(
+      unknown(R"({"rope_scaling": {"type": "yarn", "factor": 2, "attn_factor": 1, "finetuned": true}})"),
+      (Keys{"attn_factor", "finetuned"}));
+  EXPECT_EQ(unknown(R"({"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "speed": 2}})"),
+            (Keys{"speed"}));
+  EXPECT_TRUE(unknown(R"({"rope_scaling": {"type": "yarn", "factor": 2, "attention_factor": 1}})").empty());
+  EXPECT_TRUE(unknown("{}").empty());
+}
+
 }  // namespace
 }  // namespace quire

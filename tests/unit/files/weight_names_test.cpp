@@ -28,7 +28,7 @@ TEST_P(GoldenModel, TableCoversTheFilesExactly) {
 INSTANTIATE_TEST_SUITE_P(All, GoldenModel,
                          testing::Values("llama", "llama_llama3_rope", "llama_linear_rope_f16",
                                          "llama_yarn_bias", "llama_bf16", "mistral_window", "qwen2_window",
-                                         "qwen3_sharded", "qwen3_yarn_bf16"),
+                                         "qwen3_sharded", "qwen3_yarn_bf16", "gemma2"),
                          [](const auto& test) { return test.param; });
 
 TEST(WeightNames, RolesLayersAndOrder) {
@@ -51,6 +51,30 @@ TEST(WeightNames, RolesLayersAndOrder) {
   EXPECT_EQ(find(WeightRole::kDownProj, 0).shape, (std::vector<std::int64_t>{6, 10}));
   config.tie_word_embeddings = true;
   EXPECT_EQ(weight_specs(config).size(), specs.size() - 1);
+}
+
+// One name for two roles: which it is follows from where the norms stand.
+TEST(WeightNames, PlacesOfNorms) {
+  ModelConfig config;
+  config.num_layers = 1;
+  config.hidden_dim = 6, config.intermediate_dim = 10, config.vocab_size = 100;
+  config.num_qo_heads = 4, config.num_kv_heads = 2, config.head_dim = 8;
+  const auto name_of = [&config](WeightRole role) -> std::string {
+    for (const WeightSpec& spec : weight_specs(config)) {
+      if (spec.role == role) return spec.name;
+    }
+    return "";
+  };
+  EXPECT_EQ(name_of(WeightRole::kMlpNorm), "model.layers.0.post_attention_layernorm.weight");
+  EXPECT_EQ(name_of(WeightRole::kAttentionOutNorm), "");
+  EXPECT_EQ(name_of(WeightRole::kSinks), "");
+  config.norm_placement = NormPlacement::kBeforeAndBehind;
+  config.has_sinks = true;
+  EXPECT_EQ(name_of(WeightRole::kAttentionNorm), "model.layers.0.input_layernorm.weight");
+  EXPECT_EQ(name_of(WeightRole::kAttentionOutNorm), "model.layers.0.post_attention_layernorm.weight");
+  EXPECT_EQ(name_of(WeightRole::kMlpNorm), "model.layers.0.pre_feedforward_layernorm.weight");
+  EXPECT_EQ(name_of(WeightRole::kMlpOutNorm), "model.layers.0.post_feedforward_layernorm.weight");
+  EXPECT_EQ(name_of(WeightRole::kSinks), "model.layers.0.self_attn.sinks");
 }
 
 // A file of [2] U8 tensors; the values are the digits of `data`.

@@ -1,12 +1,24 @@
-"""Budgets: small files, short functions, few parameters; the attention kernel and the CPU target as wholes."""
+"""Budgets: small files, short functions, few parameters, short lines; the attention kernel and each target as wholes.
+
+`size_budget_test.py --write` writes the list of files with long lines anew; it should only ever get shorter.
+"""
 
 import re
+import sys
 import unittest
+from pathlib import Path
 
 import source_tree as tree
 
-FILE_LINES, FUNCTION_LINES, FUNCTION_PARAMETERS, TEMPLATE_PARAMETERS = 500, 60, 8, 6
-ATTENTION_LINES, CPU_TARGET_LINES = 800, 2000  # to stay below
+FILE_LINES, FUNCTION_LINES, ATTENTION_LINES = 500, 60, 1000  # to stay below
+FUNCTION_PARAMETERS, TEMPLATE_PARAMETERS = 8, 6
+# What is a target's own, its tile text and its host half, has to stay below.
+TARGET_LINES, OTHER_TARGET_LINES = {"cpu": 3000, "cuda": 3500}, 2500
+SHARED_BY_TARGETS = {"jit"}  # of src/targets: what targets whose kernels are compiled at run time have in common
+# Targets that are beyond their budget, with the lines that they may have until they are not. To be emptied.
+OVER_BUDGET = {"cuda": 5000, "emulator": 2610}
+LINE_CHARACTERS = 110  # of .clang-format
+LONG_LINES = Path(__file__).with_name("long_lines.txt")  # files that have longer ones, and how many
 CODE = ("src", "include", "apps", "tests")
 
 NOT_A_FUNCTION = re.compile(r"^\s*(?:else\s+)?(?:if|for|while|switch|catch|do|namespace|extern)\b|\b(class|struct|enum|union)\s+[\w:<>, ]*(?:final\s*)?(?::[^:()]|$)|=\s*$|^\s*$")
@@ -107,6 +119,26 @@ def num_lines(paths):
     return sum(len(tree.read(p).splitlines()) for p in paths)
 
 
+def target_sizes():
+    """{target: lines of its tile text and its host half}. The tile text stands in either of two places."""
+    names = {p.name for p in (tree.ROOT / "src/targets").iterdir() if p.is_dir()} - SHARED_BY_TARGETS
+    return {name: num_lines(tree.files(f"src/tile/target_{name}", f"src/targets/{name}")) for name in names}
+
+
+def long_lines():
+    """{path: number of its lines that are too long}, of those files that have such."""
+    counts = {p.as_posix(): sum(len(line) > LINE_CHARACTERS for line in tree.read(p).splitlines()) for p in tree.files(*CODE)}
+    return {path: number for path, number in counts.items() if number > 0}
+
+
+def read_long_lines():
+    return {path: int(number) for number, path in map(str.split, LONG_LINES.read_text(encoding="utf-8").splitlines())}
+
+
+def write_long_lines():
+    LONG_LINES.write_text("".join(f"{number} {path}\n" for path, number in long_lines().items()), encoding="utf-8")
+
+
 def kernel_closure(path, seen):
     """The file and all kernel files that it includes."""
     seen.add(path)
@@ -120,14 +152,14 @@ def kernel_closure(path, seen):
 class SizeBudgetTest(unittest.TestCase):
     def test_files_are_small(self):
         for path in tree.files(*CODE):
-            self.assertLessEqual(num_lines([path]), FILE_LINES, path)
+            self.assertLess(num_lines([path]), FILE_LINES, path)
 
     def test_functions_are_short_and_take_few_parameters(self):
         num_found = 0
         for path in tree.files(*CODE):
             for line, lines, count, name in functions(tree.read(path)):
                 num_found += 1
-                self.assertLessEqual(lines, FUNCTION_LINES, f"{path}:{line} {name} has {lines} lines")
+                self.assertLess(lines, FUNCTION_LINES, f"{path}:{line} {name} has {lines} lines")
                 if not FOREIGN.match(name):
                     self.assertLessEqual(count, FUNCTION_PARAMETERS, f"{path}:{line} {name} takes {count} parameters")
         self.assertGreater(num_found, 500, "the scan has gone blind")
@@ -147,8 +179,22 @@ class SizeBudgetTest(unittest.TestCase):
         paths = kernel_closure(attention, set())
         self.assertLess(num_lines(paths), ATTENTION_LINES, sorted(p.as_posix() for p in paths))
 
-    def test_cpu_target_is_small(self):
-        self.assertLess(num_lines(tree.files("src/tile/target_cpu", "src/targets/cpu")), CPU_TARGET_LINES)
+    def test_targets_are_small(self):
+        sizes = target_sizes()
+        self.assertGreaterEqual(set(sizes), {"cpu", "cuda", "emulator"} | set(OVER_BUDGET))
+        for target, lines in sizes.items():
+            budget = TARGET_LINES.get(target, OTHER_TARGET_LINES)
+            if target in OVER_BUDGET:
+                self.assertGreaterEqual(lines, budget, f"{target} keeps its budget now: take it out of OVER_BUDGET")
+                budget = OVER_BUDGET[target]
+            self.assertLess(lines, budget, target)
+
+    def test_lines_are_short(self):
+        listed = read_long_lines()
+        for path, number in long_lines().items():
+            self.assertLessEqual(number, listed.get(path, 0), f"{path} has {number} lines of more than {LINE_CHARACTERS} characters")
+        for path in listed:
+            self.assertTrue((tree.ROOT / path).exists(), f"{LONG_LINES.name} names {path}, which does not exist")
 
     def test_the_scan_counts_right(self):
         text = """namespace a {
@@ -183,4 +229,7 @@ struct D { int a; bool operator==(const D& d) const { return a == d.a; } };
 
 
 if __name__ == "__main__":
-    unittest.main()
+    if "--write" in sys.argv:
+        write_long_lines()
+    else:
+        unittest.main()

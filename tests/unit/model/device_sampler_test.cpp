@@ -23,8 +23,7 @@ std::unique_ptr<Device> open_cpu(const std::string& isa = "") {
   TargetRegistry registry;
   register_cpu_target(registry);
   DeviceOptions options;
-  options.cpu_isa = isa;
-  options.num_threads = 2;
+  options.settings = {{"cpu.isa", isa}, {"cpu.threads", "2"}};
   return registry.open("cpu", options);
 }
 

@@ -48,7 +48,24 @@ TEST(Access, HostsOfOthersAreRefused) {
     EXPECT_EQ(ask(local, host), 403) << host;
   }
   EXPECT_EQ(ask(Access({{}, {}, {"models.example"}}), "models.example:443"), 200);
-  EXPECT_EQ(ask(Access({}), "anything"), 200);
+  EXPECT_EQ(ask(Access({{}, {}, {"*"}}), "anything"), 200);
+}
+
+// A page whose name its owner's DNS points at this server is of the server's own origin to a browser.
+TEST(Access, WithoutKeysOnlyAddressesAreTakenUnlessHostsAreNamed) {
+  const auto ask = [](const Access& access, const char* host) {
+    return status_of([&] {
+      access.check_host_and_origin(with({{"host", host}, {"origin", "http://" + std::string(host)}}));
+    });
+  };
+  const Access open({}), keyed({{"key"}, {}, {}});
+  for (const char* host : {"localhost:8000", "10.1.2.3", "10.1.2.3:8000", "[2001:db8::1]:8000", "[::1]"})
+    EXPECT_EQ(ask(open, host), 200) << host;
+  for (const char* host :
+       {"rebound.evil:8000", "10.1.2.3.evil", "10.1.2", "0x7f000001", "", "[::1].evil", "2001:db8::1"}) {
+    EXPECT_EQ(ask(open, host), 403) << host;
+  }
+  EXPECT_EQ(ask(keyed, "any.name:8000"), 200) << "a page has no key";
 }
 
 TEST(Access, OriginsOfOthersAreRefused) {

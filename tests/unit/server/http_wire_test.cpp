@@ -46,6 +46,17 @@ TEST(WireFormat, HeadHasNoBody) {
                   .ends_with("Content-Length: 5\r\nConnection: keep-alive\r\n\r\n"));
 }
 
+TEST(WireFormat, ASharedBodyFollowsItsHead) {
+  ReplyOutput output;
+  output.head = HttpHead{};
+  output.shared_body = std::make_shared<const std::string>("12345");
+  output.is_last = true;
+  WireFormat wire(false, true, false), head_only(false, true, true);
+  EXPECT_TRUE(wire.bytes_of(output).ends_with("Content-Length: 5\r\nConnection: keep-alive\r\n\r\n"));
+  EXPECT_EQ(head_only.bytes_of(output), wire.bytes_of(output));
+  EXPECT_TRUE(wire.sends_body() && !head_only.sends_body());
+}
+
 TEST(DecodePath, TakesPathsAndNothingElse) {
   EXPECT_EQ(decode_path("/v1/models?x=1"), "/v1/models");
   EXPECT_EQ(decode_path("/v1/models/a%2Fb%20c"), "/v1/models/a/b c");

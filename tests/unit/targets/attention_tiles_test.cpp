@@ -5,10 +5,11 @@
 
 #include <algorithm>
 
-#include "device/attention_configs.h"
+#include "tuning/tuning_store.h"
 #include "kernels/params.h"
 #include "targets/cuda/embedded_text.h"
-#include "targets/cuda/kernel_choice.h"
+#include "targets/cuda/chips.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -58,7 +59,8 @@ TEST(AttentionTiles, RowsThatAreNotWholePiecesTakeTheRaggedKernel) {
   aligned.has_many = 1;
   aligned.sm_scale = 1;
   const auto name_of = [](const AttentionParams& p, DType dtype = DType::kBF16) {
-    return make_kernel(kernel_id({KernelName::kAttention, dtype}, &p), 90).name;
+    const AttentionVariant variant{dtype, dtype, plain_kv(dtype), {p.head_dim_qk, p.head_dim_vo}};
+    return make_kernel({compiled_variant(variant), form_of(KernelVariant(variant), &p)}, *cuda_rules(90)).name;
   };
   EXPECT_EQ(name_of(aligned), "attention_many_bf16_d128");
   AttentionParams q_inside = aligned, o_inside = aligned, q_gap = aligned, o_gap = aligned, other_head = aligned;
@@ -132,16 +134,17 @@ TEST(AttentionTiles, IllegalOnesAreRefusedWithNumbers) {
 }
 
 TEST(AttentionTiles, KernelsAreMadeOfThem) {
-  for (const int id : all_kernel_ids()) {
-    const auto problem = attention_class(id);
+  const auto rules = cuda_rules(90);
+  for (const KernelInstance& instance : all_instances()) {
+    const auto problem = attention_class(instance);
     if (!problem) continue;
     for (const AttentionTiles& t : legal_tiles_of(*problem, 90)) {
-      const CudaKernel k = make_kernel(id, 90, &t);
-      EXPECT_EQ(k.shared_bytes, tiles_bytes(*problem, t));
-      EXPECT_EQ(k.threads, 32 * t.num_warps + (t.producer_registers > 0 ? 128 : 0));
-      EXPECT_NE(std::find(k.options.begin(), k.options.end(), "-DQUIRE_RING_KEYS=" + std::to_string(t.ring_keys)), k.options.end());
+      const JitKernel k = make_kernel(instance, *rules, &t);
+      EXPECT_EQ(k.shape.shared_bytes, tiles_bytes(*problem, t));
+      EXPECT_EQ(k.shape.threads, 32 * t.num_warps + (t.producer_registers > 0 ? 128 : 0));
+      EXPECT_NE(std::find(k.shape.options.begin(), k.shape.options.end(), "-DQUIRE_RING_KEYS=" + std::to_string(t.ring_keys)), k.shape.options.end());
     }
-    EXPECT_EQ(make_kernel(id, 90).source, make_kernel(id, 90, &legal_tiles_of(*problem, 90).front()).source);
+    EXPECT_EQ(make_kernel(instance, *rules).source, make_kernel(instance, *rules, &legal_tiles_of(*problem, 90).front()).source);
   }
 }
 
@@ -153,8 +156,8 @@ TEST(AttentionTiles, ShippedTablesAreLegalOnTheirChips) {
     EXPECT_EQ(table.chip.target, "cuda");
     EXPECT_TRUE(std::string(text.name).ends_with(tuned_table_path("", table.chip).string())) << "the file's name is that of its chip";
     ASSERT_EQ(table.chip.architecture, "sm_90a") << "of another chip: add its family here";
-    AttentionConfigs configs({[](const AttentionClass& c) { return heuristic_config(c, 90); },
-                              [](const AttentionClass& c, const AttentionConfig& config) { return why_illegal_tiles(c, config.tiles, 90); }});
+    TuningStore configs({[](const AttentionClass& c) { return heuristic_config(c, 90); },
+                              [](const AttentionClass& c, const AttentionTuning& config) { return why_illegal_tiles(c, config.tiles, 90); }});
     configs.read_tables(table.chip, "", {&text, 1});
     ASSERT_FALSE(table.entries.empty());
     for (const TunedEntry& e : table.entries) {

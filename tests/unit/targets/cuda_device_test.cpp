@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "device/attention_configs.h"
+#include "tuning/attention_target.h"
 #include "imitated_driver.h"
 #include "kernels/params.h"
 #include "targets/cuda/attention_tiles.h"
@@ -34,7 +34,7 @@ class CudaDeviceTest : public testing::Test {
   void SetUp() override {
     imitated::driver() = {};
     register_cuda_target(targets_);
-    options_.nvrtc_path = QUIRE_NVRTC;
+    options_.settings = {{"cuda.nvrtc", QUIRE_NVRTC}};
     options_.cache_dir = QUIRE_GATE_CACHE;
     options_.own_kernels_only = true;
     const std::string reason = targets_.entries().front().why_absent(options_);
@@ -56,7 +56,7 @@ class CudaDeviceTest : public testing::Test {
     params.table = reinterpret_cast<const void*>(mark);
     params.num_rows = num_rows;
     params.dim = 64;
-    device_->run(KernelName::kEmbedding, DType::kBF16, params, num_rows, {100, 10});
+    device_->run(RowVariant{KernelName::kEmbedding, DType::kBF16}, params, num_rows, {100, 10});
   }
   static long mark_of(const imitated::Launch& launch) {
     long mark = 0;
@@ -79,7 +79,7 @@ TEST_F(CudaDeviceTest, SaysWhatItIs) {
   EXPECT_EQ(device_->caps().architecture, "sm_90a");
   EXPECT_EQ(device_->caps().description, "Imitated GPU");
   EXPECT_EQ(device_->caps().num_programs % 4, 0);
-  EXPECT_GT(device_->caps().attention_rows, 0);
+  EXPECT_GT(device_->attention().caps({}).rows, 0);
   const auto lines = targets_.entries().front().levels(options_);
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_EQ(lines[0], "0: Imitated GPU, compute capability 9.0, 4 SMs at 1.50 GHz, 0.1 GiB");
@@ -185,7 +185,7 @@ TEST_F(CudaDeviceTest, APersistentKernelHasAFixedGridAndCounters) {
   params.num_rows = 1;
   params.in_dim = 64;
   params.out_dim = 1 << 20;
-  device_->run(KernelName::kLinear, DType::kBF16, params, 1);
+  device_->run(plain_linear(DType::kBF16, DType::kBF16), params, 1);
   device_->synchronize();
   const imitated::Launch& launch = imitated::driver().launches.at(0);
   ASSERT_NE(launch.counters, nullptr);
@@ -273,27 +273,27 @@ TEST_F(CudaDeviceTest, ErrorsCarryTheDriversWords) {
 
 // A tuner changes tiles: later launches take them, graphs that were recorded before do not, and a kernel is loaded once.
 TEST_F(CudaDeviceTest, ConfigurationsChangeForLaterLaunchesAlone) {
-  TunableAttention* tunable = device_->tunable_attention();
+  TunableAttention* tunable = device_->attention().tunable();
   ASSERT_NE(tunable, nullptr);
   EXPECT_EQ(to_string(tunable->chip()), "Imitated GPU (cuda sm_90a, 4 units)");
   const AttentionClass problem{DType::kF32, 64, BatchKind::kDecode};
-  const AttentionConfig first = tunable->heuristics(problem);
-  AttentionConfig other = first;
+  const AttentionTuning first = tunable->heuristics(problem);
+  AttentionTuning other = first;
   other.tiles.ring_keys = 2 * other.tiles.keys, other.split_policy.item_cost_tiles = 7;
   ASSERT_NE(other.tiles, first.tiles);
   AttentionParams params{};
   params.head_dim_qk = params.head_dim_vo = 64;
   params.sm_scale = 1;
   params.has_few = 1;
-  const auto start = [&] { device_->run(KernelName::kAttention, DType::kF32, params, 3, {}); };
+  const auto start = [&] { device_->run(AttentionVariant{DType::kF32, DType::kF32, plain_kv(DType::kF32), {64, 64}}, params, 3, {}); };
   const AttentionTiles both[] = {first.tiles, other.tiles};
   EXPECT_EQ(tunable->prepare_tiles(problem, both, start), (std::vector<std::string>{"", ""}));
   const int num_modules = imitated::driver().num_modules;
   const auto graph = device_->capture(start);
   start();
   tunable->use_config(problem, other);
-  EXPECT_EQ(device_->attention_caps(problem).split_policy.item_cost_tiles, 7);
-  EXPECT_EQ(device_->attention_caps({DType::kF32, 64, BatchKind::kMixed}).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
+  EXPECT_EQ(device_->attention().caps(problem).split_policy.item_cost_tiles, 7);
+  EXPECT_EQ(device_->attention().caps({DType::kF32, 64, BatchKind::kMixed}).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
   start();
   graph->launch();
   tunable->use_config(problem, first);
@@ -307,7 +307,7 @@ TEST_F(CudaDeviceTest, ConfigurationsChangeForLaterLaunchesAlone) {
 
   other.tiles.ring_keys = 1000;
   EXPECT_NE(message_of([&] { tunable->use_config(problem, other); }, ErrorKind::kInvalidArgument).find("a ring of 1000 keys"), std::string::npos);
-  EXPECT_EQ(device_->attention_caps(problem).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
+  EXPECT_EQ(device_->attention().caps(problem).split_policy.item_cost_tiles, first.split_policy.item_cost_tiles);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // What the cuda target does before a GPU comes into play: the text inside the program, keys, architectures,
 // reasons.
-#include "targets/cuda/kernel_compiler.h"
+#include "targets/jit/kernel_compiler.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -11,7 +11,10 @@
 #include <set>
 
 #include "base/error.h"
+#include "device/device.h"
+#include "targets/cuda/chips.h"
 #include "targets/cuda/driver.h"
+#include "targets/cuda/nvrtc.h"
 
 namespace quire {
 namespace {
@@ -42,10 +45,10 @@ TEST(EmbeddedTextTest, EqualsTheFiles) {
     EXPECT_EQ(text.text.data()[text.text.size()], '\0') << text.name;
     names.insert(text.name);
   }
-  std::set<std::string> wanted = {"tile/tile.h", "tile/page_layout.h", "targets/cuda/ceilings.h"};
-  for (const char* folder : {"kernels", "tile/target_cuda"}) {
+  std::set<std::string> wanted;
+  for (const char* folder : {"kernels", "tile", "tile/lanes", "targets/cuda/tile"}) {
     for (const auto& file : fs::directory_iterator(fs::path(QUIRE_SOURCE_DIR) / "src" / folder)) {
-      wanted.insert(folder + ("/" + file.path().filename().string()));
+      if (file.is_regular_file()) wanted.insert(folder + ("/" + file.path().filename().string()));
     }
   }
   EXPECT_EQ(names, wanted);
@@ -100,18 +103,18 @@ class CompilerTest : public testing::Test {
   void SetUp() override {
     std::string pattern = (fs::temp_directory_path() / "quire-compiler-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
-    options_.nvrtc_path = QUIRE_NVRTC;
+    options_.settings = {{"cuda.nvrtc", QUIRE_NVRTC}};
     options_.cache_dir = root_ / "cache";
     try {
-      compiler_.emplace(options_);
+      compiler_.emplace(make_cuda_compiler(options_));
     } catch (const Error& e) {
       GTEST_SKIP() << e.what();
     }
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  static CudaKernel kernel(const std::string& name, const std::string& statement) {
-    CudaKernel made;
+  static JitKernel kernel(const std::string& name, const std::string& statement) {
+    JitKernel made;
     made.name = name;
     made.source = "extern \"C\" __global__ void quire_entry(int* p) { " + statement + " }";
     return made;
@@ -123,7 +126,7 @@ class CompilerTest : public testing::Test {
 };
 
 TEST_F(CompilerTest, CompilesOnceAndThenReads) {
-  const CudaKernel kernels[] = {kernel("one", "*p = 1;"), kernel("two", "*p = 2;"),
+  const JitKernel kernels[] = {kernel("one", "*p = 1;"), kernel("two", "*p = 2;"),
                                 kernel("three", "*p = 3;")};
   int num_from_disk = 0, num_reports = 0;
   const auto report = [&](const CompiledKernel&, bool is_from_disk) {
@@ -149,7 +152,7 @@ TEST_F(CompilerTest, CompilesOnceAndThenReads) {
 }
 
 TEST_F(CompilerTest, ADamagedFileIsCompiledAnew) {
-  const CudaKernel one[] = {kernel("one", "*p = 1;")};
+  const JitKernel one[] = {kernel("one", "*p = 1;")};
   const auto first = compiler_->get(one, "sm_80");
   fs::resize_file(compiler_->cache().list().at(0).path, 200);
   bool was_from_disk = true;
@@ -161,18 +164,18 @@ TEST_F(CompilerTest, ADamagedFileIsCompiledAnew) {
 }
 
 TEST_F(CompilerTest, TheKeyKnowsAllThatTheCodeDependsOn) {
-  const CudaKernel one = kernel("one", "*p = 1;");
+  const JitKernel one = kernel("one", "*p = 1;");
   std::set<JitKey> keys = {compiler_->key_of(one, "sm_80"), compiler_->key_of(one, "sm_90a")};
   keys.insert(compiler_->key_of(kernel("one", "*p = 2;"), "sm_80"));
-  CudaKernel defined = one;
-  defined.options = {"-DA=1"};
+  JitKernel defined = one;
+  defined.shape.options = {"-DA=1"};
   keys.insert(compiler_->key_of(defined, "sm_80"));
   EXPECT_EQ(keys.size(), 4u);
-  EXPECT_TRUE(keys.contains(KernelCompiler(options_).key_of(one, "sm_80")));
+  EXPECT_TRUE(keys.contains(make_cuda_compiler(options_).key_of(one, "sm_80")));
 }
 
 TEST_F(CompilerTest, AnErrorCarriesTheLog) {
-  const CudaKernel kernels[] = {kernel("good", "*p = 1;"), kernel("bad", "*p = undeclared_name;")};
+  const JitKernel kernels[] = {kernel("good", "*p = 1;"), kernel("bad", "*p = undeclared_name;")};
   const std::string message = message_of([&] { compiler_->get(kernels, "sm_80"); }, ErrorKind::kInternal);
   for (const char* word :
        {"bad_sm_80", "undeclared_name", "--gpu-architecture=sm_80", "NVRTC_ERROR_COMPILATION"}) {
@@ -182,7 +185,7 @@ TEST_F(CompilerTest, AnErrorCarriesTheLog) {
 }
 
 TEST_F(CompilerTest, OneThatFailsDoesNotStopTheOthers) {
-  const CudaKernel kernels[] = {kernel("bad", "*p = undeclared_name;"), kernel("good", "*p = 1;")};
+  const JitKernel kernels[] = {kernel("bad", "*p = undeclared_name;"), kernel("good", "*p = 1;")};
   const auto outcomes = compiler_->try_get(kernels, "sm_80");
   ASSERT_EQ(outcomes.size(), 2u);
   EXPECT_NE(outcomes[0].error, nullptr);
@@ -196,8 +199,8 @@ TEST(SpilledBytes, AreStoresAndLoads) {
 }
 
 TEST_F(CompilerTest, FindsTheEmbeddedHeaders) {
-  CudaKernel params = kernel("params", "*p = sizeof(quire::AttentionParams);");
-  params.source = "#include \"kernels/params.h\"\n#include \"tile/page_layout.h\"\n" + params.source;
+  JitKernel params = kernel("params", "*p = sizeof(quire::AttentionParams);");
+  params.source = "#include \"kernels/params.h\"\n#include \"tile/views.h\"\n" + params.source;
   EXPECT_NO_THROW(compiler_->get({&params, 1}, "sm_80"));
 }
 
@@ -205,8 +208,8 @@ TEST_F(CompilerTest, AFullDiskIsNotAnError) {
   std::ofstream(root_ / "file").put('x');
   DeviceOptions options = options_;
   options.cache_dir = root_ / "file/cache";
-  KernelCompiler compiler(options);
-  const CudaKernel one[] = {kernel("one", "*p = 1;")};
+  KernelCompiler compiler = make_cuda_compiler(options);
+  const JitKernel one[] = {kernel("one", "*p = 1;")};
   EXPECT_EQ(compiler.get(one, "sm_80").size(), 1u);
   EXPECT_NE(compiler.store_failure(), "");
 }

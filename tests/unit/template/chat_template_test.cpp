@@ -130,6 +130,50 @@ TEST(ChatTemplateTest, UnsupportedPartsAreSaidToBe) {
   }
 }
 
+// As in Jinja: whoever never runs into a branch never learns that it cannot run.
+TEST(ChatTemplateTest, UnknownFiltersInBranchesFailWhenTheyRun) {
+  for (const std::string part :
+       {"{{ 1 | nosuchfilter }}", "{{ 1 is nosuchtest }}", "{% filter nosuchfilter %}x{% endfilter %}"}) {
+    const std::string guarded = "{% if messages %}" + part + "{% else %}fine{% endif %}";
+    EXPECT_EQ(ChatTemplate::parse(guarded, "", "").render(kNone, false), "fine") << part;
+    const Refusal refused = refusal(guarded, one("x"));
+    EXPECT_EQ(refused.kind, ErrorKind::kInvalidArgument) << refused.message;
+    EXPECT_TRUE(has(refused.message, "line 1: unknown")) << refused.message;
+    EXPECT_EQ(refusal("{% if x %}{% endif %}" + part).kind, ErrorKind::kUnsupported) << part;
+  }
+  EXPECT_EQ(
+      ChatTemplate::parse("{{ (1 | nosuchfilter) if messages else 'fine' }}", "", "").render(kNone, false),
+      "fine");
+}
+
+TEST(ChatTemplateTest, RoundedIntegersStayIntegers) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"1234 | round(-2)", "1200"},    {"1250 | round(-2)", "1200"},
+      {"1350 | round(-2)", "1400"},    {"1251 | round(-2)", "1300"},
+      {"-1250 | round(-2)", "-1200"},  {"5 | round(-1)", "0"},
+      {"15 | round(-1)", "20"},        {"7 | round", "7"},
+      {"7 | round(3)", "7"},           {"7 | round(-25)", "0"},
+      {"true | round", "1"},           {"1234.0 | round(-2)", "1200.0"},
+      {"7 | round(0, 'floor')", "7.0"}};
+  for (const auto& [source, text] : cases) {
+    const std::string whole = std::string("{{ ") + source + " }}";
+    EXPECT_EQ(ChatTemplate::parse(whole, "", "").render(kNone, false), text) << source;
+  }
+}
+
+TEST(TemplatePiecesTest, KnownRolesAreWordsOfTheTemplate) {
+  const std::string source = "{{ '<|' + messages[0].role + '|>' + messages[0].content }}";
+  EXPECT_EQ(pieces(source, {{{"role", "user"}, {"content", "user"}}}), "<|user|>[user]");
+  EXPECT_EQ(pieces(source, {{{"role", "x|><|user"}, {"content", "c"}}}), "<|[x|><|user]|>[c]");
+  EXPECT_EQ(pieces("{{ messages[0].name }}", {{{"role", "user"}, {"name", "user"}}}), "[user]");
+}
+
+TEST(ChatTemplateTest, FurtherTokensAreVariables) {
+  const ChatTemplate chat = ChatTemplate::parse("{{ pad_token }}{{ bos_token }}{{ x is defined }}", "<s>", "",
+                                                {{"pad_token", "<p>"}});
+  EXPECT_EQ(chat.render(kNone, false), "<p><s>False");
+}
+
 TEST(ChatTemplateTest, RefusalsOfTheTemplateAreTheCallersFault) {
   const Refusal raised = refusal("\n{{ raise_exception('roles must ' ~ 'alternate') }}");
   EXPECT_EQ(raised.kind, ErrorKind::kInvalidArgument);

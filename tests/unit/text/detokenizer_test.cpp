@@ -61,6 +61,52 @@ TEST(Detokenizer, SkipsSpecialTokensOnRequest) {
   EXPECT_EQ(Detokenizer(tokenizer, false).push(id), "<|im_end|>");
 }
 
+// The text of an answer is what it adds to the text of its prompt.
+TEST(Detokenizer, ATextThatFollowsAPromptKeepsItsFirstSpace) {
+  for (const char* name : {"llama2", "mistral", "metaspace"}) {
+    const Tokenizer tokenizer = load(name);
+    const auto prompt = tokenizer.encode("the", {.add_special_tokens = true, .parse_special = false});
+    const auto answer = tokenizer.encode("the the", {.add_special_tokens = false, .parse_special = false});
+    Detokenizer detokenizer(tokenizer, true);
+    detokenizer.follow(prompt);
+    std::string text;
+    for (const auto id : answer) text += detokenizer.push(id);
+    text += detokenizer.finish();
+    auto all = prompt;
+    all.insert(all.end(), answer.begin(), answer.end());
+    EXPECT_EQ(tokenizer.decode(prompt, true) + text, tokenizer.decode(all, true)) << name;
+    EXPECT_EQ(text, " the the") << name;
+  }
+}
+
+TEST(Detokenizer, ACharacterMayBeginInThePrompt) {
+  const Tokenizer tokenizer = load("gpt2");
+  const auto ids =
+      tokenizer.encode("a\xF0\x90\x8D\x88z", {.add_special_tokens = false, .parse_special = false});
+  ASSERT_EQ(ids.size(), 6u);
+  Detokenizer detokenizer(tokenizer, true);
+  detokenizer.follow(std::span(ids).first(3));
+  EXPECT_EQ(detokenizer.push(ids[3]), "");
+  EXPECT_EQ(detokenizer.push(ids[4]), "\xF0\x90\x8D\x88");
+  EXPECT_EQ(detokenizer.push(ids[5]), "z");
+}
+
+TEST(Detokenizer, LongPromptsAreReadFromWhereItMatters) {
+  const Tokenizer tokenizer = load("llama2");
+  const std::int32_t byte = *tokenizer.token_to_id("<0xE4>"), word = *tokenizer.token_to_id("▁the");
+  std::vector<std::int32_t> prompt(5000, word);
+  prompt.insert(prompt.end(), 1000, byte);  // a run that an answer may still spoil or complete
+  std::vector<std::int32_t> all = prompt;
+  all.push_back(word);
+  Detokenizer detokenizer(tokenizer, true), whole(tokenizer, true);
+  detokenizer.follow(prompt);
+  for (const auto id : prompt) whole.push(id);
+  EXPECT_EQ(detokenizer.push(word), whole.push(word));
+  Detokenizer fresh(tokenizer, true);
+  fresh.follow({});
+  EXPECT_EQ(fresh.push(word), "the");
+}
+
 TEST(Detokenizer, PartsAreWholeCharactersAndMakeUpTheDecodedText) {
   std::mt19937 random(5);
   for (const char* name : {"gpt2", "llama3", "qwen", "llama2", "mistral", "metaspace", "flags"}) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 
@@ -234,6 +235,7 @@ TEST(Tokenizer, HostilePatternsEndInAnError) {
     } catch (const Error& error) {
       EXPECT_EQ(to_string(error.kind()), std::string(to_string(ErrorKind::kExhausted)))
           << pattern << ": " << error.what();
+      EXPECT_EQ(std::string(error.what()).find(".json"), std::string::npos) << "clients read it";
     }
   }
   Json file = small_file();
@@ -276,6 +278,54 @@ TEST(Tokenizer, ManyThreadsGetTheSameIds) {
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(num_wrong, 0) << name;
   }
+}
+
+// A prompt whose marks are looked for after normalisation reads like any other text, but for its literals.
+TEST(Tokenizer, NormalizedMarksOfAPromptAreFoundWhereTextsHaveThem) {
+  Json file = small_file();
+  file["added_tokens"][1]["normalized"] = true;
+  const Ids control_ids = {5};
+  const char* normalizers[] = {R"({"type": "Prepend", "prepend": "_"})",
+                               R"({"type": "Lowercase"})",
+                               R"({"type": "NFC"})",
+                               R"({"type": "NFKC"})",
+                               R"({"type": "Strip", "strip_left": true, "strip_right": true})",
+                               R"({"type": "Replace", "pattern": {"String": "B"}, "content": "tool"})",
+                               R"({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"},
+          {"type": "Replace", "pattern": {"String": " "}, "content": "_"}]})"};
+  for (const char* normalizer : normalizers) {
+    file["normalizer"] = Json::parse(normalizer);
+    const Tokenizer tokenizer = load(file);
+    for (const std::string text : {"tool", "toolabtool", "ab tool", " tool", "TOOLb", "BaB", "a\u0301tool",
+                                   "<s>tool", "a<s>toolb", "\uff54ool", "tooltool"}) {
+      const Ids plain = tokenizer.encode(text, {.add_special_tokens = false, .parse_special = true});
+      EXPECT_EQ(tokenizer.encode_prompt({text, {}, control_ids}), plain) << normalizer << " " << text;
+      const std::vector<ByteRange> all = {{0, text.size()}};
+      const Ids literal = tokenizer.encode_prompt({text, all, control_ids});
+      EXPECT_EQ(std::count(literal.begin(), literal.end(), 5), 0) << normalizer << " " << text;
+      EXPECT_EQ(std::count(literal.begin(), literal.end(), 4), 0) << normalizer << " " << text;
+    }
+  }
+}
+
+TEST(Tokenizer, LiteralsKeepTheirPlaceThroughNormalisation) {
+  Json file = small_file();
+  file["added_tokens"][1]["normalized"] = true;
+  file["normalizer"] =
+      Json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"},
+      {"type": "Replace", "pattern": {"String": "-"}, "content": "ab"}]})");
+  const Tokenizer tokenizer = load(file);
+  const auto num_tools = [&](const std::string& text, std::vector<ByteRange> literals) {
+    const Ids control_ids = {5};
+    const Ids ids = tokenizer.encode_prompt({text, literals, control_ids});
+    return std::count(ids.begin(), ids.end(), 5);
+  };
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {}), 2);
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{0, 4}}), 2) << "letters before do not matter";
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{4, 8}}), 1);
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{7, 8}}), 1) << "one letter of it is a stranger's";
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{8, 9}}), 2);
+  EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{4, 5}, {12, 13}}), 0);
 }
 
 }  // namespace

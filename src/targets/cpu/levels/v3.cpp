@@ -1,5 +1,5 @@
 #define QUIRE_TARGET cpu_v3
-#define QUIRE_TARGET_HEADER "tile/target_cpu/target.h"
+#define QUIRE_TARGET_HEADER "targets/cpu/tile/target.h"
 #include "targets/cpu/level_kernels.h"
 
 namespace quire {

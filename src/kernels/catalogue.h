@@ -1,0 +1,62 @@
+// The catalogue of kernels: one line each, from which names, sizes of parameters, tables of targets and texts for run-time compilers
+// are made. To add a kernel: its text, its parameters, its line here, and a check in the self-test.
+#pragma once
+
+#include "kernels/params.h"
+
+// TILED(Name, "name", Params, "header"): a template that takes element types and tiles, which each target chooses for a variant.
+// TYPED: a template Name<E> of one element type. PLAIN: no template; its tensors have fixed types.
+// A header without a folder is the target's own text, which stands beside its part of the tile language.
+#define QUIRE_KERNELS(TILED, TYPED, PLAIN)                                     \
+  TILED(Attention, "attention", AttentionParams, "kernels/attention.h")        \
+  TILED(Linear, "linear", LinearParams, "kernels/linear.h")                    \
+  TYPED(MergeState, "merge_state", MergeStateParams, "kernels/merge_state.h")  \
+  TYPED(KvWrite, "kv_write", KvWriteParams, "kernels/kv_write.h")              \
+  TYPED(RmsNorm, "rms_norm", RmsNormParams, "kernels/layers.h")                \
+  TYPED(Rope, "rope", RopeParams, "kernels/layers.h")                          \
+  TYPED(Activation, "activation", ActivationParams, "kernels/layers.h")        \
+  TYPED(Embedding, "embedding", EmbeddingParams, "kernels/layers.h")           \
+  PLAIN(SampleGreedy, "sample_greedy", SampleGreedyParams, "kernels/sampling.h") \
+  PLAIN(SampleBins, "sample_bins", SampleDrawParams, "kernels/token_draw.h")   \
+  PLAIN(SampleCut, "sample_cut", SampleDrawParams, "kernels/token_draw.h")     \
+  PLAIN(SampleDraw, "sample_draw", SampleDrawParams, "kernels/token_draw.h")   \
+  PLAIN(TakeTokens, "take_tokens", TakeTokensParams, "kernels/sampling.h")     \
+  PLAIN(CeilingRead, "ceiling_read", CeilingParams, "ceilings.h")              \
+  PLAIN(CeilingFma, "ceiling_fma", CeilingParams, "ceilings.h")                \
+  PLAIN(CeilingDot, "ceiling_dot", CeilingParams, "ceilings.h")
+
+namespace quire {
+
+enum class KernelName : unsigned char {
+#define QUIRE_KERNEL(Name, name, Params, header) k##Name,
+  QUIRE_KERNELS(QUIRE_KERNEL, QUIRE_KERNEL, QUIRE_KERNEL)
+#undef QUIRE_KERNEL
+};
+
+enum class KernelForm : unsigned char { kTiled, kTyped, kPlain };
+
+struct KernelFacts {
+  const char *name, *text;  // "rope", "Rope": for people, and as the kernel's text has it
+  const char* params;       // "RopeParams"
+  const char* header;
+  unsigned params_bytes;
+  KernelForm form;
+};
+
+// By KernelName.
+constexpr KernelFacts kKernelFacts[] = {
+#define QUIRE_KERNEL(form, Name, name, Params, header) {name, #Name, #Params, header, sizeof(Params), KernelForm::form},
+#define QUIRE_TILED(...) QUIRE_KERNEL(kTiled, __VA_ARGS__)
+#define QUIRE_TYPED(...) QUIRE_KERNEL(kTyped, __VA_ARGS__)
+#define QUIRE_PLAIN(...) QUIRE_KERNEL(kPlain, __VA_ARGS__)
+    QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
+#undef QUIRE_KERNEL
+#undef QUIRE_TILED
+#undef QUIRE_TYPED
+#undef QUIRE_PLAIN
+};
+constexpr int kNumKernels = static_cast<int>(sizeof(kKernelFacts) / sizeof(kKernelFacts[0]));
+
+constexpr const KernelFacts& facts_of(KernelName name) { return kKernelFacts[static_cast<int>(name)]; }
+
+}  // namespace quire

@@ -1,0 +1,108 @@
+// Left operands: rows in shared memory, in chunks that are swizzled as matrix units want them.
+#pragma once
+
+#include "targets/cuda/tile/tiles.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// Rows of swizzled chunks in shared memory: chunk c of row r of a panel at place c ^ (r % 8).
+struct Chunks {
+  char* base;
+  int num_rows;  // of a panel
+  QUIRE_DEV char* at(int row, int chunk) const {
+    return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
+  }
+};
+template <class E>
+constexpr int panels_of(int cols) {
+  return ceil_div(cols, kRowChunks * kChunkElems<E>);
+}
+
+template <class E, int max_rows, int max_k>
+struct Operand {
+  Program& program;
+  char* base;
+  int rows = 0;
+
+  QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(panels_of<E>(max_k) * max_rows * 128)) {}
+
+#if QUIRE_PRODUCER
+  // The team is done with what was here before.
+  QUIRE_DEV void wait_for_memory() const {
+    arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
+    if (!program.was_of_few) return;
+    arrival_wait(arrival_word(kFewDone), program.few_phase);
+    program.few_phase ^= 1;
+  }
+#endif
+  QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
+};
+
+// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes, and for warpgroups all that there may be.
+template <class E>
+QUIRE_DEV int read_chunks(int cols) {
+  return round_up(ceil_div(cols, kChunkElems<E>), 2);
+}
+template <class E>
+QUIRE_DEV int filled_chunks(int cols, int max_cols) {
+  return kHasWarpgroups ? panels_of<E>(max_cols) * kRowChunks : read_chunks<E>(cols);
+}
+
+// 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+template <class E>
+QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
+  const E* from = row + col;
+  if (kExactHeads) {
+    copy_async_16(to, row == nullptr ? to : reinterpret_cast<const char*>(from), row != nullptr);
+  } else if (row == nullptr || col >= cols) {
+    copy_async_16(to, to, false);
+  } else if (col + kChunkElems<E> <= cols && address_of(from) % 16 == 0) {
+    copy_async_16(to, from, true);
+  } else {
+    E* elems = reinterpret_cast<E*>(to);
+    for (int i = 0; i < kChunkElems<E>; ++i) elems[i] = col + i < cols ? from[i] : E{};
+  }
+}
+
+#if QUIRE_PRODUCER
+// By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
+template <class E, int max_rows, int max_k, class RowPointer>
+QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
+  static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
+  tile.wait_for_memory();
+  const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
+  if (lane_idx() < kOwnRows) left_rows<E>()[own] = own < rows ? row_pointer(own) : nullptr;
+  warp_barrier();
+#pragma unroll 4
+  for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
+    const int row = first + i / kChunks, chunk = i % kChunks;
+    copy_chunk(tile.chunks().at(row, chunk), left_rows<E>()[row], chunk * kChunkElems<E>, k_len);
+  }
+}
+#endif
+
+// Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile. Beside
+// a producer the team brings few rows itself, without waiting for pages, and the producer many, ahead of the team.
+template <class E, int max_rows, int max_k, class RowPointer>
+QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+  tile.rows = rows;
+#if QUIRE_PRODUCER
+  if constexpr (max_rows == kManyRows) {
+    if (is_producer()) produce_rows(tile, rows, k_len, row_pointer);
+    return;
+  }
+  if (is_producer()) return;
+  team_barrier();  // all are done with what was here before
+#endif
+  const int num_chunks = kHasProducer ? panels_of<E>(max_k) * kRowChunks : filled_chunks<E>(k_len, max_k);
+  for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {
+    const int row = i / num_chunks, chunk = i % num_chunks;
+    const E* from = row < rows ? row_pointer(row) : nullptr;
+    copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
+  }
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

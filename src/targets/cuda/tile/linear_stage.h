@@ -1,0 +1,295 @@
+// Linear layers of the cuda target. Many rows are bound by arithmetic: blocks of x and of W in a ring that the whole program fills and
+// reads. Few rows are bound by reading W: each warp streams its own part of k through a ring of its own, from one work item into the
+// next, and x comes past it into registers.
+#pragma once
+
+#include "targets/cuda/tile/pipeline.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// X: elements of x; W: the view of a packed weight.
+template <class X, class W, int max_rows, int max_cols, int max_k>
+struct LinearStage;
+
+// A step of many rows: rows of x and rows of W, both [.., max_k].
+template <class E, int max_rows, int max_cols, int max_k>
+struct LinearStage<E, WeightView<E>, max_rows, max_cols, max_k> {
+  static constexpr int kPanels = panels_of<E>(max_k);
+  static constexpr bool kIsOfWarps = false;
+  static constexpr int kStages = QUIRE_RING_STEPS;
+  char* base;  // [kStages][x panels, W panels]
+  char *x = nullptr, *w = nullptr;
+  int in_dim = 0;
+  int chunks = 0;  // that are read
+
+  QUIRE_DEV explicit LinearStage(Program& program) : base(program.take(kStages * kPanels * (max_rows + max_cols) * 128)) {}
+  QUIRE_DEV void select(int step) {
+    x = base + step % kStages * kPanels * (max_rows + max_cols) * 128;
+    w = x + kPanels * max_rows * 128;
+    set_chunks(step * max_k);
+  }
+  QUIRE_DEV void set_origin() {}
+  QUIRE_DEV void set_chunks(int k_begin) { chunks = read_chunks<E>(in_dim - k_begin < max_k ? in_dim - k_begin : max_k); }
+};
+
+// Columns `cols` from k_begin on, as many k as the stage holds and the weight has; the rest is zero.
+template <class E, int max_rows, int max_cols, int max_k>
+QUIRE_DEV void load_block(LinearStage<E, WeightView<E>, max_rows, max_cols, max_k>& stage, const RowsView<E>& x, const WeightView<E>& weight,
+                          Range cols, int k_begin) {
+  constexpr int kUnit = kChunkElems<E>;
+  const int k_len = weight.in_dim - k_begin < max_k ? weight.in_dim - k_begin : max_k;
+  const long w_stride = round_up(weight.in_dim, kUnit);
+  stage.in_dim = weight.in_dim;
+  stage.set_chunks(k_begin);
+  const Chunks xs{stage.x, max_rows}, ws{stage.w, max_cols};
+  for (int i = thread_idx(); i < (max_rows + max_cols) * stage.chunks; i += num_threads()) {
+    const int row = i / stage.chunks, chunk = i % stage.chunks;
+    if (row < max_rows) {
+      copy_chunk(xs.at(row, chunk), row < x.num ? x.first + row * x.stride + k_begin : nullptr, chunk * kUnit, k_len);
+    } else {
+      const int col = row - max_rows;
+      copy_chunk(ws.at(col, chunk), col < cols.size() ? weight.first + (cols.begin + col) * w_stride + k_begin : nullptr, chunk * kUnit,
+                 round_up(k_len, kUnit));
+    }
+  }
+}
+
+// out += x W^T
+template <class E, int max_rows, int max_cols, int max_k>
+QUIRE_DEV void dot_add(Accum<max_rows, max_cols>& out, const LinearStage<E, WeightView<E>, max_rows, max_cols, max_k>& s) {
+  const Chunks x{s.x, max_rows}, w{s.w, max_cols};
+  RowProduct<E, max_cols / 8>::run(out.x, x, warp_idx() * kFewRows, w, 0, 0, s.chunks / 2);
+}
+
+// A step of few rows: the part of k of one warp. Its rows of W lie in a slot as in memory, odd ones 64 bytes further on than even
+// ones, so that two rows' chunks stand in different banks. Every matrix step takes 32 bytes of k in an order of its own: lane l
+// reads chunk l % 4 of four and gives its first half to one step and its second to the next, of x and of W alike.
+template <class E, int max_cols, int max_k>
+struct LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k> {
+  static constexpr int kStages = QUIRE_RING_STEPS;
+  static constexpr int kPart = max_k / kWarps, kRowBytes = kPart * static_cast<int>(sizeof(E)), kChunks = kRowBytes / 16;
+  static constexpr int kOddBytes = max_cols / 2 * kRowBytes + 64;  // from row 0 to row 1
+  static constexpr int kBytes = max_cols * kRowBytes + 128;        // of a slot
+  static constexpr int kRowsAtOnce = kLaneCount / kChunks;         // that the lanes of a warp copy
+  static constexpr int kPacedRows = 8;                             // of a piece: more would keep others waiting for memory
+  static_assert(kRowBytes % 128 == 0 && kRowsAtOnce >= 1 && max_cols % 8 == 0, "lanes take whole rows, in different banks");
+  using PartOfX = unsigned[2][kChunks / 4][4];  // rows l / 4 and + 8, chunks 4 i + l % 4
+  char* const base;           // of this warp: [kStages][kBytes]
+  RowsView<E> rows{};
+  int in_dim = 0;
+  bool x_has_chunks = false;  // rows of x begin at multiples of 16 bytes
+  int fill_slot = 0;          // that load_block fills
+  bool is_paced = true;       // while earlier launches run: copies come in pieces, of which two are under way
+  int slot = 0, k = 0;        // that is multiplied, and its first k
+  int num_chunks = 0;         // of it
+  PartOfX x = {}, next_x = {};  // of the step that is multiplied and of the one after it. f32 reads x when it multiplies
+
+  QUIRE_DEV explicit LinearStage(Program& program)
+      : base(program.take(kWarps * kStages * kBytes) + warp_idx() * kStages * kBytes) {}
+
+  QUIRE_DEV static int first_k(int step) { return step * max_k + warp_idx() * kPart; }
+  QUIRE_DEV int chunks_from(int first) const {
+    const int chunks = ceil_div(in_dim - first, kChunkElems<E>);
+    return in_dim <= first ? 0 : chunks < kChunks ? chunks : kChunks;
+  }
+  QUIRE_DEV char* place(int at_slot, int row, int chunk) const {
+    return base + at_slot * kBytes + row % 2 * kOddBytes + row / 2 * kRowBytes + chunk * 16;
+  }
+
+  // Of x: row l / 4 + 8 `half`. Another where there is none: its sums are not looked at.
+  QUIRE_DEV const E* row_of_x(int half) const {
+    const int row = lane_idx() / 4 + 8 * half;
+    return rows.first + (row < rows.num ? row : 0) * rows.stride;
+  }
+  QUIRE_DEV void prefetch_x(int step) {
+    if constexpr (sizeof(E) == 2) {
+      load_x(next_x[0], row_of_x(0), first_k(step));
+      if (rows.num > 8) load_x(next_x[1], row_of_x(1), first_k(step));
+    }
+  }
+  QUIRE_DEV void load_x(unsigned (&to)[kChunks / 4][4], const E* row, int first) const {
+    const int lane_k = first + lane_idx() % 4 * kChunkElems<E>;
+    if (first + kPart <= in_dim && x_has_chunks) {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4; ++i) load_bits(to[i], row + lane_k + 4 * i * kChunkElems<E>);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4; ++i) load_chunk(to[i], row, lane_k + 4 * i * kChunkElems<E>, in_dim);
+    }
+  }
+
+  // Until the slot has this warp's part of W.
+  QUIRE_DEV void select(int at_slot, int step) {
+    slot = at_slot;
+    k = first_k(step);
+    num_chunks = chunks_from(k);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < kChunks / 4 * 4; ++i) x[half][i / 4][i % 4] = next_x[half][i / 4][i % 4];
+    }
+    copy_async_wait<kStages - 1>();
+    warp_barrier();
+  }
+};
+
+// Starts bringing this warp's part of W alone; x is remembered.
+template <class E, int max_cols, int max_k>
+QUIRE_DEV void load_block(LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>& stage, const RowsView<E>& x, const WeightView<E>& weight, Range cols,
+                          int k_begin) {
+  using Stage = LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>;
+  stage.rows = x;
+  stage.in_dim = weight.in_dim;
+  stage.x_has_chunks = address_of(x.first) % 16 == 0 && x.stride * static_cast<int>(sizeof(E)) % 16 == 0;
+  const int k = k_begin + warp_idx() * Stage::kPart, first = lane_idx() / Stage::kChunks, chunk = lane_idx() % Stage::kChunks;
+  if (chunk >= stage.chunks_from(k)) return;
+  const long stride = round_up(weight.in_dim, kChunkElems<E>);
+  const E* from = weight.first + (cols.begin + first) * stride + k + chunk * kChunkElems<E>;
+#pragma unroll
+  for (int row = 0; row < max_cols; row += Stage::kRowsAtOnce) {
+    if (first + row >= cols.size()) break;
+    copy_async_16(stage.place(stage.fill_slot, first + row, chunk), from + row * stride, true);
+    if (stage.is_paced && (row + Stage::kRowsAtOnce) % Stage::kPacedRows == 0) {
+      copy_async_commit();
+      copy_async_wait<1>();
+    }
+  }
+}
+
+// sums[16 rows, columns] += the part of x . the part of W. A column that is not there repeats the last one.
+template <class E>
+struct PartProduct {
+  template <class Stage, int num_blocks>
+  static QUIRE_DEV void run(float (&sums)[num_blocks][4], int cols, const Stage& s) {
+    if (s.num_chunks == Stage::kChunks) {
+      multiply<true>(sums, cols, s);
+    } else {
+      multiply<false>(sums, cols, s);
+    }
+  }
+  template <bool whole, class Stage, int num_blocks>
+  static QUIRE_DEV void multiply(float (&sums)[num_blocks][4], int cols, const Stage& s) {
+    const char* col[num_blocks];
+#pragma unroll
+    for (int n = 0; n < num_blocks; ++n) {
+      const int c = n * 8 + lane_idx() / 4;
+      col[n] = s.place(s.slot, c < cols ? c : cols - 1, lane_idx() % 4);
+    }
+#pragma unroll
+    for (int i = 0; i < Stage::kChunks / 4; ++i) {
+#pragma unroll
+      for (int n = 0; n < num_blocks; ++n) {
+        unsigned w[4] = {};
+        if (whole || 4 * i + lane_idx() % 4 < s.num_chunks) load_bits(w, col[n] + i * 64);
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const unsigned a[4] = {s.x[0][i][2 * half], s.x[1][i][2 * half], s.x[0][i][2 * half + 1], s.x[1][i][2 * half + 1]};
+          multiply_step(E{}, sums[n], a, w[2 * half], w[2 * half + 1]);
+        }
+      }
+    }
+  }
+};
+// Lanes of a quad, which have different columns, take the chunks of four in different orders: their places are in different banks.
+template <>
+struct PartProduct<float> {
+  static QUIRE_DEV float dot4(const unsigned (&a)[4], const unsigned (&b)[4]) {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sum += from_bits(a[i]) * from_bits(b[i]);
+    return sum;
+  }
+  template <class Stage, int num_blocks>
+  static QUIRE_DEV void run(float (&sums)[num_blocks][4], int cols, const Stage& s) {
+#pragma unroll 2
+    for (int i = 0; i < Stage::kChunks; ++i) {
+      const int chunk = i / 4 * 4 + (i + lane_idx()) % 4;
+      if (chunk >= s.num_chunks) continue;
+      unsigned x[2][4];
+      load_chunk(x[0], s.row_of_x(0), s.k + chunk * 4, s.in_dim);
+      load_chunk(x[1], s.row_of_x(1), s.k + chunk * 4, s.in_dim);
+#pragma unroll
+      for (int n = 0; n < num_blocks; ++n) {
+#pragma unroll
+        for (int j = 0; j < 2; ++j) {
+          const int col = n * 8 + lane_idx() % 4 * 2 + j;
+          if (col >= cols) continue;
+          unsigned w[4];
+          load_bits(w, s.place(s.slot, col, chunk));
+          sums[n][j] += dot4(x[0], w);
+          sums[n][2 + j] += dot4(x[1], w);
+        }
+      }
+    }
+  }
+};
+template <class E, int max_cols, int max_k>
+QUIRE_DEV void dot_add(Accum<kFewRows, max_cols>& out, const LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>& s) {
+  if (s.num_chunks > 0) PartProduct<E>::run(out.x, out.cols, s);
+}
+
+// Pieces of at most `most` columns: of few rows as many as give all programs the same share, to one column.
+template <int max_rows>
+QUIRE_DEV Cut cut_columns(int n, int most) {
+  if (max_rows != kFewRows) return cut_by(n, most);
+  return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
+}
+
+// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`; rings are filled before
+// results of earlier launches are there.
+template <class Stage, class Load, class Accumulate, class Finish>
+QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate, const Finish& finish) {
+  const int mine = block_idx() < num_items ? (num_items - 1 - block_idx()) / num_blocks() + 1 : 0, total = mine * num_steps;
+  int ahead_item = block_idx(), ahead_step = 0;
+  const auto fetch = [&](int slot) {
+    stage.fill_slot = slot;
+    load(stage, ahead_item, ahead_step);
+    if (++ahead_step < num_steps) return;
+    ahead_step = 0;
+    ahead_item += num_blocks();
+  };
+  for (int i = 0; i < Stage::kStages; ++i) {
+    if (i < total) fetch(i);
+    copy_async_commit();
+  }
+  stage.is_paced = false;
+  wait_for_earlier_launches();
+  stage.prefetch_x(0);
+  int item = block_idx(), step = 0, slot = 0;
+  for (int i = 0; i < total; ++i) {
+    stage.select(slot, step);
+    stage.prefetch_x(step + 1 < num_steps ? step + 1 : 0);
+    accumulate(stage, item, step);
+    warp_barrier();  // all lanes are done with the slot
+    if (i + Stage::kStages < total) fetch(slot);
+    copy_async_commit();
+    if (++slot == Stage::kStages) slot = 0;
+    if (++step < num_steps) continue;
+    finish(item);
+    step = 0;
+    item += num_blocks();
+  }
+}
+
+template <class Stage>
+constexpr bool kIsStream = false;
+template <class E, int max_cols, int max_k>
+constexpr bool kIsStream<LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>> = true;
+
+template <class Stage, class Load, class Accumulate, class Finish>
+QUIRE_DEV void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate,
+                             const Finish& finish) {
+  if constexpr (kIsStream<Stage>) {
+    run_streams(num_items, num_steps, stage, load, accumulate, finish);
+  } else {
+    for_each_work(program, num_items, [&](int item) {
+      run_ring(num_steps, stage, [&](auto& to, int step) { load(to, item, step); },
+               [&](const auto& block, int step) { accumulate(block, item, step); });
+      finish(item);
+    });
+  }
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

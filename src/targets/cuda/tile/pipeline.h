@@ -1,0 +1,88 @@
+// The skeleton of the cuda target: a ring of stages that asynchronous copies fill runs ahead of the warps.
+#pragma once
+
+#include "targets/cuda/tile/stages.h"
+#if QUIRE_PRODUCER
+#include "targets/cuda/tile/warpgroup.h"
+#endif
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+template <class Stage, class Load, class Compute>
+QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
+  constexpr int kStages = Stage::kStages;
+  for (int tile = 0; tile < kStages - 1; ++tile) {
+    stage.select(tile);
+    if (tile < num_tiles) load(stage, tile);
+    if (tile == 0) stage.set_origin();
+    copy_async_commit();
+  }
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    copy_async_wait<kStages - 2>();
+    // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
+    if (Stage::kIsOfWarps && tile > 0) {
+      warp_barrier();
+    } else {
+      team_barrier();
+    }
+    const int ahead = tile + kStages - 1;
+    if (ahead < num_tiles) {
+      stage.select(ahead);
+      load(stage, ahead);
+    }
+    copy_async_commit();
+    stage.select(tile);
+    compute(stage, tile);
+  }
+  copy_async_wait<0>();
+  team_barrier();  // the ring's memory is free
+}
+
+// scores = q K^T: columns are the keys of the stage, from stage.first_key.
+template <class E, int max_rows, int max_k, int max_keys>
+QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
+                   const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
+  scores.rows = q.rows;
+  if constexpr (uses_warpgroups<E>(max_rows)) {
+    issue_scores(scores, q, stage);
+  } else {
+    multiply_keys(scores, q, stage);
+  }
+}
+
+// out += probs V. The probabilities are rounded to E first.
+template <class E, int max_rows, int max_keys, int max_out>
+QUIRE_DEV void dot_add(Accum<max_rows, max_out>& out, Scores<max_rows, max_keys>& probs, const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
+  if constexpr (uses_warpgroups<E>(max_rows)) {
+    issue_values(out, probs, stage);
+  } else {
+    multiply_values(out, probs, stage);
+  }
+}
+
+template <class Scores, class Score, class Update, class Accumulate>
+struct Compute {
+  Scores& scores;
+  const Score& score;
+  const Update& update;
+  const Accumulate& accumulate;
+};
+
+template <class Stage, class Scores, class Loads, class Score, class Update, class Accumulate>
+QUIRE_DEV void pipeline(Program& program, int num_tiles, Stage& stage, Scores& scores, const Loads& loads, const Score& score,
+                        const Update& update, const Accumulate& accumulate) {
+#if QUIRE_PRODUCER
+  run_roles(program, num_tiles, stage, loads, Compute<Scores, Score, Update, Accumulate>{scores, score, update, accumulate});
+#else
+  loads.left();
+  run_ring(num_tiles, stage, loads.tile, [&](const auto& current, int tile) {
+    score(scores, current, tile);
+    update(scores, current, tile);
+    accumulate(scores, current, tile);
+  });
+#endif
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

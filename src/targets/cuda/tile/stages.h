@@ -1,0 +1,154 @@
+// Right operands of the cuda target: rings of stages in shared memory that all warps fill with asynchronous copies, and the matrix
+// steps on them. Keys, values and weights are rows of swizzled chunks; a row is one column of the product for keys and weights.
+#pragma once
+
+#if QUIRE_PRODUCER
+#include "targets/cuda/tile/producer_ring.h"
+#else
+#include "targets/cuda/tile/thread_ring.h"
+#endif
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
+template <class E>
+QUIRE_DEV void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads, const E* k, const E* v) {
+  constexpr int kUnit = kChunkElems<E>;
+  const int k_chunks = layout.stored_k_dim() / kUnit, chunks = k_chunks + layout.stored_v_dim() / kUnit;
+  for (int i = thread_idx(); i < num_heads * chunks; i += num_threads()) {
+    const int head = i / chunks, chunk = i % chunks;
+    const bool is_value = chunk >= k_chunks;
+    const int dim = is_value ? layout.head_dim_vo : layout.head_dim_qk, first = (is_value ? chunk - k_chunks : chunk) * kUnit;
+    unsigned bits[4];
+    load_chunk(bits, (is_value ? v : k) + long{head} * dim, first, dim);
+    E* page = (is_value ? to.v : to.k) + head * to.head_stride;
+    store_bits(page + (is_value ? layout.v_offset(to.token, first) : layout.k_offset(to.token, first)), bits);
+  }
+}
+
+// Left fragment of 16 rows from `first_row`, 16 elements of k from chunk pair `step`.
+QUIRE_DEV void load_left(unsigned (&a)[4], const Chunks& rows, int first, int step) {
+  load_matrix(a, rows.at(first + lane_idx() % 16, 2 * step + lane_idx() / 16));
+}
+// Right fragments of two blocks of 8 columns, which are 16 rows of keys or weights: {b0, b1} and {b2, b3}.
+QUIRE_DEV void load_right(unsigned (&b)[4], const Chunks& rows, int first, int step) {
+  load_matrix(b, rows.at(first + lane_idx() / 16 * 8 + lane_idx() % 8, 2 * step + lane_idx() / 8 % 2));
+}
+// The same with k along the rows and the columns along chunks 2 `pair` and + 1: values.
+QUIRE_DEV void load_right_transposed(unsigned (&b)[4], const Chunks& rows, int first, int pair) {
+  load_matrix_transposed(b, rows.at(first + lane_idx() % 16, 2 * pair + lane_idx() / 16));
+}
+
+// c[16 rows, 8 num_blocks columns] += left rows . right rows, over chunk pairs [begin, end) of both. `first_left` and `first_right`
+// are this warp's rows.
+template <class E, int num_blocks>
+struct RowProduct {
+  static constexpr int kStepsAtOnce = num_blocks < 8 ? 8 : 4;  // more of wide tiles do not fit into the registers of attention
+  static QUIRE_DEV void run(float (&c)[num_blocks][4], const Chunks& left, int first_left, const Chunks& right, int first_right,
+                            int begin, int end) {
+#pragma unroll kStepsAtOnce
+    for (int step = begin; step < end; ++step) {
+      unsigned a[4];
+      load_left(a, left, first_left, step);
+#pragma unroll
+      for (int n = 0; n < num_blocks; n += 2) {
+        unsigned b[4];
+        load_right(b, right, first_right + n * 8, step);
+        multiply_step(E{}, c[n], a, b[0], b[1]);
+        if (n + 1 < num_blocks) multiply_step(E{}, c[n + 1], a, b[2], b[3]);
+      }
+    }
+  }
+};
+// f32 by plain multiply-adds: a matrix step would round its inputs to tf32.
+template <int num_blocks>
+struct RowProduct<float, num_blocks> {
+  static QUIRE_DEV float elem(const Chunks& rows, int row, int k) {
+    return reinterpret_cast<const float*>(rows.at(row, k / 4))[k % 4];
+  }
+  static QUIRE_DEV void run(float (&c)[num_blocks][4], const Chunks& left, int first_left, const Chunks& right, int first_right,
+                            int begin, int end) {
+    const int row = first_left + lane_idx() / 4, col = first_right + lane_idx() % 4 * 2;
+    for (int k = begin * 8; k < end * 8; ++k) {
+      const float a[2] = {elem(left, row, k), elem(left, row + 8, k)};
+#pragma unroll
+      for (int n = 0; n < num_blocks; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) c[n][i] += a[i / 2] * elem(right, col + n * 8 + i % 2, k);
+      }
+    }
+  }
+};
+
+template <class E, int max_rows, int max_k, int max_keys>
+QUIRE_DEV void multiply_keys(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
+                             const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
+  constexpr bool kFew = max_rows == kFewRows;
+#pragma unroll
+  for (int n = 0; n < scores.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) scores.x[n][i] = 0;
+  }
+  constexpr int kBlocks = Scores<max_rows, max_keys>::kBlocks;
+  RowProduct<E, kBlocks>::run(scores.x, q.chunks(), kFew ? 0 : warp_idx() * kFewRows, stage.keys(),
+                              kFew ? warp_idx() * kBlocks * 8 : 0, 0, stage.k_chunks / 2);
+}
+
+// out[16 rows, cols] += this warp's probs . values of keys [first_key, + 8 num_keys_blocks).
+template <class E, int num_key_blocks, int num_blocks>
+struct ValueProduct {
+  static QUIRE_DEV void run(float (&out)[num_blocks][4], const float (&p)[num_key_blocks][4], const Chunks& values, int first_key,
+                            int num_chunks, char*) {
+    static_assert(num_key_blocks % 2 == 0, "whole matrix steps");
+#pragma unroll
+    for (int step = 0; step < num_key_blocks / 2; ++step) {
+      unsigned a[4];
+      pack_left<E>(a, p, step);
+#pragma unroll
+      for (int n = 0; n < num_blocks; n += 2) {
+        if (n >= num_chunks) break;
+        unsigned b[4];
+        load_right_transposed(b, values, first_key + step * 16, n / 2);
+        multiply_step(E{}, out[n], a, b[0], b[1]);
+        multiply_step(E{}, out[n + 1], a, b[2], b[3]);
+      }
+    }
+  }
+};
+template <int num_key_blocks, int num_blocks>
+struct ValueProduct<float, num_key_blocks, num_blocks> {
+  // Through shared memory, as each lane needs whole rows; a warp reads what it wrote.
+  static QUIRE_DEV void run(float (&out)[num_blocks][4], const float (&p)[num_key_blocks][4], const Chunks& values, int first_key,
+                            int num_chunks, char* memory) {
+    constexpr int kKeys = num_key_blocks * 8;
+    float* probs = reinterpret_cast<float*>(memory) + warp_idx() * kFewRows * kKeys;
+    const int row = lane_idx() / 4, col = lane_idx() % 4 * 2;
+    warp_barrier();
+    for (int n = 0; n < num_key_blocks; ++n) {
+      for (int i = 0; i < 4; ++i) probs[(row + i / 2 * 8) * kKeys + n * 8 + col + i % 2] = p[n][i];
+    }
+    warp_barrier();
+    for (int k = 0; k < kKeys; ++k) {
+      const float a[2] = {probs[row * kKeys + k], probs[(row + 8) * kKeys + k]};
+#pragma unroll
+      for (int n = 0; n < num_blocks; ++n) {
+        if (n * 2 >= num_chunks) break;
+        const float* v = reinterpret_cast<const float*>(values.at(first_key + k, n * 2 + col / 4)) + col % 4;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) out[n][i] += a[i / 2] * v[i % 2];
+      }
+    }
+  }
+};
+
+template <class E, int max_rows, int max_keys, int max_out>
+QUIRE_DEV void multiply_values(Accum<max_rows, max_out>& out, const Scores<max_rows, max_keys>& probs,
+                               const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
+  constexpr int kBlocks = Scores<max_rows, max_keys>::kBlocks;
+  const int first_key = max_rows == kFewRows ? warp_idx() * kBlocks * 8 : 0;
+  ValueProduct<E, kBlocks, max_out / 8>::run(out.x, probs.x, stage.values(), first_key, stage.v_chunks, stage.probs);
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

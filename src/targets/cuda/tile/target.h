@@ -1,0 +1,5 @@
+// The cuda target of the tile language: sm_80 and later. Compiled at run time for the chip at hand.
+#pragma once
+
+#include "targets/cuda/tile/linear_stage.h"
+#include "targets/cuda/tile/sums.h"

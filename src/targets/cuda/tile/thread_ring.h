@@ -1,0 +1,94 @@
+// A ring of tiles of keys and values that all threads of a program fill with asynchronous copies.
+#pragma once
+
+#include "targets/cuda/tile/page_access.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// A ring of tiles of keys and values. `select` makes one of them the current one.
+template <class Kv, int max_rows, int max_keys>
+struct KvStage;
+template <class E, int max_rows, int max_keys>
+struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
+  using Elem = E;
+  static constexpr bool kIsOfWarps = max_rows == kFewRows;  // each warp fills and reads its own keys
+  static constexpr int kStages = QUIRE_RING_KEYS / max_keys;
+  char* base;                       // [kStages][K panels, V panels]
+  char* probs;                      // f32 alone: scores on their way to the left operand
+  int key_bytes, value_bytes;       // of one tile
+  char *k = nullptr, *v = nullptr;  // of the current tile
+  int k_chunks = 0, v_chunks = 0;   // that are read
+  int origin = 0;                   // first key of tile 0
+  int first_key = 0, num_keys = max_keys;
+  int slot = 0;
+  // The head sizes are bounds.
+  QUIRE_DEV KvStage(Program& p, int dim_qk, int dim_vo)
+      : base(p.take(kStages * (panels_of<E>(dim_qk) + panels_of<E>(dim_vo)) * max_keys * 128)),
+        probs(sizeof(E) == 4 ? p.take(kFewRows * kWarps * max_keys * 4) : nullptr),
+        key_bytes(panels_of<E>(dim_qk) * max_keys * 128),
+        value_bytes(panels_of<E>(dim_vo) * max_keys * 128) {
+    if (kExactHeads) k_chunks = dim_qk / kChunkElems<E>, v_chunks = dim_vo / kChunkElems<E>;
+  }
+
+  QUIRE_DEV void select(int tile) {
+    slot = tile % kStages;
+    k = base + slot * (key_bytes + value_bytes);
+    v = k + key_bytes;
+    first_key = origin + tile * max_keys;
+  }
+  QUIRE_DEV void set_origin() { origin = first_key; }  // after tile 0 has been loaded
+
+  QUIRE_DEV Chunks keys() const { return {k, max_keys}; }
+  QUIRE_DEV Chunks values() const { return {v, max_keys}; }
+};
+
+template <class E>
+struct PagedToken {
+  const E* page;
+  int token;  // in the page; negative: none
+};
+
+// Keys [begin, end) of the tile that holds `begin`: the rest of the tile is zero. Eight threads bring a row; page numbers are read
+// before the first copy, so that their latencies overlap. With 16 rows a warp brings the keys that it multiplies itself.
+template <class E, int max_rows, int max_keys>
+QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {
+  constexpr bool kFew = max_rows == kFewRows;
+  constexpr int kUnit = kChunkElems<E>, kRows = max_keys * kRowChunks / (kWarps * kLaneCount);
+  constexpr int kStep = (kFew ? 1 : kWarps) * kLaneCount / kRowChunks;  // rows at once
+  static_assert(kRows * kWarps * kLaneCount == max_keys * kRowChunks, "whole rounds of rows");
+  const NativePage& layout = view.page;
+  const int k_full = ceil_div(layout.head_dim_qk, kUnit), v_full = ceil_div(layout.head_dim_vo, kUnit);
+  if (!kExactHeads) {
+    stage.k_chunks = read_chunks<E>(layout.head_dim_qk);
+    stage.v_chunks = read_chunks<E>(layout.head_dim_vo);
+  }
+  stage.first_key = begin / max_keys * max_keys;
+  const PageIndex page_of(layout.page_size);
+  const int first_row = kFew ? warp_idx() * (max_keys / kWarps) + lane_idx() / kRowChunks : thread_idx() / kRowChunks;
+  const int first_chunk = thread_idx() % kRowChunks;
+  const auto find = [&](int row) {
+    const int key = stage.first_key + row, page = page_of.of(key);
+    const bool is_there = key >= begin && key < end;
+    return PagedToken<E>{view.pool + (is_there ? view.page_table[page] * view.page_stride : 0), is_there ? key - page * layout.page_size : -1};
+  };
+  const auto copy = [&](int row, const PagedToken<E>& at) {
+    const bool is_there = at.token >= 0;
+    const int token = is_there ? at.token : 0;
+    const auto from = [&](int c) { return (long{c / kRowChunks * layout.page_size + token} * kRowChunks + ((c ^ token) % kRowChunks)) * kUnit; };
+    for (int c = first_chunk; c < stage.k_chunks; c += kRowChunks) {
+      copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(c), is_there && c < k_full);
+    }
+    for (int c = first_chunk; c < stage.v_chunks; c += kRowChunks) {
+      copy_async_16(stage.values().at(row, c), at.page + view.v_base + from(c), is_there && c < v_full);
+    }
+  };
+  PagedToken<E> tokens[kRows];
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) tokens[i] = find(first_row + i * kStep);
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) copy(first_row + i * kStep, tokens[i]);
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

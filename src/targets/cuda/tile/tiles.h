@@ -1,0 +1,415 @@
+// Tiles of the cuda target. A program has QUIRE_WARPS warps. Two distributions:
+//   many rows, 16 a warp   each warp has 16 rows of everything
+//   16 rows                each warp is a part of the program and has all rows: its share of the columns of scores, and of sums (Accum)
+//                          a part that is added over the warps when it is needed (`share_sums`)
+// A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
+#pragma once
+
+#include "targets/cuda/tile/spans.h"
+#include "targets/cuda/tile/work.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+
+constexpr int kManyRows = kFewRows * kWarps;
+
+#if QUIRE_WARPGROUPS
+constexpr bool kHasWarpgroups = true;
+#else
+constexpr bool kHasWarpgroups = false;
+#endif
+// Many rows of 16-bit elements go through warpgroups where the chip has them.
+template <class E>
+constexpr bool uses_warpgroups(int max_rows) {
+  return kHasWarpgroups && max_rows == kManyRows && sizeof(E) == 2;
+}
+
+template <int max_rows>
+QUIRE_DEV int first_row() {
+  static_assert(max_rows == kFewRows || max_rows == kManyRows, "16 rows, or 16 a warp");
+  return lane_idx() / 4 + (max_rows == kFewRows ? 0 : warp_idx() * kFewRows);
+}
+// The warp that speaks for a row where all have the same.
+template <int max_rows>
+QUIRE_DEV bool speaks_for_rows() {
+  return max_rows != kFewRows || warp_idx() == 0;
+}
+
+// One f32 a row: of rows first_row() and + 8, equal in the four lanes that share them (and in all warps once joined, for 16 rows).
+template <int max_rows>
+struct Row {
+  float value[2] = {};
+};
+
+// Sums. With 16 rows: the value is the sum over the warps.
+template <int max_rows, int max_cols>
+struct Accum {
+  static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? kBlocks / 4 : kBlocks;
+  float x[kBlocks][4];
+  float* joining;  // shared memory, taken only by programs of 16 rows
+  int rows = 0, cols = 0;
+
+  // In a ring's time the memory lies between a few rows' left operand and the ring; without room of its own, else, it is that of the
+  // item's first tiles, which are not needed any more when sums are joined.
+  QUIRE_DEV explicit Accum(Program& program)
+      : joining(reinterpret_cast<float*>(kHasProducer ? program.take_from(kFewRows * max_cols * 2)
+                                                    : shared_memory() + kReservedBytes - kJoinBytes)) {}
+};
+
+template <int max_rows, int max_keys>
+struct Scores {
+  static constexpr int kSplit = max_rows == kFewRows ? kWarps : 1;
+  static constexpr int kBlocks = max_keys / 8 / kSplit, kMaxRows = max_rows;
+  float x[kBlocks][4];
+  unsigned packed[max_keys / 16][4];  // of warpgroups: as left operand
+  int rows = 0;
+
+  QUIRE_DEV explicit Scores(Program&) {}
+  static QUIRE_DEV int first_col() { return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2; }
+};
+
+// The probabilities of 16 keys, blocks 2 `step` and + 1, rounded, as left fragment of the product with V: the accumulators of one
+// product lie as the left operand of the next wants them.
+template <class E, int num_blocks>
+QUIRE_DEV void pack_left(unsigned (&a)[4], const float (&p)[num_blocks][4], int step) {
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float(&from)[4] = p[2 * step + i / 2];
+    a[i] = pack_pair(E{}, from[i % 2 * 2], from[i % 2 * 2 + 1]);
+  }
+}
+
+// Registers after waiting for products of a warpgroup, and before issuing them.
+template <class T, int n>
+QUIRE_DEV void pin_all(T (&x)[n][4]) {
+#pragma unroll
+  for (int j = 0; j < n; ++j) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) pin(x[j][i]);
+  }
+}
+// Sums have their values from here on. All warps of a warpgroup have to wait at the same place.
+template <int max_rows, int max_cols>
+QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
+#if QUIRE_WARPGROUPS
+  if constexpr (max_rows == kManyRows) {
+    warpgroup_wait<0>();
+    pin_all(tile.x);
+  }
+#endif
+}
+template <int max_rows, class F>
+QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
+  for (int i = 0; i < 2; ++i) {
+    const int r = first_row<max_rows>() + 8 * i;
+    row.value[i] = r < rows ? f(r) : 0.0f;
+  }
+}
+template <int max_rows, class Pointer>
+QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& pointer) {
+  if (is_producer() || lane_idx() % 4 != 0 || !speaks_for_rows<max_rows>()) return;
+  for (int i = 0; i < 2; ++i) {
+    const int r = first_row<max_rows>() + 8 * i;
+    if (r < rows) *pointer(r) = row.value[i];
+  }
+}
+template <int max_rows>
+QUIRE_DEV void store_row(const Row<max_rows>& row, int rows, float* to) {
+  scatter_row(row, rows, [&](int r) { return to + r; });
+}
+template <int max_rows, class F, class... Inputs>
+QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
+  for (int i = 0; i < 2; ++i) out.value[i] = f(first_row<max_rows>() + 8 * i, inputs.value[i]...);
+}
+
+template <int max_rows, int max_cols>
+QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x) {
+  tile.rows = rows;
+  tile.cols = cols;
+  const bool is_part = !speaks_for_rows<max_rows>();
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = is_part ? 0.0f : x;
+  }
+}
+
+// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in the order of its registers:
+// two of a block, of rows up to 8, or all four. `joined` is then the sum of register i of block n over the warps. Between the two no other
+// tile may use that memory.
+template <class Tile, int registers>
+struct Joining {
+  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks ? Tile::kJoinedAtOnce * 4 / registers : Tile::kBlocks;
+  static QUIRE_DEV float* part(const Tile& tile, int warp, int n, int i) {
+    return tile.joining + ((warp * kAtOnce + n % kAtOnce) * registers + i) * kLaneCount + lane_idx();
+  }
+  static QUIRE_DEV void share_sums(const Tile& tile, int first) {
+    team_barrier();
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) {
+#pragma unroll
+      for (int i = 0; i < registers; ++i) {
+        if (i < 2 || tile.rows > 8) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
+      }
+    }
+    team_barrier();
+  }
+  static QUIRE_DEV float joined(const Tile& tile, int n, int i) {
+    float sum = *part(tile, 0, n, i);
+    for (int w = 1; w < kWarps; ++w) sum += *part(tile, w, n, i);
+    return sum;
+  }
+  // f(n, half, x, y) as below, each pair by one warp.
+  template <class F>
+  static QUIRE_DEV void visit_pairs(const Tile& tile, const F& f) {
+#pragma unroll
+    for (int first = 0; first < Tile::kBlocks; first += kAtOnce) {
+      share_sums(tile, first);
+#pragma unroll 1
+      for (int j = 0; j < ceil_div(registers / 2 * kAtOnce, kWarps); ++j) {
+        const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
+        if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
+      }
+    }
+    team_barrier();
+  }
+};
+
+// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
+// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp; where memory is short, more blocks at once
+// if there are no more than 8 rows.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
+  using Tile = Accum<max_rows, max_cols>;
+  if constexpr (max_rows != kFewRows) {
+#pragma unroll
+    for (int n = 0; n < Tile::kBlocks; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) f(n, half, tile.x[n][2 * half], tile.x[n][2 * half + 1]);
+    }
+  } else {
+    if (Tile::kJoinedAtOnce < Tile::kBlocks && tile.rows <= 8) return Joining<Tile, 2>::visit_pairs(tile, f);
+    Joining<Tile, 4>::visit_pairs(tile, f);
+  }
+}
+
+// A row in global memory that takes pairs of columns, in one store where its address allows that.
+template <class E>
+QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, float y) {
+  if (kExactHeads || (takes_pairs && col + 1 < cols)) return store_pair(row + col, x, y);
+  store(row, col, x);
+  if (col + 1 < cols) store(row, col + 1, y);
+}
+
+// Of the four lanes of a quad, each with x[0 … 3]: lane i gets what they have as x[i].
+QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
+#pragma unroll
+  for (int mask = 1; mask <= 2; mask *= 2) {
+    const bool is_upper = (lane_idx() & mask) != 0;
+#pragma unroll
+    for (int k = 0; k < 2; ++k) {
+      const int low = mask == 1 ? 2 * k : k, high = low + mask;
+      const unsigned other = bits_of(shuffle_xor(from_bits(is_upper ? x[low] : x[high]), mask));
+      (is_upper ? x[low] : x[high]) = other;
+    }
+  }
+}
+
+// A row of 16-bit elements in pieces of 16 bytes: `pairs` are columns [col, col + 8).
+template <class E>
+QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) {
+  if (kExactHeads || (col + 8 <= cols && address_of(row + col) % 16 == 0)) return store_128(row + col, pairs);
+  for (int i = 0; i < 8 && col + i < cols; ++i) row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
+}
+template <class E, int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
+                            const RowPointer& row_pointer) {
+  static_assert(max_cols % 32 == 0, "whole pieces for all lanes");
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int row = first_row<max_rows>() + half * 8;
+    E* to = row < rows ? row_pointer(row) : nullptr;
+#pragma unroll
+    for (int n = 0; n < max_cols / 8; n += 4) {
+      unsigned pairs[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) pairs[i] = pack_pair(E{}, tile.x[n + i][2 * half] * factor.value[half], tile.x[n + i][2 * half + 1] * factor.value[half]);
+      transpose_quad(pairs);
+      if (to != nullptr) put_piece(to, (n + lane_idx() % 4) * 8, cols, pairs);
+    }
+  }
+}
+
+template <class T>
+struct PointeeOf;
+template <class T>
+struct PointeeOf<T*> {
+  using Type = T;
+};
+template <class Pointer>
+using Pointee = typename PointeeOf<Pointer>::Type;
+
+// Row r goes to row_pointer(r), rounded to its element type, times factor[r].
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
+                          const RowPointer& row_pointer) {
+  if (is_producer()) return;
+  settle(tile);
+  using Elem = Pointee<decltype(row_pointer(0))>;
+  if constexpr (max_rows != kFewRows && sizeof(Elem) == 2) {
+    return store_pieces<Elem>(tile, factor, rows, cols, row_pointer);
+  } else {
+    visit_pairs(tile, [&](int n, int half, float x, float y) {
+      const int row = first_row<max_rows>() + half * 8, col = n * 8 + lane_idx() % 4 * 2;
+      if (row >= rows || (!kExactHeads && col >= cols)) return;
+      Elem* to = row_pointer(row);
+      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half], y * factor.value[half]);
+    });
+  }
+}
+template <int max_rows, int max_cols, class RowPointer>
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+  Row<max_rows> one;
+  one.value[0] = one.value[1] = 1.0f;
+  store_rows(tile, one, rows, cols, row_pointer);
+}
+
+// x := f(i, x) with i a column: for operands that lie along the columns, such as a bias.
+template <int max_rows, int max_cols, class F>
+QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
+  using Join = Joining<Accum<max_rows, max_cols>, 4>;
+  if constexpr (max_rows == kFewRows) Join::share_sums(tile, 0);
+#pragma unroll
+  for (int n = 0; n < max_cols / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int col = n * 8 + lane_idx() % 4 * 2 + i % 2;
+      if constexpr (max_rows == kFewRows) {
+        if (i >= 2 && tile.rows <= 8) continue;
+        const float x = Join::joined(tile, n, i);
+        tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
+      } else if (col < cols) {
+        tile.x[n][i] = f(col, tile.x[n][i]);
+      }
+    }
+  }
+  if constexpr (max_rows == kFewRows) team_barrier();
+}
+
+template <int max_rows, int max_cols>
+QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
+  if constexpr (kHasWarpgroups && max_rows == kManyRows) {
+    // Never so. Without a branch that it cannot foresee the assembler waits before the arithmetic that stands above, not here.
+    pin(tile.rows);
+    if (tile.rows < 0) return;
+  }
+  settle(tile);
+  if (!any_lane(factor.value[0] != 1.0f || factor.value[1] != 1.0f)) return;
+#pragma unroll
+  for (int n = 0; n < max_cols / 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] *= factor.value[i / 2];
+  }
+}
+
+// A column of a tile: conversions of integers are slow, so that a lane has only one.
+struct Column {
+  float first;
+  int offset;
+};
+QUIRE_DEV float to_f32(Column col) { return col.first + static_cast<float>(col.offset); }
+
+template <int max_rows, int max_keys, class F, class... Rows>
+QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+  float first = to_f32(tile.first_col());
+  pin(first);  // else all columns are computed ahead of the loop over tiles, and spilled
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(Column{first, n * 8 + i % 2}, tile.x[n][i], rows.value[i / 2]...);
+  }
+}
+
+// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is enough.
+template <int max_rows, class Join>
+QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
+  if (is_producer()) return;
+  if constexpr (max_rows == kFewRows) {
+    float* values = exchange_values() + slot * kWarps * kFewRows;
+    if (lane_idx() % 4 == 0) {
+      for (int i = 0; i < 2; ++i) values[warp_idx() * kFewRows + first_row<max_rows>() + 8 * i] = x[i];
+    }
+    team_barrier();
+    for (int i = 0; i < 2; ++i) {
+      x[i] = values[first_row<max_rows>() + 8 * i];
+      for (int w = 1; w < kWarps; ++w) x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + 8 * i]);
+    }
+  }
+}
+
+template <int at_once, class Load, class Use>
+QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+  for (int first = 0; first < n; first += at_once) {
+    decltype(load(0)) loaded[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) loaded[j] = load(first + j);
+    }
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) use(loaded[j]);
+    }
+  }
+}
+// With 16 rows each warp is a part of the program.
+template <int max_rows>
+QUIRE_DEV void join_max(Row<max_rows>& row) {
+  join_row<max_rows>(row.value, 0, [](float a, float b) { return vec_max(a, b); });
+}
+template <int max_rows>
+QUIRE_DEV void join_sum(Row<max_rows>& row) {
+  join_row<max_rows>(row.value, 1, [](float a, float b) { return a + b; });
+}
+
+template <int max_rows, int max_keys>
+QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
+  float most[4];  // two chains a row, as each step waits for the last
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) most[i] = n == 0 ? tile.x[0][i] : vec_max(most[i], tile.x[n][i]);
+  }
+  for (int i = 0; i < 2; ++i) row.value[i] = vec_max(row.value[i], quad_max(vec_max(most[2 * i], most[2 * i + 1])));
+}
+
+// x := exp2(scale (x - m)), d += row sum, of which each of a row's four lanes has a part. A row whose maximum is -inf holds only -inf and
+// becomes 0. Sums lag behind: who adds an exponential at once waits for it.
+template <int max_rows, int max_keys>
+QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+  constexpr int kLag = 2;  // blocks
+  float sum[2] = {}, base[2];
+  for (int i = 0; i < 2; ++i) base[i] = m.value[i] == kNegInf ? 0.0f : m.value[i] * scale;
+#pragma unroll
+  for (int n = 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      tile.x[n][i] = exp2(tile.x[n][i] * scale - base[i / 2]);
+      if (n >= kLag) sum[i / 2] += tile.x[n - kLag][i];
+    }
+  }
+#pragma unroll
+  for (int n = tile.kBlocks > kLag ? tile.kBlocks - kLag : 0; n < tile.kBlocks; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sum[i / 2] += tile.x[n][i];
+  }
+  for (int i = 0; i < 2; ++i) d.value[i] += sum[i];
+}
+template <int max_rows>
+QUIRE_DEV void complete_sum(Row<max_rows>& d) {
+  if (is_producer()) return;
+  for (int i = 0; i < 2; ++i) d.value[i] = quad_sum(d.value[i]);
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

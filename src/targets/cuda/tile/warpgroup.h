@@ -1,0 +1,142 @@
+// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
+#pragma once
+
+#include "targets/cuda/tile/stages.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// scores = q K^T, issued as one group of products.
+template <class E, int max_k, int max_keys>
+QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E, kManyRows, max_k>& q,
+                            const KvStage<KvTypes<E, E>, kManyRows, max_keys>& stage) {
+  static_assert(max_keys == 128, "one product is 128 keys wide");
+  pin_all(scores.x);
+  warpgroup_fence();
+  const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, 0), keys = matrix_descriptor(stage.key_rows(), 0);
+#pragma unroll
+  for (int step = 0; step < max_k / 16; ++step) {
+    const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32, key_bytes = step / 4 * max_keys * 128 + step % 4 * 32;
+    multiply_rows(E{}, scores.x, rows + (row_bytes >> 4), keys + (key_bytes >> 4), step > 0);
+  }
+  warpgroup_commit();
+}
+
+// The probabilities, rounded, as left operand of the product with V.
+template <class E, int max_keys>
+QUIRE_DEV void pack(Scores<kManyRows, max_keys>& probs) {
+#pragma unroll
+  for (int step = 0; step < max_keys / 16; ++step) pack_left<E>(probs.packed[step], probs.x, step);
+}
+
+// out += probs V, issued as one group.
+template <class E, int max_keys, int max_out>
+QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, max_keys>& probs,
+                            const KvStage<KvTypes<E, E>, kManyRows, max_keys>& stage) {
+  constexpr int kPanelBytes = max_keys * 128;
+  pin_all(probs.packed);
+  pin_all(out.x);
+  warpgroup_fence();
+  const unsigned long long values = matrix_descriptor(stage.value_rows(), kPanelBytes);
+#pragma unroll
+  for (int step = 0; step < max_keys / 16; ++step) {
+    multiply_columns(E{}, out.x, probs.packed[step], values + (step * 16 * 128 >> 4), true);
+  }
+  warpgroup_commit();
+}
+
+// Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
+// latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
+// and wait for each product. The text stands once: code that is skipped or repeated costs instruction fetches.
+template <class Stage, class Compute>
+QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
+  using Elem = typename Stage::Elem;
+  auto& scores = compute.scores;
+  if (num_tiles == 0) return count_warp(kLeftFree);
+  const int origin = stage.first_key;
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    stage.wait_for_keys();
+    compute.score(scores, stage, tile);
+    if (tile > 0) {
+      stage.wait_for_values();
+      compute.accumulate(scores, stage, tile - 1);
+      warpgroup_wait<1>();  // the scores; the product with V runs on until `update` scales the sums
+    } else {
+      warpgroup_wait<0>();
+    }
+    pin_all(scores.x);
+    stage.free_keys();
+    if (tile + 1 == num_tiles) count_warp(kLeftFree);
+    stage.first_key = origin + tile * stage.num_keys;
+    compute.update(scores, stage, tile);
+    warpgroup_wait<0>();
+    if (tile > 0) stage.free_values();
+    pack<Elem>(scores);
+  }
+  stage.wait_for_values();
+  compute.accumulate(scores, stage, num_tiles - 1);
+  warpgroup_wait<0>();
+  stage.free_values();
+}
+
+// Each warp has keys of its own of each tile.
+template <class Stage, class Compute>
+QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& compute) {
+  const int origin = stage.first_key;
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    stage.first_key = origin + tile * stage.num_keys;
+    stage.wait_for_keys();
+    compute.score(compute.scores, stage, tile);
+    compute.update(compute.scores, stage, tile);
+    stage.free_keys();
+    stage.wait_for_values();
+    compute.accumulate(compute.scores, stage, tile);
+    stage.free_values();
+  }
+}
+
+// Of an item, by the producer. The first tile comes before the team is done with the left operand of the item before; the second while
+// the left operand is under way.
+template <class Stage, class Loads>
+QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
+  constexpr bool kBringsLeft = Stage::kMaxRows == kManyRows;
+  for (int tile = 0; (kBringsLeft && tile == 0) || tile < num_tiles; ++tile) {
+    if (tile < num_tiles) loads.tile(stage, tile);
+    if (kBringsLeft && tile == 0) {
+      wait_for_earlier_launches();
+      loads.left();
+    }
+    if (!kBringsLeft || tile != (num_tiles > 1 ? 1 : 0)) continue;
+    copy_async_wait_all();
+    shared_memory_fence();
+    count_warp(kLeftFull);
+  }
+}
+
+template <class Stage, class Loads, class Compute>
+QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads, const Compute& compute) {
+  if (is_producer()) {
+    produce(num_tiles, stage, loads);
+  } else {
+    wait_for_earlier_launches();
+    loads.left();
+    if constexpr (Stage::kMaxRows == kFewRows) {
+      copy_async_wait_all();
+      team_barrier();
+      if (num_tiles > 0) loads.tile(stage, 0);
+      consume_by_warps(num_tiles, stage, compute);
+    } else {
+      if (program.was_of_few) count_warp(kFewDone);
+      arrival_wait(arrival_word(kLeftFull), program.left_phase);
+      if (num_tiles > 0) loads.tile(stage, 0);
+      consume(num_tiles, stage, compute);
+    }
+  }
+  constexpr bool kIsOfFew = Stage::kMaxRows == kFewRows;
+  if (!kIsOfFew) program.left_phase ^= 1;
+  program.was_of_few = kIsOfFew;
+  program.ring = stage.keys_at;
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

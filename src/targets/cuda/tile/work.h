@@ -1,0 +1,131 @@
+// How the programs of a launch share its work items.
+#pragma once
+
+#include "targets/cuda/tile/program.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// Else each program has one item, or they go round the programs in turn.
+QUIRE_DEV bool is_queue_needed(const Program& program, int n) { return program.counters != nullptr && n > num_blocks(); }
+QUIRE_DEV int fetch_item(const Program& program) { return atomic_add(program.counters, 1) + num_blocks(); }
+
+// By one thread of each block after its last item: the last of them resets the counters for the next launch.
+QUIRE_DEV void leave_queue(const Program& program) {
+  if (atomic_add(program.counters + 1, 1) < num_blocks() - 1) return;
+  atomic_store(program.counters, 0);
+  atomic_store(program.counters + 1, 0);
+}
+
+#if QUIRE_PRODUCER
+// Registers of a thread: at the start each warpgroup has a third of what there is.
+constexpr int kProducerRegisters = QUIRE_PRODUCER, kComputeRegisters = (3 * 168 - kProducerRegisters) / 2;
+
+// An item on its way from the producer to all others.
+template <class T>
+struct ItemSlot {
+  int idx;
+  T item;  // if idx is one
+};
+template <class T>
+QUIRE_DEV ItemSlot<T>& item_slot(int slot) {
+  constexpr int kBytes = 128, kOffset = round_up(kNumArrivals * 8, 16);
+  static_assert(sizeof(ItemSlot<T>) <= kBytes && kOffset + 2 * kBytes <= kArrivalBytes - 4, "two slots and exchange_item");
+  return *reinterpret_cast<ItemSlot<T>*>(arrival_word(0) + kOffset + slot * kBytes);
+}
+
+// The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches
+// items, so that no one else waits for memory.
+template <class T, class F>
+QUIRE_DEV void take_items(Program& program, const int* num, const T* items, const F& f) {
+  ItemSlot<T> current{block_idx(), items[block_idx()]};  // read while `num` is
+  const int n = *num;
+  const bool is_queue = is_queue_needed(program, n), fetches = thread_idx() == kWarps * kLaneCount;
+  RingPlace at;
+  while (current.idx < n) {
+    int next = current.idx + num_blocks();
+    if (is_queue && fetches) {
+      wait_for_earlier_launches();
+      next = fetch_item(program);
+    }
+    program.used = kReservedBytes;
+    f(current.item);
+    if (!is_queue) {
+      current.idx = next;
+      if (next < n) current.item = items[next];
+      continue;
+    }
+    ItemSlot<T>& slot = item_slot<T>(at.slot);
+    if (fetches) {
+      arrival_wait(arrival_word(kItemFree + at.slot), at.phase ^ 1);
+      slot.idx = next;
+      if (next < n) slot.item = items[next];
+      arrival_count(arrival_word(kItemFull + at.slot));
+    }
+    arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
+    current.idx = slot.idx;
+    if (current.idx < n) current.item = slot.item;
+    count_warp(kItemFree + at.slot);
+    at.advance(2);
+  }
+  if (is_queue && fetches) leave_queue(program);
+}
+
+// Items of a launch, each done once; there is memory of one for each program, if not more. The item after this one is asked for before
+// this one is worked on. Numbers and items come from the host; f itself waits for earlier launches, as late as it can. That the first program
+// does so in any case lets no launch end before an earlier one.
+template <class T, class F>
+QUIRE_DEV void for_each_work(Program& program, const int* num, const T* items, const F& f) {
+  if (is_producer()) {
+    give_registers<kProducerRegisters>();
+    take_items(program, num, items, f);
+  } else {
+    take_registers<kComputeRegisters>();
+    take_items(program, num, items, f);
+  }
+  if (block_idx() == 0) wait_for_earlier_launches();
+}
+#else
+template <class F>
+QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
+  wait_for_earlier_launches();
+  const bool is_queue = is_queue_needed(program, n);
+  int item = block_idx();
+  while (item < n) {
+    int next = item + num_blocks();
+    if (is_queue && thread_idx() == 0) next = fetch_item(program);
+    program.used = kReservedBytes;
+    f(item);
+    if (is_queue) {
+      block_barrier();
+      if (thread_idx() == 0) *exchange_item() = next;
+      block_barrier();
+      next = *exchange_item();
+    }
+    item = next;
+  }
+  if (is_queue && thread_idx() == 0) leave_queue(program);
+}
+template <class T, class F>
+QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
+  for_each_work(program, *n, [&](int item) { f(items[item]); });
+}
+#endif
+
+// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
+QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
+  if (is_producer()) return false;
+  team_barrier();
+  if (thread_idx() == 0) {
+    device_fence();  // of all that the barrier has ordered before this
+    const int arrived = atomic_add(counter, 1) + 1;
+    if (arrived == n) atomic_store(counter, 0);
+    device_fence();
+    *exchange_item() = arrived;
+  }
+  team_barrier();
+  return *exchange_item() == n;
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire

@@ -1,0 +1,35 @@
+// The attention of a run-time-compiled target, for planner and tuner: what its rules and tables say.
+#pragma once
+
+#include "targets/jit/tile_rules.h"
+#include "tuning/attention_target.h"
+#include "tuning/tuning_store.h"
+
+namespace quire {
+
+class JitAttention : public AttentionTarget {
+ public:
+  // `rules` outlives it. `num_units`: multiprocessors; `max_programs`: at the same time, 0 = as many as the chip takes.
+  JitAttention(const TileRules& rules, int num_units, int max_programs);
+
+  TuningStore& store() { return store_; }
+  const TuningStore& store() const { return store_; }
+
+  // Null where nothing can be tuned, such as on an emulator. Outlives this.
+  void set_tunable(TunableAttention* tunable) { tunable_ = tunable; }
+
+  int programs_at_once(int blocks_per_unit) const;
+
+  KernelAbilities abilities() const override;
+  BatchKindCaps caps(const AttentionClass& problem) const override;
+  bool rounds_probs(DType v) const override { return v != DType::kF32; }
+  TunableAttention* tunable() const override { return tunable_; }
+
+ private:
+  const TileRules& rules_;
+  const int num_units_, max_programs_;
+  TuningStore store_;
+  TunableAttention* tunable_ = nullptr;
+};
+
+}  // namespace quire

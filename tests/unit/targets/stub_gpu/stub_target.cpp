@@ -1,0 +1,162 @@
+#include "stub_target.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+
+#include "targets/jit/jit_device.h"
+
+namespace quire::stub {
+namespace {
+
+constexpr int kLanes = 64;
+std::atomic<int> num_compiled{0};
+
+// Rows as they come: the target's own layout.
+struct RowPage {
+  int page_size, head_dim_qk, head_dim_vo;
+  int stored_k_dim() const { return head_dim_qk; }
+  int stored_v_dim() const { return head_dim_vo; }
+  long k_elems() const { return long{page_size} * head_dim_qk; }
+  long v_elems() const { return long{page_size} * head_dim_vo; }
+  long k_offset(int token, int dim) const { return long{token} * head_dim_qk + dim; }
+  long v_offset(int token, int dim) const { return long{token} * head_dim_vo + dim; }
+};
+
+std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) {
+  return std::make_unique<PageLayoutOf<RowPage>>(format, RowPage{page_size, heads.qk, heads.vo});
+}
+
+class RowWeights : public WeightLayout {
+ public:
+  RowWeights(int out_dim, int in_dim) : out_dim_(out_dim), in_dim_(in_dim) {}
+  long elems() const override { return long{out_dim_} * in_dim_; }
+  long offset(int n, int k) const override { return long{n} * in_dim_ + k; }
+  long group_elems(int num) const override { return long{num} * in_dim_; }
+  void pack_group(const std::byte* rows, int num, std::size_t elem_bytes, std::byte* to) const override {
+    std::memcpy(to, rows, static_cast<std::size_t>(group_elems(num)) * elem_bytes);
+  }
+
+ private:
+  int out_dim_, in_dim_;
+};
+
+std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int out_dim, int in_dim) {
+  return std::make_unique<RowWeights>(out_dim, in_dim);
+}
+
+class StubRules : public TileRules {
+ public:
+  AttentionTuning heuristics(const AttentionClass&) const override { return {{4, 64, 64, 128, 2, 0}, {1, 64, 1, 1}}; }
+  std::string why_illegal(const AttentionClass&, const AttentionTiles& t) const override {
+    return t.producer_registers == 0 ? "" : "no warp that only loads";
+  }
+  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override {
+    return {heuristics(problem).tiles, {8, 64, 64, 128, 1, 0}};
+  }
+  KernelShape attention_shape(const AttentionClass&, const AttentionTiles& t, bool) const override {
+    return {kLanes * t.num_warps, 32768, t.blocks_per_sm, {fmt::format("-DWAVES={}", t.num_warps)}};
+  }
+  LinearTiles linear(DType, bool is_many) const override { return {is_many ? 128 : kFewRows, 64, 64, {kLanes * 4, 16384, 1, {}}}; }
+  KernelShape row_shape(const std::string&, DType, int threads, bool) const override { return {threads, 1024, 1, {}}; }
+  std::vector<std::string> common_options() const override { return {"-DQUIRE_TARGET=stub_target"}; }
+  std::string tile_folder() const override { return "targets/stub/tile/"; }
+  std::string entry_head(const char* params, int threads, int) const override {
+    return fmt::format("extern \"C\" void quire_entry(const {} p, const LaunchState state) /* {} lanes */", params, threads);
+  }
+};
+
+class StubCompiler : public RuntimeCompiler {
+ public:
+  std::string name() const override { return "stubcc"; }
+  std::string version() const override { return "1.0"; }
+  std::vector<std::string> options_for(const std::string& architecture) const override { return {"-march=" + architecture}; }
+  CompiledKernel compile(const std::string& name, const std::string& source, std::span<const std::string> options,
+                         std::span<const NamedText>) const override {
+    ++num_compiled;
+    return {name, "", fmt::format("{}{}", fmt::join(options, " "), source)};
+  }
+};
+
+class StubApi : public GpuApi {
+ public:
+  const GpuFacts& facts() const override { return facts_; }
+  void bind() override {}
+  std::byte* allocate(std::size_t bytes) override {
+    ++diary().num_buffers;
+    return static_cast<std::byte*>(std::malloc(bytes));
+  }
+  void release(std::byte* memory) override {
+    --diary().num_buffers;
+    std::free(memory);
+  }
+  void* pin(std::size_t bytes, const char*) override { return std::malloc(bytes); }
+  void unpin(void* memory) override { std::free(memory); }
+  void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) override { free_bytes = total_bytes = std::size_t{1} << 30; }
+  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void clear(std::byte* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
+  void synchronize() override {}
+  GpuEvent* make_event(bool) override { return reinterpret_cast<GpuEvent*>(new double(0)); }
+  void destroy(GpuEvent* event) override { delete reinterpret_cast<double*>(event); }
+  void record(GpuEvent* event) override { *reinterpret_cast<double*>(event) = 1.0 * static_cast<double>(diary().launches.size()); }
+  void wait(GpuEvent*, const char*) override {}
+  double elapsed_us(GpuEvent* a, GpuEvent* b) override { return *reinterpret_cast<double*>(b) - *reinterpret_cast<double*>(a); }
+  GpuCode load(const JitKernel&, const CompiledKernel&, const std::string&) override {
+    const auto number = static_cast<std::uintptr_t>(++diary().num_loaded);
+    return {reinterpret_cast<GpuModule*>(number), reinterpret_cast<GpuFunction*>(number)};
+  }
+  void unload(const GpuCode&) override { --diary().num_loaded; }
+  void launch(const JitKernel& kernel, const GpuCode&, int num_blocks, void**) override {
+    auto& launches = recording_ != nullptr ? *recording_ : diary().launches;
+    launches.push_back({kernel.name, num_blocks, kernel.shape.threads});
+  }
+  void begin_recording() override { recording_ = new std::vector<Launch>; }
+  GpuGraph* end_recording(bool is_good) override {
+    if (!is_good) delete recording_;
+    return reinterpret_cast<GpuGraph*>(is_good ? std::exchange(recording_, nullptr) : (recording_ = nullptr));
+  }
+  void launch(GpuGraph* graph) override {
+    for (const Launch& l : *reinterpret_cast<std::vector<Launch>*>(graph)) diary().launches.push_back(l);
+  }
+  void destroy(GpuGraph* graph) override { delete reinterpret_cast<std::vector<Launch>*>(graph); }
+
+ private:
+  const GpuFacts facts_{"stub", "Stub GPU", 10};
+  std::vector<Launch>* recording_ = nullptr;
+};
+
+std::unique_ptr<Device> open_device(const DeviceOptions& options) {
+  return std::make_unique<JitDevice>(JitParts{.api = std::make_shared<StubApi>(),
+                                              .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
+                                              .rules = std::make_unique<StubRules>(),
+                                              .architecture = "stub1",
+                                              .page_layout = page_layout,
+                                              .weight_layout = weight_layout,
+                                              .tuned_tables = {},
+                                              .tables_dir = "",
+                                              .spilled_bytes = [](const std::string&) { return 0; },
+                                              .open_vendor = {}});
+}
+
+}  // namespace
+
+Diary& diary() {
+  static Diary diary;
+  diary.num_compiled = num_compiled;
+  return diary;
+}
+
+void register_stub_target(TargetRegistry& registry) {
+  TargetEntry entry;
+  entry.name = "stub";
+  entry.why_absent = [](const DeviceOptions&) { return std::string(); };
+  entry.open = open_device;
+  entry.levels = [](const DeviceOptions&) { return std::vector<std::string>{"Stub GPU"}; };
+  registry.add(std::move(entry));
+}
+
+}  // namespace quire::stub
