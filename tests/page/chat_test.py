@@ -145,7 +145,7 @@ class ChatTest(PageCase):
                          r"^first token after [\d.]+ m?s, 40 tokens in [\d.]+ m?s")
         self.get_answer(["word "] * 20, 0.05)
         facts = self.browser.evaluate("[...document.querySelectorAll('.facts')].at(-1).textContent")
-        self.assertRegex(facts, r"^first token after [\d.]+ m?s, 20 tokens in [\d.]+ s, [\d.]+ tokens/s$")
+        self.assertRegex(facts, r"^first token after [\d.]+ m?s, 20 tokens in [\d.]+ s, [\d.]+\stokens/s$")
         self.assertLessEqual(float(facts.split(", ")[2].split()[0]), 21, "one token each 50 ms at most")
 
 

@@ -29,9 +29,13 @@ const topOf = most => {  // a round number that is not below
   const unit = 10 ** Math.floor(Math.log10(most || 1));
   return unit * [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find(m => m * unit >= most * 0.9999);
 };
-function mostOf(chart) {
+// The points that there is room for: bars are at least 3 pixels apart.
+function seenPoints(chart, width) {
+  return chart.isStacked ? chart.points.slice(-Math.max(1, Math.floor(width / 3))) : chart.points;
+}
+function mostOf(chart, points) {
   let most = 0;
-  for (const point of chart.points) {
+  for (const point of points) {
     let sum = 0;
     for (const s of chart.series) {
       const v = point.values[s.key] || 0;
@@ -45,7 +49,7 @@ function mostOf(chart) {
 function drawChart(chart) {
   const scale = pixelRatio(), width = chart.canvas.clientWidth, height = chart.canvas.clientHeight;
   const g = fit(chart.canvas, Math.round(height * scale)), box = { x: 0, y: 16, w: width, h: height - 17 };
-  box.top = topOf(mostOf(chart) || chart.least);
+  box.top = topOf(mostOf(chart, seenPoints(chart, width)) || chart.least);
   g.setTransform(scale, 0, 0, scale, 0, 0);
   g.clearRect(0, 0, width, height);
   g.font = "11.5px system-ui, sans-serif";
@@ -65,8 +69,8 @@ function drawChart(chart) {
 }
 
 function drawBars(g, chart, box) {
-  const num = Math.max(1, Math.min(chart.points.length, Math.floor(box.w / 3))), points = chart.points.slice(-num);
-  const pitch = box.w / Math.max(num, 60), wide = Math.max(1, pitch - (pitch > 4 ? 1.5 : 0.6));
+  const points = seenPoints(chart, box.w), pitch = box.w / Math.max(points.length, 60);
+  const wide = Math.max(1, pitch - (pitch > 4 ? 1.5 : 0.6));
   const left = box.w - pitch * points.length;
   const hit = chart.pointer === null ? -1 : Math.floor((chart.pointer * box.w - left) / pitch);
   const isHit = hit >= 0 && hit < points.length;

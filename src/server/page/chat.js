@@ -97,7 +97,7 @@ export function factsOf(startMs, firstMs, endMs, reads) {
   return [
     ...(firstMs ? [`first token after ${seconds((firstMs - startMs) / 1e3)}`] : []),
     ...(isNumber(tokens) ? [`${count(tokens)} ${unit} in ${tookS}`] : []),
-    ...(speed === null ? [] : [`${speed < 9.95 ? speed.toFixed(1) : count(speed)} tokens/s`]),
+    ...(speed === null ? [] : [`${speed < 9.95 ? speed.toFixed(1) : count(speed)}\u00a0tokens/s`]),
   ].join(", ");
 }
 
