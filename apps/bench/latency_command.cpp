@@ -19,7 +19,8 @@ double kv_bytes(const ModelConfig& config, const StepBatch& batch) {
   for (const int window : config.window_lens) {
     for (std::size_t s = 0; s < batch.kv_len.size(); ++s) {
       const int query_len = batch.query_indptr[s + 1] - batch.query_indptr[s];
-      const int keys = window > 0 ? std::min(batch.kv_len[s], query_len + window - 1) : batch.kv_len[s];
+      const Visibility sees{1, std::min(window, kMaxContext)};
+      const int keys = sees.of_rows(batch.kv_len[s] - query_len, batch.kv_len[s] - 1, batch.kv_len[s]).size();
       bytes +=
           2.0 * keys * config.num_kv_heads * config.head_dim * static_cast<double>(dtype_bytes(config.dtype));
     }

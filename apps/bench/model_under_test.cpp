@@ -101,7 +101,7 @@ GroupBatch make_group(const StepBatch& batch, const CacheGroup& kind, int page_t
   GroupBatch group;
   group.max_pages = ceil_div(batch.max_kv_len, page_tokens);
   const int first_position = batch.positions.front();
-  const int num_null = kind.window > 0 ? std::max(0, first_position - kind.window + 1) / page_tokens : 0;
+  const int num_null = kind.window > 0 ? kind.first_key(first_position) / page_tokens : 0;
   std::vector<std::int32_t> pages(static_cast<std::size_t>(batch.num_seqs * (group.max_pages - num_null)));
   std::iota(pages.begin(), pages.end(), first_page);
   std::shuffle(pages.begin(), pages.end(), std::mt19937(1));

@@ -1,9 +1,12 @@
 // What layers keep of a sequence. Layers that keep the same share a page table: a cache group.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
+
+#include "kernels/visibility.h"
 
 namespace quire {
 
@@ -22,7 +25,16 @@ struct CacheGroup {
   int page_scale = 1;  // a page holds the keys and values of page_scale * KvCacheConfig::page_size tokens
 
   bool grows() const { return keep != Retention::kFixedState; }
+
+  // kWindow: the first key that a token at `position` sees, not below 0; and how many keys it sees left of
+  // itself, if there are so many.
+  int first_key(int position) const { return std::max(0, sees().first_key(position)); }
+  int num_seen_left() const { return -sees().first_key(0); }
+
   bool operator==(const CacheGroup&) const = default;
+
+ private:
+  Visibility sees() const { return {1, std::min(window, kMaxContext)}; }
 };
 
 inline CacheGroup window_group(int window, int page_scale = 1) {

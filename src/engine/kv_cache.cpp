@@ -75,7 +75,7 @@ int KvCache::most_pages(std::size_t g, int max_query_len) const {
     case Retention::kAllTokens:
       return std::numeric_limits<int>::max();
     case Retention::kWindow:
-      return ceil_ratio(std::int64_t{group(g).window} - 1 + max_query_len, page_tokens(g)) + 1;
+      return ceil_ratio(std::int64_t{group(g).num_seen_left()} + max_query_len, page_tokens(g)) + 1;
     case Retention::kFixedState:
       return 1;
   }
@@ -85,7 +85,7 @@ int KvCache::most_pages(std::size_t g, int max_query_len) const {
 // Of the group's pages before the end of a full page, those whose keys the next token sees.
 int KvCache::num_seen_pages(std::size_t g) const {
   if (group(g).keep != Retention::kWindow) return std::numeric_limits<int>::max();
-  return ceil_ratio(group(g).window - 1, page_tokens(g));
+  return ceil_ratio(group(g).num_seen_left(), page_tokens(g));
 }
 
 std::int32_t KvCache::capacity_len(int max_query_len) const {
@@ -177,8 +177,7 @@ void KvCache::release_outside_window(SequencePages& seq, int computed_len) {
   for (std::size_t g = 0; g < num_groups(); ++g) {
     if (group(g).keep != Retention::kWindow) continue;
     GroupPages& table = seq.groups[g];
-    const int first_visible = computed_len - group(g).window + 1;
-    const int end = std::min(first_visible / page_tokens(g), table.num_pages());
+    const int end = std::min(group(g).first_key(computed_len) / page_tokens(g), table.num_pages());
     for (int page_idx = end; page_idx-- > table.num_released;) {
       PageId& page = table.pages[static_cast<std::size_t>(page_idx)];
       release_page(page);
@@ -239,7 +238,7 @@ int KvCache::kept_len(const SequencePages& seq, int len) const {
   }
   for (std::size_t g = 0; g < num_groups(); ++g) {
     if (group(g).keep != Retention::kWindow) continue;
-    if (std::max(0, len - group(g).window + 1) / page_tokens(g) < seq.groups[g].num_released) return 0;
+    if (group(g).first_key(len) / page_tokens(g) < seq.groups[g].num_released) return 0;
   }
   return len;
 }

@@ -95,22 +95,21 @@ std::unique_ptr<Device> open(const Place& place) {
   register_emulator_target(registry);
   DeviceOptions options;
   if (place.target == "cpu") {
-    options.cpu_isa = place.level;
-    options.num_threads = 2;
+    options.settings = {{"cpu.isa", place.level}, {"cpu.threads", "2"}};
   } else {
     options.architecture = place.level;
   }
   return registry.open(place.target, options);
 }
 
-bool is_yes(const AttentionBackend& backend, const AttentionFeature& feature, const Device&) {
-  return backend.supports(feature);
+bool is_yes(const AttentionBackend& backend, const AttentionFeature& feature, const Device& device) {
+  return backend.supports(feature, device);
 }
 std::string reason_against(const AttentionBackend& backend, const AttentionDesc& desc, const Device& device) {
-  return backend.why_not(desc, device.caps());
+  return backend.why_not(desc, device);
 }
 BackendChoice choose(const AttentionBackend& backend, const AttentionDesc& desc, const Device& device) {
-  return choose_backend(backend.name(), desc, device.caps());
+  return choose_backend(backend.name(), desc, device);
 }
 
 bool same_bits(const AttentionOutput& whole, std::size_t first_row, const AttentionOutput& part,

@@ -2,4 +2,4 @@
 #pragma once
 
 #include "targets/cuda/tile/linear_stage.h"
-#include "targets/cuda/tile/sums.h"
+#include "tile/lanes/sums.h"

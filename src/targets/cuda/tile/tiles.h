@@ -5,8 +5,9 @@
 // A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
 #pragma once
 
-#include "targets/cuda/tile/spans.h"
+#include "targets/cuda/tile/program.h"
 #include "targets/cuda/tile/work.h"
+#include "tile/lanes/spans.h"
 
 namespace quire {
 namespace QUIRE_TARGET {

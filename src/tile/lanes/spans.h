@@ -1,7 +1,6 @@
 // Elementwise work on rows: eight elements at a time, which are 16 bytes of 16-bit elements.
+// For any machine of lanes, in warps of kLaneCount; included behind the target's program.h, which names them.
 #pragma once
-
-#include "targets/cuda/tile/program.h"
 
 namespace quire {
 namespace QUIRE_TARGET {

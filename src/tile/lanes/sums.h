@@ -1,9 +1,6 @@
 // Sums of whole numbers, which depend on no order, and bins of them.
 #pragma once
 
-#include "targets/cuda/tile/spans.h"
-#include "targets/cuda/tile/work.h"
-
 namespace quire {
 namespace QUIRE_TARGET {
 
