@@ -7,15 +7,21 @@
 
 namespace quire {
 
-float default_sm_scale(int head_dim_qk) { return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_qk))); }
+float default_sm_scale(int head_dim_qk) {
+  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim_qk)));
+}
 
 void check_desc(const AttentionDesc& d) {
-  QUIRE_CHECK(d.num_kv_heads >= 1 && d.num_kv_heads <= 65536, "num_kv_heads must be 1 to 65536, got {}", d.num_kv_heads);
+  QUIRE_CHECK(d.num_kv_heads >= 1 && d.num_kv_heads <= 65536, "num_kv_heads must be 1 to 65536, got {}",
+              d.num_kv_heads);
   QUIRE_CHECK(d.num_qo_heads >= 1 && d.num_qo_heads <= 65536 && d.num_qo_heads % d.num_kv_heads == 0,
               "num_qo_heads must be a multiple of num_kv_heads ({}), got {}", d.num_kv_heads, d.num_qo_heads);
-  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}", d.head_dim_qk);
-  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}", d.head_dim_vo);
-  QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}", d.page_size);
+  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}",
+              d.head_dim_qk);
+  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}",
+              d.head_dim_vo);
+  QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
+              d.page_size);
   QUIRE_CHECK(std::isfinite(d.sm_scale), "sm_scale must be finite, got {}", d.sm_scale);
   QUIRE_CHECK(d.window >= 0, "window must be 0 (all keys) or more, got {}", d.window);
   QUIRE_CHECK(std::isfinite(d.logits_soft_cap) && d.logits_soft_cap >= 0,
@@ -25,7 +31,8 @@ void check_desc(const AttentionDesc& d) {
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc) {
   check_desc(desc);
   KvLayout layout{};
-  layout.page = device.page_layout(plain_kv(desc.dtype), {desc.head_dim_qk, desc.head_dim_vo}, desc.page_size);
+  layout.page =
+      device.page_layout(plain_kv(desc.dtype), {desc.head_dim_qk, desc.head_dim_vo}, desc.page_size);
   const auto elems = [&](std::size_t bytes) { return static_cast<long>(bytes / dtype_bytes(desc.dtype)); };
   layout.v_offset = elems(layout.page->v_begin_bytes());
   layout.head_stride = elems(layout.page->bytes());
@@ -60,11 +67,13 @@ void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& t
              {2 * elems * static_cast<double>(dtype_bytes(desc.dtype)), 0});
 }
 
-Visibility visibility_of(const AttentionDesc& d) { return {d.causal ? 1 : 0, std::min(d.window, kMaxContext)}; }
+Visibility visibility_of(const AttentionDesc& d) {
+  return {d.causal ? 1 : 0, std::min(d.window, kMaxContext)};
+}
 
 unsigned score_mods_of(const AttentionDesc& d) {
-  return (d.logits_soft_cap > 0 ? kSoftCap : 0u) | (d.position_bias != PositionBias::kNone ? kBias : 0u) |
-         (d.sm_scale > 0 ? 0u : kSignedScale);
+  return (d.logits_soft_cap > 0 ? kModSoftCap : 0u) | (d.position_bias != PositionBias::kNone ? kModBias : 0u) |
+         (d.sm_scale > 0 ? 0u : kModSignedScale);
 }
 
 AttentionVariant variant_of(const AttentionDesc& d) {
@@ -86,32 +95,27 @@ LaunchCost attention_cost(const AttentionDesc& d, const AttentionLengths& length
 }
 
 std::span<const AttentionFeature> attention_features() {
-  constexpr auto any = [](const KernelAbilities& a) { return a.has_kernel(); };  // part of every kernel, or the host's work
+  constexpr auto any = [](const KernelAbilities& a) {
+    return a.has_kernel();
+  };  // part of every kernel, or the host's work
   static constexpr AttentionFeature kFeatures[] = {
-      {"causal", [](const AttentionDesc& d) { return d.causal; },
-       any},
-      {"non-causal", [](const AttentionDesc& d) { return !d.causal; },
-       any},
-      {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; },
-       any},
+      {"causal", [](const AttentionDesc& d) { return d.causal; }, any},
+      {"non-causal", [](const AttentionDesc& d) { return !d.causal; }, any},
+      {"grouped queries", [](const AttentionDesc& d) { return d.num_qo_heads != d.num_kv_heads; }, any},
       {"head_dim_vo != head_dim_qk", [](const AttentionDesc& d) { return d.head_dim_vo != d.head_dim_qk; },
        any},
-      {"head size not a multiple of 16", [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; },
-       any},
-      {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; },
-       any},
-      {"sliding window", [](const AttentionDesc& d) { return d.window > 0; },
-       any},
+      {"head size not a multiple of 16",
+       [](const AttentionDesc& d) { return d.head_dim_qk % 16 + d.head_dim_vo % 16 != 0; }, any},
+      {"page size not a multiple of 16", [](const AttentionDesc& d) { return d.page_size % 16 != 0; }, any},
+      {"sliding window", [](const AttentionDesc& d) { return d.window > 0; }, any},
       {"soft cap", [](const AttentionDesc& d) { return d.logits_soft_cap > 0; },
-       [](const KernelAbilities& a) { return (a.mods & kSoftCap) != 0; }},
+       [](const KernelAbilities& a) { return (a.mods & kModSoftCap) != 0; }},
       {"ALiBi", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibi; },
-       [](const KernelAbilities& a) { return (a.mods & kBias) != 0; }},
+       [](const KernelAbilities& a) { return (a.mods & kModBias) != 0; }},
       {"ALiBi-sqrt", [](const AttentionDesc& d) { return d.position_bias == PositionBias::kAlibiSqrt; },
-       [](const KernelAbilities& a) { return (a.mods & kBias) != 0; }},
-      {"sinks", [](const AttentionDesc& d) { return d.has_sinks; },
-       any},
-      {"batch invariance", [](const AttentionDesc& d) { return d.batch_invariant; },
-       any},
+       [](const KernelAbilities& a) { return (a.mods & kModBias) != 0; }},
+      {"sinks", [](const AttentionDesc& d) { return d.has_sinks; }, any},
+      {"batch invariance", [](const AttentionDesc& d) { return d.batch_invariant; }, any},
       {"f32", [](const AttentionDesc& d) { return d.dtype == DType::kF32; },
        [](const KernelAbilities& a) { return a.has(DType::kF32); }},
       {"f16", [](const AttentionDesc& d) { return d.dtype == DType::kF16; },

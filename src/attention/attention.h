@@ -1,4 +1,5 @@
-// The attention layer: what a model needs (AttentionDesc) -> a backend that can do it -> plan(lengths) -> run(tensors).
+// The attention layer: what a model needs (AttentionDesc) -> a backend that can do it -> plan(lengths) ->
+// run(tensors).
 #pragma once
 
 #include <cstdint>
@@ -16,15 +17,15 @@ namespace quire {
 // The problem, fixed for the life of an operator. Sizes are counts, head sizes are elements.
 struct AttentionDesc {
   int num_qo_heads = 0;
-  int num_kv_heads = 0;  // divides num_qo_heads
-  int head_dim_qk = 0;   // 1 … 256
-  int head_dim_vo = 0;   // 1 … 256
-  int page_size = 16;    // tokens, >= 1
+  int num_kv_heads = 0;        // divides num_qo_heads
+  int head_dim_qk = 0;         // 1 … 256
+  int head_dim_vo = 0;         // 1 … 256
+  int page_size = 16;          // tokens, >= 1
   DType dtype = DType::kBF16;  // of q, k, v, o and the cache
   float sm_scale = 0;          // multiplies q k^T; finite; see default_sm_scale
   bool causal = true;          // bottom-right aligned: key <= position
-  int window = 0;              // keys seen to the left, itself included (and to the right if not causal); 0 = all
-  float logits_soft_cap = 0;   // cap * tanh(score / cap); 0 = off
+  int window = 0;  // keys seen to the left, itself included (and to the right if not causal); 0 = all
+  float logits_soft_cap = 0;  // cap * tanh(score / cap); 0 = off
   PositionBias position_bias = PositionBias::kNone;
   bool has_sinks = false;        // one more score per query head, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
@@ -46,20 +47,23 @@ AttentionVariant variant_of(const AttentionDesc& desc);
 // Lengths of one batch, in tokens, on the host. Requests with query_len 0 are padding.
 struct AttentionLengths {
   std::span<const std::int32_t> query_len;  // [num_seqs] new tokens; contiguous in q in this order
-  std::span<const std::int32_t> kv_len;     // [num_seqs] tokens in the cache once the new ones are written; >= query_len if causal
+  std::span<const std::int32_t>
+      kv_len;  // [num_seqs] tokens in the cache once the new ones are written; >= query_len if causal
 };
 
 // Tensors of one run: device pointers; strides in elements.
 struct AttentionTensors {
   const void* q = nullptr;  // [num_tokens, num_qo_heads, head_dim_qk]
   void* o = nullptr;        // [num_tokens, num_qo_heads, head_dim_vo]
-  float* lse = nullptr;     // [num_tokens, num_qo_heads] natural log, -inf for an empty row, sinks included; or null
-  const void* kv_pool = nullptr;               // [num_pages] pages as KvLayout says
-  // [num_seqs, max_pages], written by a copy: it may be read before the launch ahead has ended. Entries past the last page are not read.
+  float* lse =
+      nullptr;  // [num_tokens, num_qo_heads] natural log, -inf for an empty row, sinks included; or null
+  const void* kv_pool = nullptr;  // [num_pages] pages as KvLayout says
+  // [num_seqs, max_pages], written by a copy: it may be read before the launch ahead has ended. Entries past
+  // the last page are not read.
   const std::int32_t* page_table = nullptr;
   int max_pages = 0;
-  const float* alibi_slopes = nullptr;  // [num_qo_heads] if the desc has a position bias
-  const float* sinks = nullptr;         // [num_qo_heads] if the desc has sinks
+  const float* alibi_slopes = nullptr;          // [num_qo_heads] if the desc has a position bias
+  const float* sinks = nullptr;                 // [num_qo_heads] if the desc has sinks
   long q_token_stride = 0, o_token_stride = 0;  // 0 = contiguous
   bool is_recorded = false;  // into a graph that serves other plans too: the launch says no cost
 };
@@ -67,9 +71,9 @@ struct AttentionTensors {
 // Where things lie in a pool of pages: [num_pages, num_kv_heads, K part then V part].
 struct KvLayout {
   std::shared_ptr<const PageLayout> page;  // of one head
-  long v_offset;      // elements from the K part of a head to its V part
-  long head_stride;   // elements
-  long page_stride;   // elements
+  long v_offset;                           // elements from the K part of a head to its V part
+  long head_stride;                        // elements
+  long page_stride;                        // elements
   std::size_t page_bytes;
   long k_index(long page_idx, int head, int token, int dim) const {
     return page_idx * page_stride + head * head_stride + page->k_offset(token, dim);
@@ -80,20 +84,23 @@ struct KvLayout {
 };
 KvLayout kv_layout(const Device& device, const AttentionDesc& desc);
 
-// Writes new keys and values [num_tokens, num_kv_heads, head_dim] to their slots; a negative slot writes nothing.
+// Writes new keys and values [num_tokens, num_kv_heads, head_dim] to their slots; a negative slot writes
+// nothing.
 struct KvWriteTensors {
   const void* k = nullptr;
   const void* v = nullptr;
   void* kv_pool = nullptr;
-  const std::int64_t* slot_mapping = nullptr;  // [num_tokens] page * page_size + offset
+  const std::int64_t* slot_mapping = nullptr;   // [num_tokens] page * page_size + offset
   long k_token_stride = 0, v_token_stride = 0;  // 0 = contiguous
   int num_tokens = 0;
 };
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
 // For a kernel that does this besides something else.
-KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc, const KvWriteTensors& tensors);
+KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc,
+                              const KvWriteTensors& tensors);
 
-// What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo) flops a visible pair.
+// What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo)
+// flops a visible pair.
 LaunchCost attention_cost(const AttentionDesc& desc, const AttentionLengths& lengths);
 
 // One attention operator on one device, for one desc.
@@ -102,23 +109,27 @@ class AttentionOp {
   virtual ~AttentionOp() = default;
   virtual const char* backend() const = 0;
 
-  // Host arithmetic and one small copy; may allocate, never launches a kernel. Throws Error{kInvalidArgument} on bad lengths.
+  // Host arithmetic and one small copy; may allocate, never launches a kernel. Throws Error{kInvalidArgument}
+  // on bad lengths.
   virtual void plan(const AttentionLengths& lengths) = 0;
 
   // Launches what was planned; never allocates, waits, or looks at lengths.
   virtual void run(const AttentionTensors& tensors) = 0;
 
-  // Makes room for plans of `num_seqs` requests with one new token each. From then on run() starts as many programs as run at a
-  // time, however little is planned, so that one that was recorded serves later plans as well.
+  // Makes room for plans of `num_seqs` requests with one new token each. From then on run() starts as many
+  // programs as run at a time, however little is planned, so that one that was recorded serves later plans as
+  // well.
   virtual void reserve(int num_seqs) = 0;
 
-  // A recorded run() serves every plan that is made under the number that it was recorded under. 0: run() cannot be recorded.
+  // A recorded run() serves every plan that is made under the number that it was recorded under. 0: run()
+  // cannot be recorded.
   virtual std::uint64_t recording_id() const = 0;
 
   virtual LaunchCost cost() const = 0;  // of one run of what was planned
 };
 
-// Everything a desc can ask for, as one list: backends answer each with yes or no, and the support matrix is made from it.
+// Everything a desc can ask for, as one list: backends answer each with yes or no, and the support matrix is
+// made from it.
 struct AttentionFeature {
   const char* name;
   bool (*wanted)(const AttentionDesc& desc);
@@ -144,7 +155,8 @@ struct BackendChoice {
   std::vector<std::string> reasons;  // why each backend before it was not taken, and why it was
 };
 
-// name "" or "auto": the first that can. Throws Error{kUnsupported} listing what is missing, Error{kNotFound} for an unknown name.
+// name "" or "auto": the first that can. Throws Error{kUnsupported} listing what is missing, Error{kNotFound}
+// for an unknown name.
 BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const Device& device);
 
 }  // namespace quire

@@ -27,17 +27,21 @@ class UnifiedOp : public AttentionOp {
     cost_ = attention_cost(desc_, lengths);
   }
 
-  // What the planner makes of decodes: each block cut where a share of the work ends, and a few rounds of programs more.
+  // What the planner makes of decodes: each block cut where a share of the work ends, and a few rounds of
+  // programs more.
   void reserve(int num_seqs) override {
     const int group_size = desc_.num_qo_heads / desc_.num_kv_heads;
     const int num_rows = std::min(group_size, caps_.rows(desc_));
-    const std::size_t num_blocks = std::size_t(num_seqs) * std::size_t(desc_.num_kv_heads * ceil_div(group_size, num_rows));
+    const std::size_t num_blocks =
+        std::size_t(num_seqs) * std::size_t(desc_.num_kv_heads * ceil_div(group_size, num_rows));
     const std::size_t num_items = 2 * num_blocks + 8 * std::size_t(caps_.most_programs());
     make_room(num_items, static_cast<int>(num_items) * num_rows, static_cast<int>(num_items));
     least_programs_ = caps_.most_programs();
   }
 
-  std::uint64_t recording_id() const override { return num_reallocations_ * 4 + (has_few() ? 2 : 0) + (has_many() ? 1 : 0); }
+  std::uint64_t recording_id() const override {
+    return num_reallocations_ * 4 + (has_few() ? 2 : 0) + (has_many() ? 1 : 0);
+  }
   LaunchCost cost() const override { return cost_; }
 
   void run(const AttentionTensors& t) override {
@@ -57,8 +61,10 @@ class UnifiedOp : public AttentionOp {
     p.partial_o = partial_o_->as<float>();
     p.partial_md = partial_md_->as<float>();
     p.counters = counters_->as<int>();
-    p.q_token_stride = t.q_token_stride != 0 ? t.q_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_qk;
-    p.o_token_stride = t.o_token_stride != 0 ? t.o_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_vo;
+    p.q_token_stride =
+        t.q_token_stride != 0 ? t.q_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_qk;
+    p.o_token_stride =
+        t.o_token_stride != 0 ? t.o_token_stride : long{desc_.num_qo_heads} * desc_.head_dim_vo;
     p.page_stride = layout_.page_stride;
     p.head_stride = layout_.head_stride;
     p.v_offset = layout_.v_offset;
@@ -72,7 +78,8 @@ class UnifiedOp : public AttentionOp {
     p.position_bias = desc_.position_bias;
     p.sm_scale = desc_.sm_scale;
     p.logits_soft_cap = desc_.logits_soft_cap;
-    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr, "ALiBi needs alibi_slopes");
+    QUIRE_CHECK(desc_.position_bias == PositionBias::kNone || t.alibi_slopes != nullptr,
+                "ALiBi needs alibi_slopes");
     QUIRE_CHECK(!desc_.has_sinks || t.sinks != nullptr, "the desc has sinks, but no sinks were given");
     const int num_work = std::max(static_cast<int>(schedule_.work().size()), least_programs_);
     device_.run(kernel_, p, num_work, t.is_recorded ? LaunchCost{} : cost_);
@@ -81,8 +88,12 @@ class UnifiedOp : public AttentionOp {
  private:
   // Items of few and of many rows.
   bool takes_few() const { return caps_.of(BatchKind::kDecode).few_rows > 0; }
-  bool has_few() const { return takes_few() && !schedule_.work().empty() && schedule_.kind != BatchKind::kPrefill; }
-  bool has_many() const { return !schedule_.work().empty() && (!takes_few() || schedule_.kind != BatchKind::kDecode); }
+  bool has_few() const {
+    return takes_few() && !schedule_.work().empty() && schedule_.kind != BatchKind::kPrefill;
+  }
+  bool has_many() const {
+    return !schedule_.work().empty() && (!takes_few() || schedule_.kind != BatchKind::kDecode);
+  }
 
   void make_room(std::size_t num_items, int num_partial_rows, int num_counters) {
     const auto rows = static_cast<std::size_t>(num_partial_rows);
@@ -125,10 +136,12 @@ class UnifiedBackend : public AttentionBackend {
   }
   std::string why_not(const AttentionDesc& desc, const Device& device) const override {
     const KernelAbilities abilities = device.attention().abilities();
-    if (!abilities.has_kernel()) return fmt::format("target {} has no attention kernel", device.caps().target);
+    if (!abilities.has_kernel())
+      return fmt::format("target {} has no attention kernel", device.caps().target);
     const int head_dim = std::max(desc.head_dim_qk, desc.head_dim_vo);
     if (head_dim <= abilities.max_head_dim) return "";
-    return fmt::format("heads of {} elements, target {} takes at most {}", head_dim, device.caps().target, abilities.max_head_dim);
+    return fmt::format("heads of {} elements, target {} takes at most {}", head_dim, device.caps().target,
+                       abilities.max_head_dim);
   }
   std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const override {
     check_desc(desc);

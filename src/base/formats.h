@@ -16,7 +16,8 @@ struct HeadShape {
 // What stored numbers are multiplied by when they are read.
 enum class ScaleKind : std::uint8_t {
   kNone,
-  kPerTokenHead,  // one f32 for the key and one for the value of each token and KV head, behind both in the page
+  kPerTokenHead,  // one f32 for the key and one for the value of each token and KV head, behind both in the
+                  // page
 };
 
 struct KvFormat {

@@ -35,7 +35,9 @@ class InstantCopy : public HostCopy {
 
 }  // namespace
 
-std::unique_ptr<HostCopy> Device::make_host_copy(std::size_t max_bytes) { return std::make_unique<InstantCopy>(*this, max_bytes); }
+std::unique_ptr<HostCopy> Device::make_host_copy(std::size_t max_bytes) {
+  return std::make_unique<InstantCopy>(*this, max_bytes);
+}
 
 // Free is what the kernel says can be had without swapping; 1 GiB where it does not say.
 DeviceMemory Device::memory() const {
@@ -76,24 +78,25 @@ KernelHandle Device::resolve(const KernelVariant& variant) {
 
 const KernelVariant& Device::variant_of(KernelHandle kernel) const {
   const auto idx = static_cast<std::size_t>(kernel.idx);
-  QUIRE_CHECK_KIND(kInternal, kernel.is_resolved() && idx < variants_.size(), "no kernel has handle {}; there are {}", kernel.idx,
-                   variants_.size());
+  QUIRE_CHECK_KIND(kInternal, kernel.is_resolved() && idx < variants_.size(),
+                   "no kernel has handle {}; there are {}", kernel.idx, variants_.size());
   return variants_[idx];
 }
 
 void Device::launch(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) {
   if (const auto* variant = std::get_if<AttentionVariant>(&variant_of(kernel))) {
     const unsigned mods = static_cast<const AttentionParams*>(params)->mods;
-    QUIRE_CHECK_KIND(kInternal, (mods & ~variant->mods) == 0, "a launch asks for score mods {}, its kernel ({}) has {}", mods,
-                     to_string(*variant), variant->mods);
+    QUIRE_CHECK_KIND(kInternal, (mods & ~variant->mods) == 0,
+                     "a launch asks for score mods {}, its kernel ({}) has {}", mods, to_string(*variant),
+                     variant->mods);
   }
   start_kernel(kernel, params, num_work, cost);
 }
 
 void Device::check_params(KernelHandle kernel, std::size_t bytes) const {
   const KernelFacts& facts = facts_of(kernel_of(variant_of(kernel)));
-  QUIRE_CHECK_KIND(kInternal, facts.params_bytes == bytes, "kernel {} takes {} of {} bytes, got {}", facts.name, facts.params,
-                   facts.params_bytes, bytes);
+  QUIRE_CHECK_KIND(kInternal, facts.params_bytes == bytes, "kernel {} takes {} of {} bytes, got {}",
+                   facts.name, facts.params, facts.params_bytes, bytes);
 }
 
 const std::string& DeviceOptions::setting(const std::string& name) const {

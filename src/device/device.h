@@ -1,4 +1,5 @@
-// What every target looks like from above: memory, kernels by variant, an ordered queue of launches, and facts about itself.
+// What every target looks like from above: memory, kernels by variant, an ordered queue of launches, and
+// facts about itself.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +17,22 @@
 
 namespace quire {
 
-// What one launch moves and computes at least: every printed time can be a fraction of what the device can do.
+// What one launch moves and computes at least: every printed time can be a fraction of what the device can
+// do.
 struct LaunchCost {
   double bytes = 0;
   double flops = 0;
 };
 
 struct DeviceCaps {
-  std::string target;        // "cpu"
-  std::string architecture;  // the level or chip in the vendor's words, e.g. "x86-64-v3"
-  std::string description;   // processor name
-  int num_programs = 1;      // programs that run at the same time
+  std::string target;         // "cpu"
+  std::string architecture;   // the level or chip in the vendor's words, e.g. "x86-64-v3"
+  std::string description;    // processor name
+  int num_programs = 1;       // programs that run at the same time
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
-  bool runs_async = false;    // launches return before they have run, and cost less when recorded
-  bool is_emulated = false;   // correct and very slow: tests take few and small problems
+  bool runs_async = false;   // launches return before they have run, and cost less when recorded
+  bool is_emulated = false;  // correct and very slow: tests take few and small problems
 };
 
 // Device memory, freed with the object. `data` is a device address; on the cpu target the host may use it.
@@ -56,8 +58,10 @@ struct DeviceMemory {
 class HostCopy {
  public:
   virtual ~HostCopy() = default;
-  virtual void start(const std::byte* from, std::size_t bytes) = 0;  // after all launches before it; no more bytes than it was made for
-  virtual const std::byte* wait() = 0;                                // for this copy alone; valid until the next start
+  virtual void start(
+      const std::byte* from,
+      std::size_t bytes) = 0;           // after all launches before it; no more bytes than it was made for
+  virtual const std::byte* wait() = 0;  // for this copy alone; valid until the next start
 };
 
 // Launches that were recorded once and start again as a whole.
@@ -91,27 +95,29 @@ class Device {
   // The default: the host's.
   virtual DeviceMemory memory() const;
 
-  // Once for each operator; the same variant always has the same handle. Nothing is compiled yet, see prepare. Throws
-  // Error{kUnsupported} with the reason where the target has no such kernel.
+  // Once for each operator; the same variant always has the same handle. Nothing is compiled yet, see
+  // prepare. Throws Error{kUnsupported} with the reason where the target has no such kernel.
   KernelHandle resolve(const KernelVariant& variant);
 
-  // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in order.
-  // `num_work` is the number of work items, a bound for how many programs are worth starting. Throws Error{kInternal} for params that
-  // ask for what the variant does not have.
+  // Starts a kernel on `params` (the kernel's *Params struct from kernels/params.h, copied). Launches run in
+  // order. `num_work` is the number of work items, a bound for how many programs are worth starting. Throws
+  // Error{kInternal} for params that ask for what the variant does not have.
   void launch(KernelHandle kernel, const void* params, int num_work, LaunchCost cost);
   virtual void synchronize() = 0;
 
-  // Records what `launches` launches, with the params of now; memory is read when the graph runs. Nothing but launches may
-  // happen inside: a copy, an allocation or a wait is Error{kInternal} on a device that records. The default calls the
-  // function anew each time, so what it refers to must live as long as the graph, and so must the device.
+  // Records what `launches` launches, with the params of now; memory is read when the graph runs. Nothing but
+  // launches may happen inside: a copy, an allocation or a wait is Error{kInternal} on a device that records.
+  // The default calls the function anew each time, so what it refers to must live as long as the graph, and
+  // so must the device.
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& launches);
 
-  // Time on the device from the start of what `work` launches to its end, by the device's own clock where it has one.
-  // Waits for the end.
+  // Time on the device from the start of what `work` launches to its end, by the device's own clock where it
+  // has one. Waits for the end.
   virtual double time_us(const std::function<void()>& work);
 
-  // Gets ready the kernels that `launches` would launch, so that no later launch has to: a device that compiles at run time
-  // calls the function with launching suspended and compiles what is missing in parallel. The default has nothing to do.
+  // Gets ready the kernels that `launches` would launch, so that no later launch has to: a device that
+  // compiles at run time calls the function with launching suspended and compiles what is missing in
+  // parallel. The default has nothing to do.
   virtual void prepare(const std::function<void()>& launches);
 
   // Total cost of all launches since the last call.
@@ -123,10 +129,12 @@ class Device {
     cost_.flops += cost.flops;
   }
 
-  // How pages of keys and values, and packed weights, lie in this device's memory. Throws Error{kUnsupported} for a format that no kernel
-  // of the target reads.
-  virtual std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const = 0;
-  virtual std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const = 0;
+  // How pages of keys and values, and packed weights, lie in this device's memory. Throws Error{kUnsupported}
+  // for a format that no kernel of the target reads.
+  virtual std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
+                                                  int page_size) const = 0;
+  virtual std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
+                                                      int in_dim) const = 0;
 
   // The same, by the type of the params. The second form looks the variant up: for tests and measurements.
   template <class Params>
@@ -154,7 +162,8 @@ class Device {
   std::vector<KernelVariant> variants_;  // by index
 };
 
-// How a device is opened. What one target alone understands stands in `settings`, by the target's name and a dot: "cpu.threads".
+// How a device is opened. What one target alone understands stands in `settings`, by the target's name and a
+// dot: "cpu.threads".
 struct DeviceOptions {
   std::string architecture;  // emulator: the chip to imitate; what stands behind the colon of a target's name
   int device_idx = 0;        // of several devices of one target, in the driver's order
@@ -164,7 +173,8 @@ struct DeviceOptions {
 
   const std::string& setting(const std::string& name) const;  // "" if it is not given
 
-  // Of a number; `otherwise` if it is not given. Throws Error{kInvalidArgument} for other text, or a number out of [least, most].
+  // Of a number; `otherwise` if it is not given. Throws Error{kInvalidArgument} for other text, or a number
+  // out of [least, most].
   int int_setting(const std::string& name, int otherwise, int least, int most) const;
 };
 

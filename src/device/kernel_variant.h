@@ -1,5 +1,6 @@
-// Which code of a kernel is wanted, as values that compare: all that is fixed for the life of an operator. What may differ from launch
-// to launch (numbers of rows, alignment of rows) is left to the target, which may have several forms of one variant.
+// Which code of a kernel is wanted, as values that compare: all that is fixed for the life of an operator.
+// What may differ from launch to launch (numbers of rows, alignment of rows) is left to the target, which may
+// have several forms of one variant.
 #pragma once
 
 #include <compare>

@@ -13,8 +13,10 @@ void check_settings(const TargetEntry& entry, const DeviceOptions& options) {
   for (const auto& [name, value] : options.settings) {
     if (name.rfind(entry.name + ".", 0) != 0) continue;
     const std::string own = name.substr(entry.name.size() + 1);
-    const bool is_known = std::find(entry.settings.begin(), entry.settings.end(), own) != entry.settings.end();
-    QUIRE_CHECK(is_known, "target {} has no setting \"{}\", it has: {}", entry.name, own, fmt::join(entry.settings, ", "));
+    const bool is_known =
+        std::find(entry.settings.begin(), entry.settings.end(), own) != entry.settings.end();
+    QUIRE_CHECK(is_known, "target {} has no setting \"{}\", it has: {}", entry.name, own,
+                fmt::join(entry.settings, ", "));
   }
 }
 
@@ -28,7 +30,8 @@ std::unique_ptr<Device> TargetRegistry::open(const std::string& text, const Devi
   std::string names;
   for (const TargetEntry& entry : entries_) {
     if (entry.name == name) {
-      QUIRE_CHECK(colon == std::string::npos || entry.takes_architecture, "target {} takes no architecture, got \"{}\"", name, text);
+      QUIRE_CHECK(colon == std::string::npos || entry.takes_architecture,
+                  "target {} takes no architecture, got \"{}\"", name, text);
       check_settings(entry, options);
       const std::string reason = entry.why_absent(options);
       QUIRE_CHECK_KIND(kUnsupported, reason.empty(), "target {} cannot run here: {}", name, reason);

@@ -1,5 +1,6 @@
-// What a query sees, and how its scores are changed: one text for the kernel, the planner, the cost of a batch, the cache and the bench.
-// Only the oracles repeat it, on purpose. Plain arithmetic on positions, which count a request's tokens from 0.
+// What a query sees, and how its scores are changed: one text for the kernel, the planner, the cost of a
+// batch, the cache and the bench. Only the oracles repeat it, on purpose. Plain arithmetic on positions,
+// which count a request's tokens from 0.
 #pragma once
 
 namespace quire {
@@ -13,13 +14,14 @@ struct KeyRange {
 // No request is longer, so that a position plus a window fits an int.
 constexpr int kMaxContext = 1 << 30;
 
-// A query at position p sees keys up to p if `causal`, and no key further than window - 1 to its left (nor, if not causal, to its right)
-// where there is a window.
+// A query at position p sees keys up to p if `causal`, and no key further than window - 1 to its left (nor,
+// if not causal, to its right) where there is a window.
 struct Visibility {
   int causal;  // 0 or 1
   int window;  // keys, the query's own included; 0: all; at most kMaxContext
 
-  // The bounds of one query before they meet the cache's: the first may be negative, the end may lie past the last key.
+  // The bounds of one query before they meet the cache's: the first may be negative, the end may lie past the
+  // last key.
   constexpr int first_key(int position) const { return window > 0 ? position - window + 1 : 0; }
   constexpr int end_key(int position, int kv_len) const {
     return causal ? position + 1 : window > 0 ? position + window : kv_len;
@@ -31,7 +33,8 @@ struct Visibility {
     return {clamp(first_key(first), 0, end), end};
   }
 
-  // The number of pairs of a query and a key that it sees, for queries at the last `query_len` positions of `kv_len`.
+  // The number of pairs of a query and a key that it sees, for queries at the last `query_len` positions of
+  // `kv_len`.
   constexpr long long pairs(int query_len, int kv_len) const {
     const int first = kv_len - query_len;
     const long long ends = causal || window > 0 ? sum_of_clamped(end_key(first, kv_len), query_len, kv_len)
@@ -51,13 +54,13 @@ struct Visibility {
   }
 };
 
-// What happens to scores beside scale * q k and the mask. Set once by the host: a kernel is compiled with some of them, and a launch
-// that asks for others is refused.
+// What happens to scores beside scale * q k and the mask. Set once by the host: a kernel is compiled with
+// some of them, and a launch that asks for others is refused.
 enum ScoreMods : unsigned {
-  kSoftCap = 1,    // cap * tanh(score / cap)
-  kBias = 2,       // by the distance of query and key
-  kSignedScale = 4,  // a scale that is not positive: the largest product is not the largest score
+  kModSoftCap = 1,      // cap * tanh(score / cap)
+  kModBias = 2,         // by the distance of query and key
+  kModSignedScale = 4,  // a scale that is not positive: the largest product is not the largest score
 };
-constexpr unsigned kAllScoreMods = kSoftCap | kBias | kSignedScale;
+constexpr unsigned kAllScoreMods = kModSoftCap | kModBias | kModSignedScale;
 
 }  // namespace quire

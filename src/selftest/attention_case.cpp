@@ -106,7 +106,7 @@ void choose_features(AttentionFocus focus, AttentionCase& c, Random& random) {
   const auto wants = [&](AttentionFocus feature) { return focus == feature || random.chance(other); };
   c.score_spread = random.pick({0.3, 1.0, 1.0, 3.0, 8.0});
   if (wants(AttentionFocus::kWindow)) choose_window(c, random);
-  if (wants(AttentionFocus::kSoftCap)) choose_soft_cap(c, random);
+  if (wants(AttentionFocus::kModSoftCap)) choose_soft_cap(c, random);
   if (wants(AttentionFocus::kAlibi)) c.desc.position_bias = PositionBias::kAlibi;
   if (focus == AttentionFocus::kAlibiSqrt || (focus != AttentionFocus::kAlibi && random.chance(other / 2))) {
     c.desc.position_bias = PositionBias::kAlibiSqrt;

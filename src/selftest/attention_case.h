@@ -31,7 +31,7 @@ enum class AttentionFocus {
   kBatches,
   kNonCausal,
   kWindow,
-  kSoftCap,
+  kModSoftCap,
   kAlibi,
   kAlibiSqrt,
   kSinks,

@@ -190,7 +190,7 @@ std::vector<Check> attention_checks() {
       {AttentionFocus::kBatches, "mixed batches, padding", 60},
       {AttentionFocus::kNonCausal, "non-causal, empty rows", 90},
       {AttentionFocus::kWindow, "sliding window", 100},
-      {AttentionFocus::kSoftCap, "soft cap", 80},
+      {AttentionFocus::kModSoftCap, "soft cap", 80},
       {AttentionFocus::kAlibi, "ALiBi", 80},
       {AttentionFocus::kAlibiSqrt, "ALiBi-sqrt", 80},
       {AttentionFocus::kSinks, "sinks", 90},

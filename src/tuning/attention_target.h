@@ -1,4 +1,5 @@
-// What a target tells of its attention kernels: to the planner what they are like, to a tuner what can be chosen.
+// What a target tells of its attention kernels: to the planner what they are like, to a tuner what can be
+// chosen.
 #pragma once
 
 #include <functional>
@@ -32,21 +33,24 @@ class TunableAttention {
   // All that may be compiled, the heuristics' choice first.
   virtual std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const = 0;
 
-  // From now on operators of this class are made for it. Graphs that were recorded before stay as they are; operators that were made
-  // before must not be used any more. Throws Error{kInvalidArgument} with the reason if it is illegal.
+  // From now on operators of this class are made for it. Graphs that were recorded before stay as they are;
+  // operators that were made before must not be used any more. Throws Error{kInvalidArgument} with the reason
+  // if it is illegal.
   virtual void use_config(const AttentionClass& problem, const AttentionTuning& config) = 0;
 
-  // Compiles what `launches` would launch of this class with each of `tiles`, in parallel. For each the reason why it cannot be used:
-  // the compiler's first complaint, many more registers that go to memory than for the first of `tiles`; empty if it can.
-  virtual std::vector<std::string> prepare_tiles(const AttentionClass& problem, std::span<const AttentionTiles> tiles,
+  // Compiles what `launches` would launch of this class with each of `tiles`, in parallel. For each the
+  // reason why it cannot be used: the compiler's first complaint, many more registers that go to memory than
+  // for the first of `tiles`; empty if it can.
+  virtual std::vector<std::string> prepare_tiles(const AttentionClass& problem,
+                                                 std::span<const AttentionTiles> tiles,
                                                  const std::function<void()>& launches) = 0;
 };
 
 // What the target's attention kernels can be compiled with.
 struct KernelAbilities {
-  unsigned mods = 0;              // of ScoreMods
-  bool dtypes[kNumDTypes] = {};   // of q, k, v and o alike, by DType
-  int max_head_dim = 0;           // elements
+  unsigned mods = 0;             // of ScoreMods
+  bool dtypes[kNumDTypes] = {};  // of q, k, v and o alike, by DType
+  int max_head_dim = 0;          // elements
 
   bool has(DType dtype) const { return dtypes[static_cast<int>(dtype)]; }
   bool has_kernel() const { return max_head_dim > 0; }

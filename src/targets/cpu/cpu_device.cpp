@@ -24,7 +24,8 @@ class HostBuffer : public Buffer {
   explicit HostBuffer(std::size_t bytes) : bytes_(bytes) {
     if (bytes == 0) return;
     void* p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes, std::strerror(errno));
+    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes,
+                     std::strerror(errno));
     data_ = static_cast<std::byte*>(p);
     if (bytes >= (std::size_t{4} << 20)) ::madvise(p, bytes, MADV_HUGEPAGE);
   }
@@ -74,10 +75,13 @@ class CpuGraph : public Graph {
 
 // Kernels are compiled with the program: what is tuned is how batches are cut.
 ConfigRules config_rules() {
-  return {[](const AttentionClass&) { return AttentionTuning{}; },
-          [](const AttentionClass&, const AttentionTuning& config) {
-            return config.tiles == AttentionTiles{} ? std::string() : "the kernels of target cpu are compiled with the program: there are no tiles to choose";
-          }};
+  return {
+      [](const AttentionClass&) { return AttentionTuning{}; },
+      [](const AttentionClass&, const AttentionTuning& config) {
+        return config.tiles == AttentionTiles{}
+                   ? std::string()
+                   : "the kernels of target cpu are compiled with the program: there are no tiles to choose";
+      }};
 }
 
 // How the CPU's attention cuts batches.
@@ -85,7 +89,8 @@ class CpuAttention : public AttentionTarget, public TunableAttention {
  public:
   CpuAttention(const CpuKernelTable& table, const DeviceCaps& caps, const std::string& cache_dir)
       : table_(table),
-        chip_{caps.target, caps.architecture, caps.description.empty() ? "unknown processor" : caps.description, caps.num_programs} {
+        chip_{caps.target, caps.architecture,
+              caps.description.empty() ? "unknown processor" : caps.description, caps.num_programs} {
     store_.read_tables(chip_, cache_dir, {});
   }
 
@@ -105,8 +110,11 @@ class CpuAttention : public AttentionTarget, public TunableAttention {
   const Chip& chip() const override { return chip_; }
   AttentionTuning heuristics(const AttentionClass&) const override { return {}; }
   std::vector<AttentionTiles> legal_tiles(const AttentionClass&) const override { return {AttentionTiles{}}; }
-  void use_config(const AttentionClass& problem, const AttentionTuning& config) override { store_.set(problem, config); }
-  std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles, const std::function<void()>&) override {
+  void use_config(const AttentionClass& problem, const AttentionTuning& config) override {
+    store_.set(problem, config);
+  }
+  std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles,
+                                         const std::function<void()>&) override {
     return std::vector<std::string>(tiles.size());
   }
 
@@ -147,15 +155,18 @@ class CpuDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
+                                          int page_size) const override {
     return cpu_page_layout(format, heads, page_size);
   }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
+                                              int in_dim) const override {
     return cpu_weight_layout(format, out_dim, in_dim);
   }
 
   std::unique_ptr<Graph> capture(const std::function<void()>& launches) override {
-    QUIRE_CHECK_KIND(kInternal, recording_ == nullptr, "cpu: cannot record a graph while launches are recorded");
+    QUIRE_CHECK_KIND(kInternal, recording_ == nullptr,
+                     "cpu: cannot record a graph while launches are recorded");
     auto graph = std::make_unique<CpuGraph>(*this);
     recording_ = graph.get();
     try {
@@ -176,8 +187,8 @@ class CpuDevice : public Device {
     const CpuKernel kernel = choose_kernel(choice, params, num_work);
     int next_item = 0;
     const auto program = [&](int idx) {
-      kernel({params, scratch_.as<char>() + table_.scratch_bytes * static_cast<std::size_t>(idx), table_.scratch_bytes,
-              &next_item, idx});
+      kernel({params, scratch_.as<char>() + table_.scratch_bytes * static_cast<std::size_t>(idx),
+              table_.scratch_bytes, &next_item, idx});
     };
     const int num_programs = is_tiny(cost) ? 1 : std::min(num_work, gang_.num_threads());
     if (num_programs == 1) return program(0);
@@ -191,12 +202,15 @@ class CpuDevice : public Device {
 
   void add_kernel(const KernelVariant& variant) override {
     CpuChoice choice = std::visit([&](const auto& v) { return choice_of(v); }, variant);
-    QUIRE_CHECK_KIND(kUnsupported, choice.kernel != nullptr, "target cpu has no kernel {}", to_string(variant));
+    QUIRE_CHECK_KIND(kUnsupported, choice.kernel != nullptr, "target cpu has no kernel {}",
+                     to_string(variant));
     choice.params_bytes = facts_of(kernel_of(variant)).params_bytes;
     choices_.push_back(choice);
   }
 
-  CpuChoice choice_of(const AttentionVariant& v) const { return {table_.attention[static_cast<std::size_t>(common_type(v))]}; }
+  CpuChoice choice_of(const AttentionVariant& v) const {
+    return {table_.attention[static_cast<std::size_t>(common_type(v))]};
+  }
   CpuChoice choice_of(const LinearVariant& v) const {
     const auto x = static_cast<std::size_t>(common_type(v)), y = static_cast<std::size_t>(v.y != v.x);
     return {table_.linear[0][y][x], table_.linear[1][y][x]};
@@ -228,7 +242,8 @@ class CpuDevice : public Device {
 std::vector<std::string> level_names(const DeviceOptions&) {
   std::vector<std::string> names;
   for (const CpuLevel& level : cpu_levels()) {
-    names.push_back(fmt::format("{} ({}{})", level.name, level.architecture, level.present ? "" : "; not on this processor"));
+    names.push_back(fmt::format("{} ({}{})", level.name, level.architecture,
+                                level.present ? "" : "; not on this processor"));
   }
   return names;
 }
@@ -241,7 +256,8 @@ void register_cpu_target(TargetRegistry& registry) {
   entry.why_absent = [](const DeviceOptions&) { return std::string(); };
   entry.open = [](const DeviceOptions& options) { return std::make_unique<CpuDevice>(options); };
   entry.levels = level_names;
-  entry.settings = {"isa", "threads"};  // isa: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon
+  entry.settings = {"isa",
+                    "threads"};  // isa: "" = the best that the machine has, else v2 | v3 | v4 | v4bf16 | neon
   registry.add(std::move(entry));
 }
 

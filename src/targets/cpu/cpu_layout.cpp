@@ -40,7 +40,8 @@ class PanelWeightLayout : public WeightLayout {
 }  // namespace
 
 std::unique_ptr<PageLayout> cpu_page_layout(const KvFormat& format, HeadShape heads, int page_size) {
-  return std::make_unique<PageLayoutOf<PanelPage>>(format, PanelPage{page_size, heads.qk, heads.vo, pair_of(format.k)});
+  return std::make_unique<PageLayoutOf<PanelPage>>(
+      format, PanelPage{page_size, heads.qk, heads.vo, pair_of(format.k)});
 }
 
 std::unique_ptr<WeightLayout> cpu_weight_layout(const WeightFormat& format, int out_dim, int in_dim) {

@@ -5,7 +5,8 @@
 
 namespace quire {
 
-// 2 for bf16: a pair-dot instruction reads two neighbours of the summed dimension, and all levels store them so.
+// 2 for bf16: a pair-dot instruction reads two neighbours of the summed dimension, and all levels store them
+// so.
 constexpr int pair_of(DType dtype) { return dtype == DType::kBF16 ? 2 : 1; }
 
 std::unique_ptr<PageLayout> cpu_page_layout(const KvFormat& format, HeadShape heads, int page_size);

@@ -14,9 +14,10 @@ namespace quire {
 struct DeviceOptions;
 class Nvrtc;
 
-// The chip's architecture as the compiler names it: "sm_90a" (with the warpgroup matrix instructions) for compute capability 9.0,
-// otherwise "sm_" and the newest of `chips` that the chip runs: of its own major version and not newer than itself. Throws
-// Error{kUnsupported} for a chip below 8.0 or one that the compiler does not reach.
+// The chip's architecture as the compiler names it: "sm_90a" (with the warpgroup matrix instructions) for
+// compute capability 9.0, otherwise "sm_" and the newest of `chips` that the chip runs: of its own major
+// version and not newer than itself. Throws Error{kUnsupported} for a chip below 8.0 or one that the compiler
+// does not reach.
 std::string architecture_of(int sm, std::span<const int> chips);
 
 // 90 of "sm_90a". Throws Error{kInvalidArgument} for other text.
@@ -31,8 +32,8 @@ std::unique_ptr<TileRules> cuda_rules(int family);
 // The compiler of these options with the kernels' texts; `max_major` as in Nvrtc.
 KernelCompiler make_cuda_compiler(const DeviceOptions& options, int max_major = 99);
 
-// Architecture of the GPU at options.device_idx, for a program that fills the cache. Throws Error{kUnsupported} with the reason if there
-// is none.
+// Architecture of the GPU at options.device_idx, for a program that fills the cache. Throws
+// Error{kUnsupported} with the reason if there is none.
 std::string present_architecture(const DeviceOptions& options);
 
 }  // namespace quire

@@ -15,7 +15,8 @@ CudaApi::CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_
       facts_(gpu_facts(driver_->facts(device_idx))),
       may_overlap_(may_overlap && call().launch_kernel_ex != nullptr) {
   driver_->check(call().device_get(&device_, device_idx), "get GPU {}", device_idx);
-  driver_->check(call().device_primary_ctx_retain(&context_, device_), "open a context on GPU {} ({})", device_idx, facts_.description);
+  driver_->check(call().device_primary_ctx_retain(&context_, device_), "open a context on GPU {} ({})",
+                 device_idx, facts_.description);
   // The destructor does not run for what fails here.
   const auto check_or_release = [&](int result, const char* attempt) {
     if (result != 0) call().device_primary_ctx_release(device_);
@@ -51,7 +52,8 @@ std::byte* CudaApi::allocate(std::size_t bytes) {
   if (result != 0) {
     std::size_t free_bytes = 0, total_bytes = 0;
     call().mem_get_info(&free_bytes, &total_bytes);
-    driver_->check(result, "allocate {} bytes on {} ({} of {} are free)", bytes, facts_.description, free_bytes, total_bytes);
+    driver_->check(result, "allocate {} bytes on {} ({} of {} are free)", bytes, facts_.description,
+                   free_bytes, total_bytes);
   }
   return reinterpret_cast<std::byte*>(address);
 }
@@ -63,7 +65,8 @@ void CudaApi::release(std::byte* memory) {
 
 void* CudaApi::pin(std::size_t bytes, const char* what_for) {
   void* memory = nullptr;
-  driver_->check(call().mem_host_alloc(&memory, bytes, 0), "pin {} bytes of host memory for {}", bytes, what_for);
+  driver_->check(call().mem_host_alloc(&memory, bytes, 0), "pin {} bytes of host memory for {}", bytes,
+                 what_for);
   return memory;
 }
 
@@ -73,17 +76,18 @@ void CudaApi::unpin(void* memory) {
 }
 
 void CudaApi::memory_info(std::size_t& free_bytes, std::size_t& total_bytes) {
-  driver_->check(call().mem_get_info(&free_bytes, &total_bytes), "read the free memory of {}", facts_.description);
+  driver_->check(call().mem_get_info(&free_bytes, &total_bytes), "read the free memory of {}",
+                 facts_.description);
 }
 
 void CudaApi::copy_to_device(std::byte* to, const void* from, std::size_t bytes) {
-  driver_->check(call().memcpy_htod_async(address_of(to), from, bytes, stream_), "copy {} bytes to device address {}", bytes,
-                 static_cast<const void*>(to));
+  driver_->check(call().memcpy_htod_async(address_of(to), from, bytes, stream_),
+                 "copy {} bytes to device address {}", bytes, static_cast<const void*>(to));
 }
 
 void CudaApi::copy_to_host(void* to, const std::byte* from, std::size_t bytes) {
-  driver_->check(call().memcpy_dtoh_async(to, address_of(from), bytes, stream_), "copy {} bytes from device address {}", bytes,
-                 static_cast<const void*>(from));
+  driver_->check(call().memcpy_dtoh_async(to, address_of(from), bytes, stream_),
+                 "copy {} bytes from device address {}", bytes, static_cast<const void*>(from));
 }
 
 void CudaApi::clear(std::byte* to, std::size_t bytes) {
@@ -102,7 +106,9 @@ void CudaApi::destroy(GpuEvent* event) {
   call().event_destroy(handle_of(event));
 }
 
-void CudaApi::record(GpuEvent* event) { driver_->check(call().event_record(handle_of(event), stream_), "record an event"); }
+void CudaApi::record(GpuEvent* event) {
+  driver_->check(call().event_record(handle_of(event), stream_), "record an event");
+}
 
 void CudaApi::wait(GpuEvent* event, const char* what_for) {
   driver_->check(call().event_synchronize(handle_of(event)), "{} on {}", what_for, facts_.description);
@@ -117,16 +123,19 @@ double CudaApi::elapsed_us(GpuEvent* start, GpuEvent* end) {
 GpuCode CudaApi::load(const JitKernel& kernel, const CompiledKernel& code, const std::string& compiler) {
   CuModuleHandle* module = nullptr;
   driver_->check(call().module_load_data(&module, code.binary.data()),
-                 "load kernel {} ({} bytes by {}) on {} with a driver for CUDA {}", code.name, code.binary.size(), compiler,
-                 facts_.description, cuda_version_text(driver_->version()));
+                 "load kernel {} ({} bytes by {}) on {} with a driver for CUDA {}", code.name,
+                 code.binary.size(), compiler, facts_.description, cuda_version_text(driver_->version()));
   GpuCode loaded{reinterpret_cast<GpuModule*>(module)};
   try {
     CuFunctionHandle* function = nullptr;
-    driver_->check(call().module_get_function(&function, module, "quire_entry"), "find the entry of kernel {}", code.name);
-    driver_->check(call().func_set_attribute(function, kCuFunctionMaxDynamicSharedBytes, kernel.shape.shared_bytes),
-                   "give kernel {} {} bytes of shared memory", code.name, kernel.shape.shared_bytes);
+    driver_->check(call().module_get_function(&function, module, "quire_entry"),
+                   "find the entry of kernel {}", code.name);
+    driver_->check(
+        call().func_set_attribute(function, kCuFunctionMaxDynamicSharedBytes, kernel.shape.shared_bytes),
+        "give kernel {} {} bytes of shared memory", code.name, kernel.shape.shared_bytes);
     if (kernel.persistent) {  // or the driver leaves room for fewer blocks than there should be
-      driver_->check(call().func_set_attribute(function, kCuFunctionSharedCarveout, 100), "give kernel {} all shared memory", code.name);
+      driver_->check(call().func_set_attribute(function, kCuFunctionSharedCarveout, 100),
+                     "give kernel {} all shared memory", code.name);
     }
     loaded.function = reinterpret_cast<GpuFunction*>(function);
   } catch (...) {
@@ -143,7 +152,8 @@ void CudaApi::unload(const GpuCode& code) {
 
 void CudaApi::launch(const JitKernel& kernel, const GpuCode& code, int num_blocks, void** args) {
   auto* function = reinterpret_cast<CuFunctionHandle*>(code.function);
-  const auto blocks = static_cast<unsigned>(num_blocks), threads = static_cast<unsigned>(kernel.shape.threads),
+  const auto blocks = static_cast<unsigned>(num_blocks),
+             threads = static_cast<unsigned>(kernel.shape.threads),
              shared_bytes = static_cast<unsigned>(kernel.shape.shared_bytes);
   int result = 0;
   if (may_overlap_) {
@@ -151,10 +161,11 @@ void CudaApi::launch(const JitKernel& kernel, const GpuCode& code, int num_block
     const CuLaunchConfig config{blocks, 1, 1, threads, 1, 1, shared_bytes, stream_, &attribute, 1};
     result = call().launch_kernel_ex(&config, function, args, nullptr);
   } else {
-    result = call().launch_kernel(function, blocks, 1, 1, threads, 1, 1, shared_bytes, stream_, args, nullptr);
+    result =
+        call().launch_kernel(function, blocks, 1, 1, threads, 1, 1, shared_bytes, stream_, args, nullptr);
   }
-  driver_->check(result, "launch kernel {} ({} blocks of {} threads, {} bytes of shared memory each)", kernel.name, num_blocks,
-                 kernel.shape.threads, kernel.shape.shared_bytes);
+  driver_->check(result, "launch kernel {} ({} blocks of {} threads, {} bytes of shared memory each)",
+                 kernel.name, num_blocks, kernel.shape.threads, kernel.shape.shared_bytes);
 }
 
 // Relaxed: a kernel that is met here for the first time may still be loaded.

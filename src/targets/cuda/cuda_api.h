@@ -10,7 +10,8 @@ namespace quire {
 
 class CudaApi : public GpuApi {
  public:
-  // `may_overlap`: launches carry the attribute that lets the next one start early, where the driver knows it.
+  // `may_overlap`: launches carry the attribute that lets the next one start early, where the driver knows
+  // it.
   CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap);
   ~CudaApi() override;
   CudaApi(const CudaApi&) = delete;

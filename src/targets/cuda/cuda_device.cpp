@@ -17,9 +17,13 @@ constexpr std::size_t kVendorWorkspaceBytes = 32u << 20;
 class CublasLinearLayers : public VendorLinear {
  public:
   CublasLinearLayers(std::shared_ptr<CudaApi> api, std::unique_ptr<CublasLt> library)
-      : api_(std::move(api)), library_(std::move(library)), workspace_(allocate_gpu(api_, kVendorWorkspaceBytes)) {}
+      : api_(std::move(api)),
+        library_(std::move(library)),
+        workspace_(allocate_gpu(api_, kVendorWorkspaceBytes)) {}
 
-  bool can_do(const LinearVariant& variant, const LinearParams& params) override { return library_->can_do(problem(variant, params)); }
+  bool can_do(const LinearVariant& variant, const LinearParams& params) override {
+    return library_->can_do(problem(variant, params));
+  }
   bool run(const LinearVariant& variant, const LinearParams& params) override {
     return library_->run(problem(variant, params), {api_->stream(), workspace_->data(), workspace_->bytes()});
   }
@@ -36,7 +40,8 @@ class CublasLinearLayers : public VendorLinear {
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
   const auto driver = Driver::open();
-  const int max_major = driver->version() / 1000, sm = driver->facts(options.device_idx).sm, family = kernel_family(sm);
+  const int max_major = driver->version() / 1000, sm = driver->facts(options.device_idx).sm,
+            family = kernel_family(sm);
   const auto api = std::make_shared<CudaApi>(driver, options.device_idx, family >= 90);
   KernelCompiler compiler = make_cuda_compiler(options, max_major);
   const auto& nvrtc = static_cast<const Nvrtc&>(compiler.compiler());
@@ -54,7 +59,8 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options) {
                  .dot_error = kMatrixUnitError,
                  .max_programs = options.int_setting("cuda.max_programs", 0, 0, 1 << 20)};
   if (!options.own_kernels_only) {
-    parts.open_vendor = [api, path = options.setting("cuda.cublas"), max_major]() -> std::unique_ptr<VendorLinear> {
+    parts.open_vendor = [api, path = options.setting("cuda.cublas"),
+                         max_major]() -> std::unique_ptr<VendorLinear> {
       auto library = CublasLt::try_open(path, max_major);
       return library == nullptr ? nullptr : std::make_unique<CublasLinearLayers>(api, std::move(library));
     };
@@ -79,12 +85,12 @@ std::vector<std::string> device_lines(const DeviceOptions& options) {
   std::vector<std::string> lines;
   for (int i = 0; i < driver->num_devices(); ++i) {
     const CudaDeviceFacts f = driver->facts(i);
-    lines.push_back(fmt::format("{}: {}, compute capability {}.{}, {} SMs at {:.2f} GHz, {:.1f} GiB", i, f.name, f.sm / 10,
-                                f.sm % 10, f.num_multiprocessors, f.clock_khz / 1e6,
+    lines.push_back(fmt::format("{}: {}, compute capability {}.{}, {} SMs at {:.2f} GHz, {:.1f} GiB", i,
+                                f.name, f.sm / 10, f.sm % 10, f.num_multiprocessors, f.clock_khz / 1e6,
                                 static_cast<double>(f.memory_bytes) / (1u << 30)));
   }
-  lines.push_back(fmt::format("driver for CUDA {}, NVRTC {} ({})", cuda_version_text(driver->version()), nvrtc.version(),
-                              nvrtc.path().string()));
+  lines.push_back(fmt::format("driver for CUDA {}, NVRTC {} ({})", cuda_version_text(driver->version()),
+                              nvrtc.version(), nvrtc.path().string()));
   return lines;
 }
 

@@ -29,7 +29,8 @@ class RowWeightLayout : public WeightLayout {
 }  // namespace
 
 std::unique_ptr<PageLayout> cuda_page_layout(const KvFormat& format, HeadShape heads, int page_size) {
-  return std::make_unique<PageLayoutOf<SwizzledPage>>(format, SwizzledPage{page_size, heads.qk, heads.vo, chunk_elems(format.k)});
+  return std::make_unique<PageLayoutOf<SwizzledPage>>(
+      format, SwizzledPage{page_size, heads.qk, heads.vo, chunk_elems(format.k)});
 }
 
 std::unique_ptr<WeightLayout> cuda_weight_layout(const WeightFormat& format, int out_dim, int in_dim) {

@@ -1,4 +1,5 @@
-// Kernels of the catalogue on NVIDIA chips: tiles, threads, shared memory, and the words around a kernel's text.
+// Kernels of the catalogue on NVIDIA chips: tiles, threads, shared memory, and the words around a kernel's
+// text.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,19 +24,25 @@ class CudaRules : public TileRules {
  public:
   explicit CudaRules(int sm) : sm_(sm) {}
 
-  AttentionTuning heuristics(const AttentionClass& problem) const override { return heuristic_config(problem, sm_); }
+  AttentionTuning heuristics(const AttentionClass& problem) const override {
+    return heuristic_config(problem, sm_);
+  }
   std::string why_illegal(const AttentionClass& problem, const AttentionTiles& tiles) const override {
     return why_illegal_tiles(problem, tiles, sm_);
   }
-  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override { return legal_tiles_of(problem, sm_); }
+  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override {
+    return legal_tiles_of(problem, sm_);
+  }
 
-  KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& t, bool is_exact) const override {
+  KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& t,
+                              bool is_exact) const override {
     const bool has_producer = t.producer_registers > 0;
     return {32 * (t.num_warps + (has_producer ? 4 : 0)),
             tiles_bytes(problem, t),
             t.blocks_per_sm,
-            {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys), "-DQUIRE_RING_STEPS=2",
-             fmt::format("-DQUIRE_EXACT_HEADS={}", is_exact ? 1 : 0), fmt::format("-DQUIRE_WARPGROUPS={}", has_producer ? 1 : 0),
+            {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys),
+             "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_EXACT_HEADS={}", is_exact ? 1 : 0),
+             fmt::format("-DQUIRE_WARPGROUPS={}", has_producer ? 1 : 0),
              fmt::format("-DQUIRE_PRODUCER={}", t.producer_registers)}};
   }
 
@@ -52,8 +59,10 @@ class CudaRules : public TileRules {
   }
   std::string tile_folder() const override { return "targets/cuda/tile/"; }
   std::string entry_head(const char* params, int threads, int blocks_per_unit) const override {
-    return fmt::format("extern \"C\" __global__ void __launch_bounds__({}, {}) quire_entry(const __grid_constant__ {} p, const LaunchState state)",
-                       threads, blocks_per_unit, params);
+    return fmt::format(
+        "extern \"C\" __global__ void __launch_bounds__({}, {}) quire_entry(const __grid_constant__ {} p, "
+        "const LaunchState state)",
+        threads, blocks_per_unit, params);
   }
 
  private:
@@ -68,22 +77,31 @@ LinearTiles CudaRules::many_rows_tiles(int elem) const {
   const int num_warps = 4, cols = 64, stages = 4;
   const int bytes = round_up(exchange_bytes(num_warps), 1024) + stages * (kLinearManyRows + cols) * 128;
   const int blocks = std::max(1, (shared_limit(sm_) + 1024) / (bytes + 1024));
-  return {kLinearManyRows, cols, 128 / elem,
-          {32 * num_warps, bytes, blocks,
-           {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages), fmt::format("-DQUIRE_WARPS={}", num_warps),
-            "-DQUIRE_JOIN_BYTES=0"}}};
+  return {kLinearManyRows,
+          cols,
+          128 / elem,
+          {32 * num_warps,
+           bytes,
+           blocks,
+           {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages),
+            fmt::format("-DQUIRE_WARPS={}", num_warps), "-DQUIRE_JOIN_BYTES=0"}}};
 }
 
-// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as shared memory holds.
+// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as
+// shared memory holds.
 LinearTiles CudaRules::few_rows_tiles(int elem) const {
   constexpr int kCols = 32, kPieceBytes = 256, kSlotBytes = kCols * kPieceBytes + 128;
   const int num_warps = shared_limit(sm_) > 128 << 10 ? 8 : 4, join_bytes = num_warps * kFewRows * kCols * 4;
   const int reserved = round_up(exchange_bytes(num_warps) + join_bytes, 1024);
   const int stages = std::min(4, (shared_limit(sm_) - reserved) / (num_warps * kSlotBytes));
-  return {kFewRows, kCols, num_warps * kPieceBytes / elem,
-          {32 * num_warps, reserved + stages * num_warps * kSlotBytes, 1,
-           {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages), fmt::format("-DQUIRE_WARPS={}", num_warps),
-            fmt::format("-DQUIRE_JOIN_BYTES={}", join_bytes)}}};
+  return {kFewRows,
+          kCols,
+          num_warps * kPieceBytes / elem,
+          {32 * num_warps,
+           reserved + stages * num_warps * kSlotBytes,
+           1,
+           {"-DQUIRE_RING_KEYS=64", fmt::format("-DQUIRE_RING_STEPS={}", stages),
+            fmt::format("-DQUIRE_WARPS={}", num_warps), fmt::format("-DQUIRE_JOIN_BYTES={}", join_bytes)}}};
 }
 
 KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const {

@@ -1,6 +1,7 @@
-// What a GPU's driver does for the shared half of run-time-compiled targets: one device, one queue of work (a stream). A target
-// implements it on its vendor's library. Functions throw Error with the driver's words: kExhausted where memory is short, else
-// kInternal. Those that give something back never throw: they run in destructors.
+// What a GPU's driver does for the shared half of run-time-compiled targets: one device, one queue of work (a
+// stream). A target implements it on its vendor's library. Functions throw Error with the driver's words:
+// kExhausted where memory is short, else kInternal. Those that give something back never throw: they run in
+// destructors.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +38,8 @@ class GpuApi {
   virtual const GpuFacts& facts() const = 0;
   virtual void bind() = 0;  // makes the device the calling thread's: before anything else is called
 
-  virtual std::byte* allocate(std::size_t bytes) = 0;  // device memory, not set
-  virtual void release(std::byte* memory) = 0;         // when all work that was started has ended
+  virtual std::byte* allocate(std::size_t bytes) = 0;              // device memory, not set
+  virtual void release(std::byte* memory) = 0;                     // when all work that was started has ended
   virtual void* pin(std::size_t bytes, const char* what_for) = 0;  // host memory that copies may use
   virtual void unpin(void* memory) = 0;
   virtual void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) = 0;
@@ -58,8 +59,8 @@ class GpuApi {
   // `compiler`: its name and version, for the message if the driver does not take its code.
   virtual GpuCode load(const JitKernel& kernel, const CompiledKernel& code, const std::string& compiler) = 0;
   virtual void unload(const GpuCode& code) = 0;
-  // `args`: pointers to the params and to the pointer to launch counters. A launch may start before the one ahead of it has ended: every
-  // kernel waits for that itself, before it touches what others wrote.
+  // `args`: pointers to the params and to the pointer to launch counters. A launch may start before the one
+  // ahead of it has ended: every kernel waits for that itself, before it touches what others wrote.
   virtual void launch(const JitKernel& kernel, const GpuCode& code, int num_blocks, void** args) = 0;
 
   // What is launched between the two is recorded, not run. end_recording gives null if `is_good` is false.

@@ -8,7 +8,8 @@
 namespace quire {
 namespace {
 
-// Large enough that a copy's fixed cost is small beside it, and many enough that the plans of several steps fit.
+// Large enough that a copy's fixed cost is small beside it, and many enough that the plans of several steps
+// fit.
 constexpr std::size_t kSlotBytes = 512u << 10;
 constexpr std::size_t kNumSlots = 16;
 
@@ -102,7 +103,8 @@ void StagingRing::to_host(void* to, const std::byte* from, std::size_t bytes) {
   }
 }
 
-GpuHostCopy::GpuHostCopy(std::shared_ptr<GpuApi> api, std::size_t max_bytes) : api_(std::move(api)), max_bytes_(max_bytes) {
+GpuHostCopy::GpuHostCopy(std::shared_ptr<GpuApi> api, std::size_t max_bytes)
+    : api_(std::move(api)), max_bytes_(max_bytes) {
   api_->bind();
   pinned_ = api_->pin(std::max<std::size_t>(max_bytes, 1), "results");
   try {
@@ -131,7 +133,8 @@ const std::byte* GpuHostCopy::wait() {
   return static_cast<const std::byte*>(pinned_);
 }
 
-RecordedGraph::RecordedGraph(std::shared_ptr<GpuApi> api, const std::function<void()>& launches) : api_(std::move(api)) {
+RecordedGraph::RecordedGraph(std::shared_ptr<GpuApi> api, const std::function<void()>& launches)
+    : api_(std::move(api)) {
   api_->bind();
   api_->begin_recording();
   try {

@@ -31,7 +31,8 @@ KernelAbilities JitAttention::abilities() const {
 BatchKindCaps JitAttention::caps(const AttentionClass& problem) const {
   AttentionTuning config = store_.of(problem);
   // Where few rows have no form of their own, prefill's kernel serves all batches.
-  if (config.tiles.few_keys == 0) config.tiles = store_.of({problem.dtype, problem.head_dim, BatchKind::kPrefill}).tiles;
+  if (config.tiles.few_keys == 0)
+    config.tiles = store_.of({problem.dtype, problem.head_dim, BatchKind::kPrefill}).tiles;
   const AttentionTiles& t = config.tiles;
   BatchKindCaps caps;
   caps.num_programs = programs_at_once(t.blocks_per_sm);

@@ -9,7 +9,8 @@ namespace quire {
 
 class JitAttention : public AttentionTarget {
  public:
-  // `rules` outlives it. `num_units`: multiprocessors; `max_programs`: at the same time, 0 = as many as the chip takes.
+  // `rules` outlives it. `num_units`: multiprocessors; `max_programs`: at the same time, 0 = as many as the
+  // chip takes.
   JitAttention(const TileRules& rules, int num_units, int max_programs);
 
   TuningStore& store() { return store_; }

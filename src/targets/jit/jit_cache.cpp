@@ -7,8 +7,8 @@
 #include <fstream>
 #include <memory>
 
-#include "base/check.h"
 #include "base/atomic_file.h"
+#include "base/check.h"
 
 namespace quire {
 namespace {
@@ -110,7 +110,8 @@ std::string JitCache::store(const JitKey& key, const CompiledKernel& kernel) con
   FileHeader header{{},  kernel.name.size(), kernel.log.size(), kernel.binary.size(),
                     key, checksum_of(kernel)};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
-  const std::string_view parts[] = {{reinterpret_cast<const char*>(&header), sizeof header}, kernel.name, kernel.log, kernel.binary};
+  const std::string_view parts[] = {
+      {reinterpret_cast<const char*>(&header), sizeof header}, kernel.name, kernel.log, kernel.binary};
   return write_atomically(path_of(key), parts);
 }
 

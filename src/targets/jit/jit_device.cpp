@@ -9,8 +9,10 @@ namespace quire {
 namespace {
 
 constexpr int kMaxBlocks = 65535 * 16;
-constexpr int kOwnLinearRows = kFewRows;  // up to so many, reading the weights is all there is to do, and our kernel does that
-constexpr int kUsualSpilledBytes = 256;   // of registers in memory, in all code: not yet a reason against a kernel
+constexpr int kOwnLinearRows =
+    kFewRows;  // up to so many, reading the weights is all there is to do, and our kernel does that
+constexpr int kUsualSpilledBytes =
+    256;  // of registers in memory, in all code: not yet a reason against a kernel
 
 // Sets a flag for as long as it lives.
 class Raised {
@@ -53,7 +55,8 @@ JitDevice::~JitDevice() {
 }
 
 void JitDevice::check_not_recording(const char* attempt) const {
-  QUIRE_CHECK_KIND(kInternal, !is_recording_, "{}: cannot {} while launches are recorded", chip_.target, attempt);
+  QUIRE_CHECK_KIND(kInternal, !is_recording_, "{}: cannot {} while launches are recorded", chip_.target,
+                   attempt);
 }
 
 std::unique_ptr<Buffer> JitDevice::allocate(std::size_t bytes) {
@@ -71,7 +74,9 @@ void JitDevice::copy_to_host(void* to, const std::byte* from, std::size_t bytes)
   staging_.to_host(to, from, bytes);
 }
 
-std::unique_ptr<HostCopy> JitDevice::make_host_copy(std::size_t max_bytes) { return std::make_unique<GpuHostCopy>(api_, max_bytes); }
+std::unique_ptr<HostCopy> JitDevice::make_host_copy(std::size_t max_bytes) {
+  return std::make_unique<GpuHostCopy>(api_, max_bytes);
+}
 
 DeviceMemory JitDevice::memory() const {
   DeviceMemory memory;
@@ -125,14 +130,18 @@ void JitDevice::use_config(const AttentionClass& problem, const AttentionTuning&
   std::erase_if(spare_, [](const Spare& spare) { return spare.code.module == nullptr; });
 }
 
-std::vector<std::string> JitDevice::prepare_tiles(const AttentionClass& problem, std::span<const AttentionTiles> tiles,
+std::vector<std::string> JitDevice::prepare_tiles(const AttentionClass& problem,
+                                                  std::span<const AttentionTiles> tiles,
                                                   const std::function<void()>& launches) {
   std::vector<int> slots = slots_of(launches);
-  std::erase_if(slots, [&](int slot) { return attention_class(slots_[static_cast<std::size_t>(slot)].instance) != problem; });
+  std::erase_if(slots, [&](int slot) {
+    return attention_class(slots_[static_cast<std::size_t>(slot)].instance) != problem;
+  });
   QUIRE_CHECK_KIND(kInternal, !slots.empty(), "no launch is of {}", to_string(problem));
   std::vector<JitKernel> kernels;
   for (const AttentionTiles& t : tiles) {
-    for (const int slot : slots) kernels.push_back(make_kernel(slots_[static_cast<std::size_t>(slot)].instance, *parts_.rules, &t));
+    for (const int slot : slots)
+      kernels.push_back(make_kernel(slots_[static_cast<std::size_t>(slot)].instance, *parts_.rules, &t));
   }
   const auto outcomes = parts_.compiler.try_get(kernels, parts_.architecture);
   api_->bind();
@@ -140,11 +149,16 @@ std::vector<std::string> JitDevice::prepare_tiles(const AttentionClass& problem,
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     std::string& reason = reasons[i / slots.size()];
     const KernelCompiler::Outcome& of_first = outcomes[i % slots.size()];
-    const int most = of_first.error != nullptr ? 0 : std::max(kUsualSpilledBytes, 2 * parts_.spilled_bytes(of_first.kernel.log));
-    if (reason.empty() && outcomes[i].error == nullptr && parts_.spilled_bytes(outcomes[i].kernel.log) > most) {
-      reason = fmt::format("{} bytes of registers go to memory, at most {} are tried", parts_.spilled_bytes(outcomes[i].kernel.log), most);
+    const int most = of_first.error != nullptr
+                         ? 0
+                         : std::max(kUsualSpilledBytes, 2 * parts_.spilled_bytes(of_first.kernel.log));
+    if (reason.empty() && outcomes[i].error == nullptr &&
+        parts_.spilled_bytes(outcomes[i].kernel.log) > most) {
+      reason = fmt::format("{} bytes of registers go to memory, at most {} are tried",
+                           parts_.spilled_bytes(outcomes[i].kernel.log), most);
     }
-    if (reason.empty()) reason = keep_spare(slots[i % slots.size()], tiles[i / slots.size()], kernels[i], outcomes[i]);
+    if (reason.empty())
+      reason = keep_spare(slots[i % slots.size()], tiles[i / slots.size()], kernels[i], outcomes[i]);
   }
   return reasons;
 }
@@ -196,13 +210,15 @@ JitKernel JitDevice::choose_kernel(const KernelInstance& instance) const {
 }
 
 // Loads a kernel that may be used later. Empty, or why it cannot be used.
-std::string JitDevice::keep_spare(int idx, const AttentionTiles& tiles, const JitKernel& kernel, const KernelCompiler::Outcome& outcome) {
+std::string JitDevice::keep_spare(int idx, const AttentionTiles& tiles, const JitKernel& kernel,
+                                  const KernelCompiler::Outcome& outcome) {
   Slot& slot = slots_[static_cast<std::size_t>(idx)];
   const bool is_in_use = attention_.store().of(*attention_class(slot.instance)).tiles == tiles;
   const auto is_same = [&](const Spare& spare) { return spare.slot == idx && spare.tiles == tiles; };
   try {
     if (outcome.error != nullptr) std::rethrow_exception(outcome.error);
-    if (is_in_use ? slot.code.function != nullptr : std::any_of(spare_.begin(), spare_.end(), is_same)) return {};
+    if (is_in_use ? slot.code.function != nullptr : std::any_of(spare_.begin(), spare_.end(), is_same))
+      return {};
     const GpuCode code = api_->load(kernel, outcome.kernel, parts_.compiler.compiler_text());
     if (is_in_use) {
       slot.kernel = kernel;
@@ -217,10 +233,12 @@ std::string JitDevice::keep_spare(int idx, const AttentionTiles& tiles, const Ji
 }
 
 void JitDevice::load(std::vector<int> slots) {
-  std::erase_if(slots, [&](int slot) { return slots_[static_cast<std::size_t>(slot)].code.function != nullptr; });
+  std::erase_if(slots,
+                [&](int slot) { return slots_[static_cast<std::size_t>(slot)].code.function != nullptr; });
   if (slots.empty()) return;
   std::vector<JitKernel> missing;
-  for (const int slot : slots) missing.push_back(choose_kernel(slots_[static_cast<std::size_t>(slot)].instance));
+  for (const int slot : slots)
+    missing.push_back(choose_kernel(slots_[static_cast<std::size_t>(slot)].instance));
   const std::vector<CompiledKernel> compiled = parts_.compiler.get(missing, parts_.architecture);
   api_->bind();
   for (std::size_t i = 0; i < slots.size(); ++i) {

@@ -1,5 +1,5 @@
-// A GPU whose kernels are compiled when they are needed: everything that does not depend on the vendor. A target gives it a driver, a
-// compiler and the rules of its chip.
+// A GPU whose kernels are compiled when they are needed: everything that does not depend on the vendor. A
+// target gives it a driver, a compiler and the rules of its chip.
 #pragma once
 
 #include <memory>
@@ -33,9 +33,10 @@ struct JitParts {
   std::span<const NamedText> tuned_tables;                   // that come with the program
   std::string tables_dir;                                    // of the user's tables; "" = none
   std::function<int(const std::string& log)> spilled_bytes;  // that the compiler's log tells of
-  std::function<std::unique_ptr<VendorLinear>()> open_vendor;  // null: our own kernels serve; called once, when it is first of use
-  double dot_error = 1;                                      // see DeviceCaps
-  int max_programs = 0;                                      // that run at the same time; 0: as many as the chip takes
+  std::function<std::unique_ptr<VendorLinear>()>
+      open_vendor;       // null: our own kernels serve; called once, when it is first of use
+  double dot_error = 1;  // see DeviceCaps
+  int max_programs = 0;  // that run at the same time; 0: as many as the chip takes
 };
 
 class JitDevice : public Device, public TunableAttention {
@@ -47,10 +48,12 @@ class JitDevice : public Device, public TunableAttention {
 
   const DeviceCaps& caps() const override { return caps_; }
   const AttentionTarget& attention() const override { return attention_; }
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
+                                          int page_size) const override {
     return parts_.page_layout(format, heads, page_size);
   }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
+                                              int in_dim) const override {
     return parts_.weight_layout(format, out_dim, in_dim);
   }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override;
@@ -64,8 +67,12 @@ class JitDevice : public Device, public TunableAttention {
   void prepare(const std::function<void()>& launches) override;
 
   const Chip& chip() const override { return chip_; }
-  AttentionTuning heuristics(const AttentionClass& problem) const override { return parts_.rules->heuristics(problem); }
-  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override { return parts_.rules->legal_tiles(problem); }
+  AttentionTuning heuristics(const AttentionClass& problem) const override {
+    return parts_.rules->heuristics(problem);
+  }
+  std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const override {
+    return parts_.rules->legal_tiles(problem);
+  }
   void use_config(const AttentionClass& problem, const AttentionTuning& config) override;
   std::vector<std::string> prepare_tiles(const AttentionClass& problem, std::span<const AttentionTiles> tiles,
                                          const std::function<void()>& launches) override;
@@ -95,18 +102,22 @@ class JitDevice : public Device, public TunableAttention {
 
   void check_not_recording(const char* attempt) const;
   int first_slot_of(const KernelVariant& compiled);
-  std::vector<int> slots_of(const std::function<void()>& launches);  // that the function would launch, in order
+  std::vector<int> slots_of(
+      const std::function<void()>& launches);  // that the function would launch, in order
   JitKernel choose_kernel(const KernelInstance& instance) const;
-  std::string keep_spare(int slot, const AttentionTiles& tiles, const JitKernel& kernel, const KernelCompiler::Outcome& outcome);
+  std::string keep_spare(int slot, const AttentionTiles& tiles, const JitKernel& kernel,
+                         const KernelCompiler::Outcome& outcome);
   void load(std::vector<int> slots);  // compiles and loads those that are missing
   void launch_own(KernelName name, int slot, const void* params, int num_work);
-  bool launch_vendor(const LinearVariant& variant, const LinearParams& params);  // false if our own kernel is to do it
+  bool launch_vendor(const LinearVariant& variant,
+                     const LinearParams& params);  // false if our own kernel is to do it
 
   JitParts parts_;
   std::shared_ptr<GpuApi> api_;
   StagingRing staging_;
-  std::unique_ptr<Buffer> counters_;  // of persistent kernels: launches follow each other, so two ints serve them all
-  std::vector<Resolved> resolved_;    // by handle
+  std::unique_ptr<Buffer>
+      counters_;  // of persistent kernels: launches follow each other, so two ints serve them all
+  std::vector<Resolved> resolved_;  // by handle
   std::vector<Slot> slots_;
   std::vector<Spare> spare_;
   Chip chip_;

@@ -9,17 +9,18 @@ namespace quire {
 
 // What a form of a kernel takes of the machine, and the compiler's options that say so to its text.
 struct KernelShape {
-  int threads = 0;       // of a block
-  int shared_bytes = 0;  // of fast memory a block
+  int threads = 0;          // of a block
+  int shared_bytes = 0;     // of fast memory a block
   int blocks_per_unit = 1;  // on one multiprocessor at a time
   std::vector<std::string> options;
 };
 
 struct JitKernel {
-  std::string name;    // for people and the cache, e.g. "attention_few_bf16_d128"
-  std::string source;  // includes the kernel's header, defines quire_entry(const Params p, const LaunchState s)
+  std::string name;  // for people and the cache, e.g. "attention_few_bf16_d128"
+  std::string
+      source;  // includes the kernel's header, defines quire_entry(const Params p, const LaunchState s)
   KernelShape shape;
-  bool persistent = false;  // a fixed grid that takes items by counters in memory
+  bool persistent = false;           // a fixed grid that takes items by counters in memory
   int tile_rows = 0, tile_cols = 0;  // of items of a linear layer of many rows; 0: columns are shared evenly
   std::size_t params_bytes = 0;
 };

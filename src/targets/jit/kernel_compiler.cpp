@@ -19,15 +19,17 @@ JitKey digest_of(std::span<const NamedText> texts) {
 
 }  // namespace
 
-KernelCompiler::KernelCompiler(std::shared_ptr<const RuntimeCompiler> compiler, std::span<const NamedText> texts,
-                               const std::string& cache_dir, std::vector<std::string> extra_options)
+KernelCompiler::KernelCompiler(std::shared_ptr<const RuntimeCompiler> compiler,
+                               std::span<const NamedText> texts, const std::string& cache_dir,
+                               std::vector<std::string> extra_options)
     : compiler_(std::move(compiler)),
       texts_(texts),
       cache_(cache_dir),
       text_digest_(digest_of(texts)),
       extra_options_(std::move(extra_options)) {}
 
-std::vector<std::string> KernelCompiler::options_of(const JitKernel& kernel, const std::string& architecture) const {
+std::vector<std::string> KernelCompiler::options_of(const JitKernel& kernel,
+                                                    const std::string& architecture) const {
   std::vector<std::string> options = compiler_->options_for(architecture);
   options.insert(options.end(), kernel.shape.options.begin(), kernel.shape.options.end());
   options.insert(options.end(), extra_options_.begin(), extra_options_.end());
@@ -54,13 +56,15 @@ CompiledKernel KernelCompiler::get_one(const JitKernel& kernel, const std::strin
     return std::move(*found);
   }
   is_from_disk = false;
-  CompiledKernel compiled = compiler_->compile(kernel.name + "_" + architecture, kernel.source, options_of(kernel, architecture), texts_);
+  CompiledKernel compiled = compiler_->compile(kernel.name + "_" + architecture, kernel.source,
+                                               options_of(kernel, architecture), texts_);
   store_failure = cache_.store(key, compiled);
   return compiled;
 }
 
 std::vector<KernelCompiler::Outcome> KernelCompiler::try_get(std::span<const JitKernel> kernels,
-                                                             const std::string& architecture, const Report& report) {
+                                                             const std::string& architecture,
+                                                             const Report& report) {
   std::vector<Outcome> outcomes(kernels.size());
   std::atomic<std::size_t> next_idx{0};
   std::mutex mutex;  // of what follows, and of the report

@@ -1,5 +1,5 @@
-// From a kernel's text to machine code for one chip: from the cache on disk, or through a vendor's run-time compiler, several kernels at
-// a time.
+// From a kernel's text to machine code for one chip: from the cache on disk, or through a vendor's run-time
+// compiler, several kernels at a time.
 #pragma once
 
 #include <exception>
@@ -25,8 +25,10 @@ class RuntimeCompiler {
   // What the compiler is told beside the options of the kernel.
   virtual std::vector<std::string> options_for(const std::string& architecture) const = 0;
 
-  // Machine code and log of one source. May be called by several threads at a time. Throws Error{kInternal} with the log.
-  virtual CompiledKernel compile(const std::string& name, const std::string& source, std::span<const std::string> options,
+  // Machine code and log of one source. May be called by several threads at a time. Throws Error{kInternal}
+  // with the log.
+  virtual CompiledKernel compile(const std::string& name, const std::string& source,
+                                 std::span<const std::string> options,
                                  std::span<const NamedText> headers) const = 0;
 };
 
@@ -35,9 +37,10 @@ class KernelCompiler {
   // Of one finished kernel; called by one thread at a time.
   using Report = std::function<void(const CompiledKernel& kernel, bool is_from_disk)>;
 
-  // `texts`: the headers that kernels include. `cache_dir`: "" = nothing is kept on disk. `extra_options` hold for every kernel.
-  KernelCompiler(std::shared_ptr<const RuntimeCompiler> compiler, std::span<const NamedText> texts, const std::string& cache_dir,
-                 std::vector<std::string> extra_options = {});
+  // `texts`: the headers that kernels include. `cache_dir`: "" = nothing is kept on disk. `extra_options`
+  // hold for every kernel.
+  KernelCompiler(std::shared_ptr<const RuntimeCompiler> compiler, std::span<const NamedText> texts,
+                 const std::string& cache_dir, std::vector<std::string> extra_options = {});
 
   const RuntimeCompiler& compiler() const { return *compiler_; }
   std::string compiler_text() const { return compiler_->name() + " " + compiler_->version(); }
@@ -52,17 +55,20 @@ class KernelCompiler {
   };
 
   // In the order of `kernels`.
-  std::vector<Outcome> try_get(std::span<const JitKernel> kernels, const std::string& architecture, const Report& report = {});
+  std::vector<Outcome> try_get(std::span<const JitKernel> kernels, const std::string& architecture,
+                               const Report& report = {});
 
   // The same; throws the first error, after all are done.
-  std::vector<CompiledKernel> get(std::span<const JitKernel> kernels, const std::string& architecture, const Report& report = {});
+  std::vector<CompiledKernel> get(std::span<const JitKernel> kernels, const std::string& architecture,
+                                  const Report& report = {});
 
   // Why kernels could not be kept on disk, if they could not.
   const std::string& store_failure() const { return store_failure_; }
 
  private:
   std::vector<std::string> options_of(const JitKernel& kernel, const std::string& architecture) const;
-  CompiledKernel get_one(const JitKernel& kernel, const std::string& architecture, bool& is_from_disk, std::string& store_failure) const;
+  CompiledKernel get_one(const JitKernel& kernel, const std::string& architecture, bool& is_from_disk,
+                         std::string& store_failure) const;
 
   std::shared_ptr<const RuntimeCompiler> compiler_;
   std::span<const NamedText> texts_;

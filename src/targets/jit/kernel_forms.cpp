@@ -16,18 +16,19 @@ namespace {
 
 constexpr int kShortRow = 512;  // elements: a row for one warp
 
-// Forms of attention: the kind of batch, and whether heads and rows are exact. Of linear layers: few or many rows. Of elementwise
-// kernels: whole or ragged spans, and of norms long or short rows.
+// Forms of attention: the kind of batch, and whether heads and rows are exact. Of linear layers: few or many
+// rows. Of elementwise kernels: whole or ragged spans, and of norms long or short rows.
 constexpr int kExact = 1, kMany = 1, kRagged = 1, kShort = 2;
 
 // At the start of a piece of 16 bytes.
 bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
-// Bounds that are met exactly, by q, k and v alike, and rows of aligned pieces of 16 bytes spare the kernel what runs at edges.
+// Bounds that are met exactly, by q, k and v alike, and rows of aligned pieces of 16 bytes spare the kernel
+// what runs at edges.
 bool is_exact(const AttentionParams& p, DType dtype) {
   const long piece = 16 / static_cast<long>(dtype_bytes(dtype));
-  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk && p.q_token_stride % piece == 0 &&
-         p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
+  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk &&
+         p.q_token_stride % piece == 0 && p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
 }
 
 // Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
@@ -38,7 +39,9 @@ bool are_whole(std::initializer_list<long> elems, std::initializer_list<const vo
 
 int form_of(const AttentionVariant& v, const void* params) {
   const auto& p = *static_cast<const AttentionParams*>(params);
-  const BatchKind kind = p.has_few == 0 ? BatchKind::kPrefill : p.has_many == 0 ? BatchKind::kDecode : BatchKind::kMixed;
+  const BatchKind kind = p.has_few == 0    ? BatchKind::kPrefill
+                         : p.has_many == 0 ? BatchKind::kDecode
+                                           : BatchKind::kMixed;
   return 2 * static_cast<int>(kind) + (is_exact(p, v.q) ? kExact : 0);
 }
 
@@ -51,7 +54,8 @@ int form_of(const RowVariant& v, const void* params) {
   switch (v.kernel) {
     case KernelName::kRmsNorm: {
       const auto& p = *static_cast<const RmsNormParams*>(params);
-      const bool whole = are_whole({p.dim, p.x_stride, p.y_stride, p.residual_stride}, {p.x, p.y, p.residual, p.weight});
+      const bool whole =
+          are_whole({p.dim, p.x_stride, p.y_stride, p.residual_stride}, {p.x, p.y, p.residual, p.weight});
       return (p.dim <= kShortRow ? kShort : 0) + (whole ? 0 : kRagged);
     }
     case KernelName::kRope: {
@@ -70,7 +74,8 @@ int form_of(const RowVariant& v, const void* params) {
       const auto& p = *static_cast<const SampleGreedyParams*>(params);
       return are_whole({p.vocab_size, p.part_len}, {p.logits}) ? 0 : kRagged;
     }
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -78,18 +83,22 @@ int num_forms_of(const AttentionVariant&) { return 2 * kNumBatchKinds; }
 int num_forms_of(const LinearVariant&) { return 2; }
 int num_forms_of(const RowVariant& v) {
   switch (v.kernel) {
-    case KernelName::kRmsNorm: return 4;
+    case KernelName::kRmsNorm:
+      return 4;
     case KernelName::kRope:
     case KernelName::kActivation:
     case KernelName::kEmbedding:
-    case KernelName::kSampleGreedy: return 2;
-    default: return 1;
+    case KernelName::kSampleGreedy:
+      return 2;
+    default:
+      return 1;
   }
 }
 
-std::string kernel_text(const KernelFacts& facts, const TileRules& rules, const std::string& before, const std::string& kernel,
-                        const KernelShape& shape) {
-  const std::string header = facts.header, folder = header.find('/') == std::string::npos ? rules.tile_folder() : "";
+std::string kernel_text(const KernelFacts& facts, const TileRules& rules, const std::string& before,
+                        const std::string& kernel, const KernelShape& shape) {
+  const std::string header = facts.header,
+                    folder = header.find('/') == std::string::npos ? rules.tile_folder() : "";
   return fmt::format(R"(#include "{}{}"
 namespace quire {{
 namespace QUIRE_TARGET {{
@@ -100,10 +109,12 @@ namespace QUIRE_TARGET {{
 }}
 }}
 )",
-                     folder, header, before, rules.entry_head(facts.params, shape.threads, shape.blocks_per_unit), kernel);
+                     folder, header, before,
+                     rules.entry_head(facts.params, shape.threads, shape.blocks_per_unit), kernel);
 }
 
-JitKernel make_attention(const KernelInstance& instance, const TileRules& rules, const AttentionTiles* given) {
+JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
+                         const AttentionTiles* given) {
   static constexpr const char* kKinds[] = {"Few, Few", "Many, Many", "Many, Few"};  // by BatchKind
   static constexpr const char* kKindNames[] = {"_few", "_many", ""};
   const auto& v = std::get<AttentionVariant>(instance.variant);
@@ -112,19 +123,25 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
   const auto kind = static_cast<std::size_t>(problem.kind);
   const bool exact = instance.form % 2 == kExact, has_producer = t.producer_registers > 0;
   // Registers are scarce where text for many rows needs them, most of all beside that for few.
-  const int parts_at_once = problem.kind == BatchKind::kDecode ? 4 : problem.kind == BatchKind::kPrefill && has_producer ? 2 : 1;
+  const int parts_at_once = problem.kind == BatchKind::kDecode                    ? 4
+                            : problem.kind == BatchKind::kPrefill && has_producer ? 2
+                                                                                  : 1;
   const auto config = [&](const char* name, int rows, int keys) {
-    return fmt::format("struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kPartsAtOnce = {}; "
-                       "static constexpr unsigned kMods = {}; }};\n",
-                       name, rows, keys, v.heads.qk, v.heads.vo, parts_at_once, v.mods);
+    return fmt::format(
+        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kPartsAtOnce = "
+        "{}; "
+        "static constexpr unsigned kMods = {}; }};\n",
+        name, rows, keys, v.heads.qk, v.heads.vo, parts_at_once, v.mods);
   };
-  const std::string few = t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
-  const std::string elements = fmt::format("{}, KvTypes<{}, {}>, {}", facts_of(v.q).element, facts_of(v.kv.k).element,
-                                           facts_of(v.kv.v).element, facts_of(v.o).element);
+  const std::string few =
+      t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
+  const std::string elements =
+      fmt::format("{}, KvTypes<{}, {}>, {}", facts_of(v.q).element, facts_of(v.kv.k).element,
+                  facts_of(v.kv.v).element, facts_of(v.o).element);
   JitKernel k;
   k.shape = rules.attention_shape(problem, t, exact);
-  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kind], to_string(problem.dtype), problem.head_dim, exact ? "" : "_ragged",
-                       v.mods != 0 ? "_transforms" : "");
+  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kind], to_string(problem.dtype), problem.head_dim,
+                       exact ? "" : "_ragged", v.mods != 0 ? "_transforms" : "");
   k.source = kernel_text(facts_of(KernelName::kAttention), rules, config("Many", many_rows(t), t.keys) + few,
                          fmt::format("Attention<{}, {}>", elements, kKinds[kind]), k.shape);
   k.persistent = true;
@@ -138,11 +155,13 @@ JitKernel make_linear(const KernelInstance& instance, const TileRules& rules) {
   JitKernel k;
   k.shape = t.shape;
   k.name = fmt::format("linear_{}_{}{}", many ? "many" : "few", to_string(v.x), v.y != v.x ? "_to_f32" : "");
-  k.source = kernel_text(facts_of(KernelName::kLinear), rules,
-                         fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", t.rows, t.cols, t.depth),
-                         fmt::format("Linear<PlainInput<{0}>, PlainWeight<{1}>, BiasOutput<{0}, {2}>, Tiles>", facts_of(v.x).element,
-                                     facts_of(v.weight.type).element, facts_of(v.y).element),
-                         k.shape);
+  k.source = kernel_text(
+      facts_of(KernelName::kLinear), rules,
+      fmt::format("struct Tiles {{ static constexpr int kRows = {}, kCols = {}, kDepth = {}; }};\n", t.rows,
+                  t.cols, t.depth),
+      fmt::format("Linear<PlainInput<{0}>, PlainWeight<{1}>, BiasOutput<{0}, {2}>, Tiles>",
+                  facts_of(v.x).element, facts_of(v.weight.type).element, facts_of(v.y).element),
+      k.shape);
   k.persistent = true;
   if (many) k.tile_rows = t.rows, k.tile_cols = t.cols;
   return k;
@@ -150,10 +169,14 @@ JitKernel make_linear(const KernelInstance& instance, const TileRules& rules) {
 
 int threads_of(const RowVariant& v, int form) {
   switch (v.kernel) {
-    case KernelName::kMergeState: return 128;
-    case KernelName::kTakeTokens: return 32;
-    case KernelName::kRmsNorm: return form / kShort == 1 ? 32 : 256;  // one warp where a row is short, such as that of a head
-    default: return 256;
+    case KernelName::kMergeState:
+      return 128;
+    case KernelName::kTakeTokens:
+      return 32;
+    case KernelName::kRmsNorm:
+      return form / kShort == 1 ? 32 : 256;  // one warp where a row is short, such as that of a head
+    default:
+      return 256;
   }
 }
 
@@ -162,10 +185,13 @@ JitKernel make_row_kernel(const KernelInstance& instance, const TileRules& rules
   const KernelFacts& facts = facts_of(v.kernel);
   const bool ragged = num_forms(instance.variant) > 1 && instance.form % 2 == kRagged;
   JitKernel k;
-  k.shape = rules.row_shape(facts.name, v.dtype, threads_of(v, instance.form), ragged || num_forms(instance.variant) == 1);
+  k.shape = rules.row_shape(facts.name, v.dtype, threads_of(v, instance.form),
+                            ragged || num_forms(instance.variant) == 1);
   k.name = fmt::format("{}_{}{}{}", facts.name, to_string(v.dtype), ragged ? "_ragged" : "",
                        v.kernel == KernelName::kRmsNorm && instance.form / kShort == 1 ? "_short" : "");
-  const std::string text = facts.form == KernelForm::kTyped ? fmt::format("{}<{}>", facts.text, facts_of(v.dtype).element) : facts.text;
+  const std::string text = facts.form == KernelForm::kTyped
+                               ? fmt::format("{}<{}>", facts.text, facts_of(v.dtype).element)
+                               : facts.text;
   k.source = kernel_text(facts, rules, "", text, k.shape);
   return k;
 }
@@ -176,7 +202,8 @@ KernelVariant compiled_variant(const KernelVariant& variant) {
   if (const auto* a = std::get_if<AttentionVariant>(&variant)) {
     common_type(*a);
     const int head_dim = std::max(a->heads.qk, a->heads.vo), bound = head_dim_bound(head_dim);
-    QUIRE_CHECK_KIND(kUnsupported, head_dim <= bound, "no attention kernel for head size {}, the largest is {}", head_dim, bound);
+    QUIRE_CHECK_KIND(kUnsupported, head_dim <= bound,
+                     "no attention kernel for head size {}, the largest is {}", head_dim, bound);
     AttentionVariant compiled = *a;
     compiled.heads = {bound, bound};
     compiled.mods = a->mods != 0 ? kAllScoreMods : 0;
@@ -226,7 +253,8 @@ std::vector<KernelInstance> all_instances() {
     const auto name = static_cast<KernelName>(i);
     if (facts_of(name).form == KernelForm::kTiled) continue;
     for (const DTypeFacts& e : kDTypeFacts) {
-      if (facts_of(name).form == KernelForm::kTyped || e.dtype == DType::kF32) variants.push_back(RowVariant{name, e.dtype});
+      if (facts_of(name).form == KernelForm::kTyped || e.dtype == DType::kF32)
+        variants.push_back(RowVariant{name, e.dtype});
     }
   }
   std::vector<KernelInstance> instances;

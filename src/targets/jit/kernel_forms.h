@@ -1,5 +1,6 @@
-// From a variant and the params of a launch to the code that serves it: a variant may have several forms, which differ in what the
-// catalogue leaves open (numbers of rows, heads that meet their bound, rows of whole spans).
+// From a variant and the params of a launch to the code that serves it: a variant may have several forms,
+// which differ in what the catalogue leaves open (numbers of rows, heads that meet their bound, rows of whole
+// spans).
 #pragma once
 
 #include <compare>
@@ -19,14 +20,16 @@ struct KernelInstance {
   auto operator<=>(const KernelInstance&) const = default;
 };
 
-// The variant with what the code does not depend on made equal: head sizes become their bound, score mods none or all.
+// The variant with what the code does not depend on made equal: head sizes become their bound, score mods
+// none or all.
 KernelVariant compiled_variant(const KernelVariant& variant);
 
 int num_forms(const KernelVariant& variant);
 int form_of(const KernelVariant& variant, const void* params);
 
 // `tiles`: of an attention kernel; null: what the heuristics choose.
-JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules, const AttentionTiles* tiles = nullptr);
+JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules,
+                      const AttentionTiles* tiles = nullptr);
 
 // The problems that an attention kernel serves; nothing for other kernels.
 std::optional<AttentionClass> attention_class(const KernelInstance& instance);

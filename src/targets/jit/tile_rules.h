@@ -1,5 +1,5 @@
-// What a GPU target says of one family of its chips, so that the catalogue can be turned into kernels for it: tiles that fit, the
-// compiler's options, and the words around a kernel's text. Everything else is shared.
+// What a GPU target says of one family of its chips, so that the catalogue can be turned into kernels for it:
+// tiles that fit, the compiler's options, and the words around a kernel's text. Everything else is shared.
 #pragma once
 
 #include <string>
@@ -20,16 +20,19 @@ class TileRules {
  public:
   virtual ~TileRules() = default;
 
-  // Attention: what is chosen where nothing was measured; why tiles cannot be (empty if they can); all that are worth a try, the
-  // heuristics' choice first; and the machine's share. `is_exact`: heads and rows meet the kernel's bounds exactly.
+  // Attention: what is chosen where nothing was measured; why tiles cannot be (empty if they can); all that
+  // are worth a try, the heuristics' choice first; and the machine's share. `is_exact`: heads and rows meet
+  // the kernel's bounds exactly.
   virtual AttentionTuning heuristics(const AttentionClass& problem) const = 0;
   virtual std::string why_illegal(const AttentionClass& problem, const AttentionTiles& tiles) const = 0;
   virtual std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const = 0;
-  virtual KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& tiles, bool is_exact) const = 0;
+  virtual KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& tiles,
+                                      bool is_exact) const = 0;
 
   virtual LinearTiles linear(DType x, bool is_many) const = 0;
 
-  // Of kernels without tiles, by name, with blocks of `threads`. `is_ragged`: rows need not be of whole spans.
+  // Of kernels without tiles, by name, with blocks of `threads`. `is_ragged`: rows need not be of whole
+  // spans.
   virtual KernelShape row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const = 0;
 
   // Options of every kernel, the target's namespace and headers among them.

@@ -115,7 +115,7 @@ TEST(Backends, AutomaticChoiceFallsBackAndSaysWhy) {
 // A backend's answers are those of the target's kernels.
 TEST(Backends, AFeatureThatNoKernelHasIsNamed) {
   FactsDevice device("cuda", true, false);
-  device.abilities_of().mods = kBias;
+  device.abilities_of().mods = kModBias;
   AttentionDesc d = good_desc();
   d.logits_soft_cap = 30;
   Error e = error_of([&] { choose_backend("unified", d, device); });

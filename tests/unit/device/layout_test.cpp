@@ -1,4 +1,5 @@
-// The native layouts of pages and weights: the worked examples of docs/layouts.md, and what every layout must keep.
+// The native layouts of pages and weights: the worked examples of docs/layouts.md, and what every layout must
+// keep.
 #include "device/layout.h"
 
 #include <gtest/gtest.h>
@@ -93,12 +94,14 @@ TEST(Layouts, IndexMapsAreInjective) {
   for (const MakePage make : kPages) {
     for (const DTypeFacts& e : kDTypeFacts) {
       for (const int page_size : {1, 5, 16, 48}) {
-        for (const HeadShape heads : {HeadShape{64, 64}, HeadShape{80, 96}, HeadShape{7, 33}, HeadShape{576, 512}}) {
+        for (const HeadShape heads :
+             {HeadShape{64, 64}, HeadShape{80, 96}, HeadShape{7, 33}, HeadShape{576, 512}}) {
           const auto layout = make(plain_kv(e.dtype), heads, page_size);
           std::set<long> keys, values;
           for (int token = 0; token < page_size; ++token) {
             for (int dim = 0; dim < layout->stored_k_dim(); ++dim) keys.insert(layout->k_offset(token, dim));
-            for (int dim = 0; dim < layout->stored_v_dim(); ++dim) values.insert(layout->v_offset(token, dim));
+            for (int dim = 0; dim < layout->stored_v_dim(); ++dim)
+              values.insert(layout->v_offset(token, dim));
           }
           EXPECT_EQ(keys.size(), static_cast<std::size_t>(page_size * layout->stored_k_dim()));
           EXPECT_EQ(values.size(), static_cast<std::size_t>(page_size * layout->stored_v_dim()));
@@ -137,13 +140,14 @@ void expect_packed(const WeightLayout& layout, int out_dim, int in_dim) {
   std::iota(plain.begin(), plain.end(), Bits{1});
   std::vector<Bits> by_map(static_cast<std::size_t>(layout.elems())), by_groups(by_map.size(), Bits{0xabcd});
   for (int n = 0; n < out_dim; ++n) {
-    for (int k = 0; k < in_dim; ++k) by_map[static_cast<std::size_t>(layout.offset(n, k))] = plain[static_cast<std::size_t>(n * in_dim + k)];
+    for (int k = 0; k < in_dim; ++k)
+      by_map[static_cast<std::size_t>(layout.offset(n, k))] = plain[static_cast<std::size_t>(n * in_dim + k)];
   }
   std::size_t at = 0;
   for (int n = 0; n < out_dim; n += WeightLayout::kGroup) {
     const int num = std::min(WeightLayout::kGroup, out_dim - n);
-    layout.pack_group(reinterpret_cast<const std::byte*>(plain.data() + static_cast<std::size_t>(n * in_dim)), num, sizeof(Bits),
-                      reinterpret_cast<std::byte*>(by_groups.data() + at));
+    layout.pack_group(reinterpret_cast<const std::byte*>(plain.data() + static_cast<std::size_t>(n * in_dim)),
+                      num, sizeof(Bits), reinterpret_cast<std::byte*>(by_groups.data() + at));
     at += static_cast<std::size_t>(layout.group_elems(num));
   }
   EXPECT_EQ(at, by_map.size());

@@ -50,7 +50,9 @@ std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int out_dim, in
 
 class StubRules : public TileRules {
  public:
-  AttentionTuning heuristics(const AttentionClass&) const override { return {{4, 64, 64, 128, 2, 0}, {1, 64, 1, 1}}; }
+  AttentionTuning heuristics(const AttentionClass&) const override {
+    return {{4, 64, 64, 128, 2, 0}, {1, 64, 1, 1}};
+  }
   std::string why_illegal(const AttentionClass&, const AttentionTiles& t) const override {
     return t.producer_registers == 0 ? "" : "no warp that only loads";
   }
@@ -60,12 +62,17 @@ class StubRules : public TileRules {
   KernelShape attention_shape(const AttentionClass&, const AttentionTiles& t, bool) const override {
     return {kLanes * t.num_warps, 32768, t.blocks_per_sm, {fmt::format("-DWAVES={}", t.num_warps)}};
   }
-  LinearTiles linear(DType, bool is_many) const override { return {is_many ? 128 : kFewRows, 64, 64, {kLanes * 4, 16384, 1, {}}}; }
-  KernelShape row_shape(const std::string&, DType, int threads, bool) const override { return {threads, 1024, 1, {}}; }
+  LinearTiles linear(DType, bool is_many) const override {
+    return {is_many ? 128 : kFewRows, 64, 64, {kLanes * 4, 16384, 1, {}}};
+  }
+  KernelShape row_shape(const std::string&, DType, int threads, bool) const override {
+    return {threads, 1024, 1, {}};
+  }
   std::vector<std::string> common_options() const override { return {"-DQUIRE_TARGET=stub_target"}; }
   std::string tile_folder() const override { return "targets/stub/tile/"; }
   std::string entry_head(const char* params, int threads, int) const override {
-    return fmt::format("extern \"C\" void quire_entry(const {} p, const LaunchState state) /* {} lanes */", params, threads);
+    return fmt::format("extern \"C\" void quire_entry(const {} p, const LaunchState state) /* {} lanes */",
+                       params, threads);
   }
 };
 
@@ -73,9 +80,11 @@ class StubCompiler : public RuntimeCompiler {
  public:
   std::string name() const override { return "stubcc"; }
   std::string version() const override { return "1.0"; }
-  std::vector<std::string> options_for(const std::string& architecture) const override { return {"-march=" + architecture}; }
-  CompiledKernel compile(const std::string& name, const std::string& source, std::span<const std::string> options,
-                         std::span<const NamedText>) const override {
+  std::vector<std::string> options_for(const std::string& architecture) const override {
+    return {"-march=" + architecture};
+  }
+  CompiledKernel compile(const std::string& name, const std::string& source,
+                         std::span<const std::string> options, std::span<const NamedText>) const override {
     ++num_compiled;
     return {name, "", fmt::format("{}{}", fmt::join(options, " "), source)};
   }
@@ -95,16 +104,26 @@ class StubApi : public GpuApi {
   }
   void* pin(std::size_t bytes, const char*) override { return std::malloc(bytes); }
   void unpin(void* memory) override { std::free(memory); }
-  void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) override { free_bytes = total_bytes = std::size_t{1} << 30; }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
+  void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) override {
+    free_bytes = total_bytes = std::size_t{1} << 30;
+  }
+  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
   void clear(std::byte* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
   void synchronize() override {}
   GpuEvent* make_event(bool) override { return reinterpret_cast<GpuEvent*>(new double(0)); }
   void destroy(GpuEvent* event) override { delete reinterpret_cast<double*>(event); }
-  void record(GpuEvent* event) override { *reinterpret_cast<double*>(event) = 1.0 * static_cast<double>(diary().launches.size()); }
+  void record(GpuEvent* event) override {
+    *reinterpret_cast<double*>(event) = 1.0 * static_cast<double>(diary().launches.size());
+  }
   void wait(GpuEvent*, const char*) override {}
-  double elapsed_us(GpuEvent* a, GpuEvent* b) override { return *reinterpret_cast<double*>(b) - *reinterpret_cast<double*>(a); }
+  double elapsed_us(GpuEvent* a, GpuEvent* b) override {
+    return *reinterpret_cast<double*>(b) - *reinterpret_cast<double*>(a);
+  }
   GpuCode load(const JitKernel&, const CompiledKernel&, const std::string&) override {
     const auto number = static_cast<std::uintptr_t>(++diary().num_loaded);
     return {reinterpret_cast<GpuModule*>(number), reinterpret_cast<GpuFunction*>(number)};
@@ -130,16 +149,17 @@ class StubApi : public GpuApi {
 };
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
-  return std::make_unique<JitDevice>(JitParts{.api = std::make_shared<StubApi>(),
-                                              .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
-                                              .rules = std::make_unique<StubRules>(),
-                                              .architecture = "stub1",
-                                              .page_layout = page_layout,
-                                              .weight_layout = weight_layout,
-                                              .tuned_tables = {},
-                                              .tables_dir = "",
-                                              .spilled_bytes = [](const std::string&) { return 0; },
-                                              .open_vendor = {}});
+  return std::make_unique<JitDevice>(
+      JitParts{.api = std::make_shared<StubApi>(),
+               .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
+               .rules = std::make_unique<StubRules>(),
+               .architecture = "stub1",
+               .page_layout = page_layout,
+               .weight_layout = weight_layout,
+               .tuned_tables = {},
+               .tables_dir = "",
+               .spilled_bytes = [](const std::string&) { return 0; },
+               .open_vendor = {}});
 }
 
 }  // namespace

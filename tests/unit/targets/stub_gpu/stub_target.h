@@ -1,5 +1,6 @@
-// A second GPU target as small as it can be, to show what one has to bring: a driver, a compiler, rules for its chip, layouts. Its memory
-// is the host's, its compiler keeps the text, its launches are written down and compute nothing.
+// A second GPU target as small as it can be, to show what one has to bring: a driver, a compiler, rules for
+// its chip, layouts. Its memory is the host's, its compiler keeps the text, its launches are written down and
+// compute nothing.
 #pragma once
 
 #include <string>

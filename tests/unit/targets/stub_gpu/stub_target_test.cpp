@@ -1,4 +1,5 @@
-// What a new GPU target has to bring: the files of this folder, and a line each in two lists of the build and in linked_targets().
+// What a new GPU target has to bring: the files of this folder, and a line each in two lists of the build and
+// in linked_targets().
 #include "stub_target.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +42,8 @@ class StubTarget : public testing::Test {
 
   // Plans and launches decodes of these lengths.
   void decode(const std::vector<std::int32_t>& kv_len) {
-    if (op_ == nullptr) op_ = choose_backend("unified", small_desc(), *device_).backend->make(*device_, small_desc());
+    if (op_ == nullptr)
+      op_ = choose_backend("unified", small_desc(), *device_).backend->make(*device_, small_desc());
     const std::vector<std::int32_t> query_len(kv_len.size(), 1);
     op_->plan({query_len, kv_len});
     run();
