@@ -9,10 +9,6 @@
 
 namespace quire {
 
-// Sequences stand in the plan's order. Sequence s owns the tokens [query_indptr[s], query_indptr[s + 1]),
-// which are the last ones of its kv_len[s] tokens. In every layer the keys and values of all tokens of the
-// batch must be written before any of them are read: a sequence may share pages that another one fills in the
-// same step.
 // What of a step differs between the groups of the cache: where keys, values or states lie. n is the number
 // of tokens in a page of the group.
 struct GroupBatch {
@@ -25,6 +21,10 @@ struct GroupBatch {
   std::vector<std::int64_t> slot_mapping;  // [num_tokens], page * n + offset; empty in a group of states
 };
 
+// Sequences stand in the plan's order. Sequence s owns the tokens [query_indptr[s], query_indptr[s + 1]),
+// which are the last ones of its kv_len[s] tokens. In every layer the keys and values of all tokens of the
+// batch must be written before any of them are read: a sequence may share pages that another one fills in the
+// same step.
 struct StepBatch {
   std::int32_t num_seqs = 0;
   std::int32_t num_tokens = 0;
