@@ -89,8 +89,7 @@ Regex Regex::from_json(const JsonField& field) {
   field.corrupt("must hold one of \"String\" and \"Regex\"");
 }
 
-Regex::Regex(BytePattern pattern, const std::string& where)
-    : where_(where), classes_(std::move(pattern.classes)) {
+Regex::Regex(BytePattern pattern, const std::string& where) : classes_(std::move(pattern.classes)) {
   const std::unique_ptr<pcre2_compile_context, decltype(&pcre2_compile_context_free)> context(
       pcre2_compile_context_create(nullptr), &pcre2_compile_context_free);
   QUIRE_CHECK_KIND(kExhausted, context != nullptr, "{}: no memory for compiling a pattern", where);
@@ -147,7 +146,9 @@ void Regex::find_all(std::string_view text, RegexScratch& scratch, std::vector<S
     int status = match_at(at, 0);
     if (status == PCRE2_ERROR_JIT_STACKLIMIT) status = match_at(at, PCRE2_NO_JIT);
     if (status == PCRE2_ERROR_NOMATCH) return;
-    QUIRE_CHECK_KIND(kExhausted, status >= 0, "{}: the pattern takes too much work on this text ({})", where_,
+    // Clients read this: no path of the file that the pattern is from.
+    QUIRE_CHECK_KIND(kExhausted, status >= 0,
+                     "a pattern of this tokenizer takes too much work on this text ({})",
                      pcre2_message(status));
     const std::size_t* bounds = pcre2_get_ovector_pointer(scratch.match_data_.get());
     const std::size_t begin = bounds[0], end = bounds[1];

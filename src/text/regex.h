@@ -71,7 +71,6 @@ class Regex {
 
   Regex(BytePattern pattern, const std::string& where);
 
-  std::string where_;
   CharClasses classes_;
   std::unique_ptr<pcre2_real_code_8, Deleter> code_;
 };
