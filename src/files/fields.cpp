@@ -1,6 +1,5 @@
 #include "files/fields.h"
 
-#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -105,11 +104,12 @@ void Fields::refuse_missing(std::string_view key) const {
 }
 
 int int_value(const Fields& fields, std::string_view key, const Json& value, int min, int max) {
-  // Every int is exact as a double, and a number without a fraction is an integer however it is written: 50.0.
-  const double number = value.is_number() ? value.get<double>() : 0.5;
-  const bool fits = std::trunc(number) == number && number >= min && number <= max;
+  // A number above 2^63 would wrap to a negative one when it is read as signed.
+  const bool wraps = value.is_number_unsigned() && value.get<std::uint64_t>() >> 63 != 0;
+  const bool fits = value.is_number_integer() && !wraps && value.get<std::int64_t>() >= min &&
+                    value.get<std::int64_t>() <= max;
   if (!fits) fields.refuse(key, value, fmt::format("an integer from {} to {}", min, max));
-  return static_cast<int>(number);
+  return static_cast<int>(value.get<std::int64_t>());
 }
 
 }  // namespace quire

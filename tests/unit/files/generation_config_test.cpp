@@ -87,14 +87,6 @@ TEST(GenerationConfig, BrokenFilesOfConversationsAreLeftOut) {
   EXPECT_NE(defaults.warnings[1].find("chat_template.json"), std::string::npos) << defaults.warnings[1];
 }
 
-TEST(GenerationConfig, IntegersMayBeWrittenWithAPoint) {
-  GenerationDefaults defaults;
-  merge_generation_config(R"({"top_k": 50.0, "max_new_tokens": 1e2, "eos_token_id": [2.0]})", "g.json", defaults);
-  EXPECT_EQ(defaults.top_k, 50);
-  EXPECT_EQ(defaults.max_new_tokens, 100);
-  EXPECT_EQ(defaults.eos_ids, (std::vector<int>{2}));
-}
-
 // What a request may not ask for would make every request fail.
 TEST(GenerationConfig, ValuesBeyondARequestsRangesAreClampedWithWords) {
   const std::pair<const char*, double> cases[] = {{R"({"temperature": 2.5})", 2.0},
