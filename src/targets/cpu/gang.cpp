@@ -2,7 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <chrono>
-#include <exception>
+#include <system_error>
 #include <thread>
 
 #include "base/check.h"
@@ -27,15 +27,26 @@ bool spin_until(const Done& done) {
 
 }  // namespace
 
-Gang::Gang(int num_threads) try
+Gang::Gang(int num_threads)
     : num_threads_(num_threads),
       workers_(std::make_unique<Worker[]>(static_cast<std::size_t>(num_threads))),
-      pool_(static_cast<std::size_t>(num_threads > 1 ? num_threads - 1 : 1)) {
-} catch (const std::exception& error) {
-  throw_error(ErrorKind::kExhausted, "cannot start {} threads for computing: {}", num_threads, error.what());
+      guard_(boost::asio::make_work_guard(context_)) {
+  threads_.reserve(static_cast<std::size_t>(num_threads));
+  try {
+    for (int i = 1; i < num_threads; ++i) threads_.emplace_back([this] { context_.run(); });
+  } catch (const std::system_error& error) {
+    end_threads();
+    throw_error(ErrorKind::kExhausted, "cannot start thread {} of {} for computing: {}", threads_.size() + 1,
+                num_threads - 1, error.what());
+  }
 }
 
-Gang::~Gang() { pool_.join(); }
+Gang::~Gang() { end_threads(); }
+
+void Gang::end_threads() {
+  guard_.reset();
+  for (std::thread& thread : threads_) thread.join();
+}
 
 void Gang::run(int num_programs, const std::function<void(int)>& job) {
   if (num_programs > num_threads_) num_programs = num_threads_;
@@ -45,7 +56,7 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
     State expected = State::kSpinning;
     if (workers_[w].state.compare_exchange_strong(expected, State::kCalled, std::memory_order_acq_rel)) continue;
     workers_[w].state.store(State::kCalled, std::memory_order_release);
-    boost::asio::post(pool_, [this, w] { work(w); });
+    boost::asio::post(context_, [this, w] { work(w); });
   }
   job(0);
   // Whoever has not begun need not: a thread that the system runs something else for would only be waited for.

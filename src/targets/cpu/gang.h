@@ -1,17 +1,21 @@
-// Runs one function on several threads at a time and waits. Threads come from Boost.Asio's pool; between two runs they spin for a
+// Runs one function on several threads at a time and waits. Threads wait in Boost.Asio's scheduler; between two runs they spin for a
 // short while, because the launches of a decode step follow each other within microseconds.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <memory>
+#include <thread>
+#include <vector>
 
 namespace quire {
 
 class Gang {
  public:
-  explicit Gang(int num_threads);  // >= 1, the caller's included
+  // `num_threads` >= 1, the caller's included. Throws Error{kExhausted} when the system gives no more threads.
+  explicit Gang(int num_threads);
   ~Gang();
 
   int num_threads() const { return num_threads_; }
@@ -27,12 +31,16 @@ class Gang {
   };
 
   void work(int worker);
+  void end_threads();
 
   const int num_threads_;
   const std::function<void(int)>* job_ = nullptr;
   std::atomic<int> num_running_{0};
   std::unique_ptr<Worker[]> workers_;
-  boost::asio::thread_pool pool_;
+  // Not Asio's own pool: when it cannot start all of its threads, 1.74 waits for those that it did start, for ever.
+  boost::asio::io_context context_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> guard_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace quire

@@ -51,8 +51,8 @@ TEST(BodyReader, Bounds) {
 
 TEST(BodyReader, BrokenChunks) {
   for (const char* chunks :
-       {"zz\r\n", "-1\r\n", "0x5\r\nhello\r\n\r\n", "3\r\nabcd\r\n", "3\nabc", " 3\r\nabc\r\n", "\r\n",
-        "3 \r\nabc\r\n0\r\nx\r\n\r\n", "0\r\nBad Name: x\r\n\r\n"}) {
+       {"zz\r\n", "-1\r\n", "0x5\r\nhello\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n",
+        " 3\r\nabc\r\n", "\r\n", "3 \r\nabc\r\n0\r\nx\r\n\r\n", "0\r\nBad Name: x\r\n\r\n"}) {
     EXPECT_EQ(status_of(chunks), 400) << chunks;
   }
 }
