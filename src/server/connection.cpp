@@ -108,19 +108,27 @@ void Connection::start() {
       socket_.get_executor(), [self] { return self->serve(); }, asio::detached);
 }
 
-void Connection::wake() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->event_.notify(); });
+void Connection::wake() noexcept {
+  try {
+    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->event_.notify(); });
+  } catch (const std::exception&) {
+    has_missed_wake_ = true;
+  }
 }
 
-void Connection::sweep(Clock::time_point now) {
+void Connection::sweep(Clock::time_point now) noexcept {
+  if (has_missed_wake_.exchange(false)) wake();
   if (now.time_since_epoch().count() < deadline_.load(std::memory_order_relaxed)) return;
-  asio::post(socket_.get_executor(), [self = shared_from_this(), now] {
-    if (now.time_since_epoch().count() < self->deadline_) return;
-    self->set_deadline(Clock::time_point::max());
-    self->is_overdue_ = true;
-    if (self->phase_ == Phase::kWrite) self->close();  // the peer does not read
-    self->event_.notify();
-  });
+  try {
+    asio::post(socket_.get_executor(), [self = shared_from_this(), now] {
+      if (now.time_since_epoch().count() < self->deadline_) return;
+      self->set_deadline(Clock::time_point::max());
+      self->is_overdue_ = true;
+      if (self->phase_ == Phase::kWrite) self->close();  // the peer does not read
+      self->event_.notify();
+    });
+  } catch (const std::exception&) {  // the deadline stays, and the next sweep comes soon
+  }
 }
 
 void Connection::set_deadline(Clock::time_point deadline) {
@@ -137,10 +145,27 @@ void Connection::close() {
   is_closed_ = true;
   error_code ignored;
   socket_.close(ignored);
+  room_.cancel(ignored);
 }
 
 asio::awaitable<void> Connection::read_all() {
   const auto self = shared_from_this();
+  struct Farewell {  // also when memory runs out while this coroutine is resumed, which destroys it
+    Connection& connection;
+    ~Farewell() {
+      connection.is_closed_ = true;
+      connection.has_missed_wake_ = true;
+    }
+  } const farewell{*this};
+  try {
+    co_await read_until_end();
+  } catch (const std::exception&) {  // nothing more can be read
+  }
+  is_closed_ = true;
+  event_.notify();
+}
+
+asio::awaitable<void> Connection::read_until_end() {
   std::array<char, kReadBytes> chunk;
   error_code error;
   while (!is_closed_) {
@@ -161,18 +186,18 @@ asio::awaitable<void> Connection::read_all() {
       co_await room_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
   }
-  is_closed_ = true;
-  event_.notify();
 }
 
 asio::awaitable<void> Connection::serve() {
   const auto self = shared_from_this();
+  struct Closer {  // also when memory runs out while this coroutine is resumed, which destroys it
+    Connection& connection;
+    ~Closer() { connection.close(); }
+  } const closer{*this};
   try {
     co_await serve_requests();
   } catch (const std::exception&) {  // out of memory for this connection: the others go on
   }
-  close();
-  room_.cancel();
 }
 
 asio::awaitable<void> Connection::serve_requests() {
@@ -180,31 +205,32 @@ asio::awaitable<void> Connection::serve_requests() {
     Incoming incoming(options_);
     if (!co_await receive(incoming)) co_return;
     const bool is_refused = incoming.refused_status != 0;
-    ++num_busy_;
-    bool is_sent = false;
-    try {
-      if (is_refused) {
-        Exchange exchange;
-        exchange.reply = service_.refuse(incoming.refused_status, refusal(incoming.refused_status));
-        exchange.handler = "other";
-        exchange.method = "other";
-        exchange.arrival = Clock::now();
-        is_sent = co_await send(std::move(exchange), incoming);
-      } else {
-        const std::weak_ptr<Connection> weak = weak_from_this();
-        Exchange exchange = service_.handle(std::move(incoming.request), [weak] {
-          if (const auto self = weak.lock()) self->wake();
-        });
-        is_sent = co_await send(std::move(exchange), incoming);
-      }
-    } catch (...) {
-      --num_busy_;
-      throw;
-    }
-    --num_busy_;
+    const bool is_sent = co_await answer(incoming);
     if (is_refused) co_await linger();
     if (!is_sent || is_refused || !incoming.keeps_alive) co_return;
   }
+}
+
+// False when the connection is of no more use.
+asio::awaitable<bool> Connection::answer(Incoming& incoming) {
+  struct Busy {  // also when this coroutine is destroyed while it waits
+    std::atomic<int>& count;
+    explicit Busy(std::atomic<int>& num_busy) : count(num_busy) { ++count; }
+    ~Busy() { --count; }
+  } const busy(num_busy_);
+  if (incoming.refused_status != 0) {
+    Exchange exchange;
+    exchange.reply = service_.refuse(incoming.refused_status, refusal(incoming.refused_status));
+    exchange.handler = "other";
+    exchange.method = "other";
+    exchange.arrival = Clock::now();
+    co_return co_await send(std::move(exchange), incoming);
+  }
+  const std::weak_ptr<Connection> weak = weak_from_this();
+  Exchange exchange = service_.handle(std::move(incoming.request), [weak] {
+    if (const auto self = weak.lock()) self->wake();
+  });
+  co_return co_await send(std::move(exchange), incoming);
 }
 
 // Reads one request. False when there is nobody to answer.

@@ -28,9 +28,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(boost::asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
              std::atomic<int>& num_busy);
 
-  void start();                       // once
-  void wake();                        // any thread: the reply should be polled
-  void sweep(Clock::time_point now);  // any thread: something may be overdue
+  void start();                                // once
+  void wake() noexcept;                        // any thread: the reply should be polled
+  void sweep(Clock::time_point now) noexcept;  // any thread: something may be overdue, or a wake was missed
   void abandon() { event_.abandon(); }  // when no thread runs connections any more
 
  private:
@@ -38,8 +38,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Phase { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
 
   boost::asio::awaitable<void> read_all();
+  boost::asio::awaitable<void> read_until_end();
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<void> serve_requests();
+  boost::asio::awaitable<bool> answer(Incoming& incoming);
   boost::asio::awaitable<bool> receive(Incoming& incoming);
   boost::asio::awaitable<void> answer_continue(Incoming& incoming);
   boost::asio::awaitable<bool> send(Exchange exchange, const Incoming& incoming);
@@ -57,6 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::atomic<int>& num_busy_;
 
   WakeEvent event_;
+  std::atomic<bool> has_missed_wake_ = false;  // there was no memory for it; the next sweep tries again
   boost::asio::steady_timer room_;  // never expires by time: it is cancelled to wake who waits
   bool is_closed_ = false;  // by the peer, or by us
   Phase phase_ = Phase::kIdle;
