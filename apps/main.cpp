@@ -17,7 +17,9 @@
 #include "apps/command.h"
 #include "apps/config_file.h"
 #include "apps/console.h"
+#include "apps/cut_file.h"
 #include "apps/help_format.h"
+#include "apps/suggestion.h"
 #include "base/error.h"
 #include "model/engine_factory.h"
 
@@ -127,7 +129,9 @@ int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request);
   } catch (const CLI::ParseError& e) {
-    print_error(fmt::format("{}\nTry: {} --help", e.what(), full_name(deepest_parsed(app))));
+    const CLI::App& command = deepest_parsed(app);
+    const std::string hint = suggest_words(command, e);
+    print_error(fmt::format("{}\n{}{}Try: {} --help", e.what(), hint, hint.empty() ? "" : " ", full_name(command)));
     return kExitUsage;
   }
   warn_of_unknown_env(app);
@@ -167,6 +171,7 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::set_terminate(quire::end_in_words);
+  quire::report_cut_files();
   try {
     return quire::run_program(argc, argv);
   } catch (const quire::Error& e) {

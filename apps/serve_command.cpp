@@ -106,6 +106,7 @@ int exit_code_of(ShutdownKind kind) {
 
 int serve(const Program& program, ServeFlags flags) {
   complete(flags);
+  const std::filesystem::path folder = model_folder(flags.model);
   raise_file_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that has gone is no reason to end
   const LogScope log_scope;
@@ -118,8 +119,6 @@ int serve(const Program& program, ServeFlags flags) {
   log("listening on http://{}:{} (version " QUIRE_VERSION "); the model is being loaded", flags.http.host,
       port);
 
-  const std::filesystem::path folder =
-      flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model);
   EngineOptions options = engine_options(program, flags, folder);
   // Cancelled requests count until their step is over.
   options.max_num_requests = static_cast<int>(

@@ -6,10 +6,13 @@
 #include <fstream>
 
 #include "apps/console.h"
+#include "apps/number_checks.h"
 #include "base/check.h"
 
 namespace quire {
 namespace {
+
+constexpr double kMaxSeconds = 1e8;  // three years; a clock counts in nanoseconds and ends after 292 of them
 
 bool is_loopback(const std::string& host) { return host == "::1" || host.starts_with("127."); }
 
@@ -36,24 +39,27 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
   HttpOptions& http = flags.http;
   const auto group = [](CLI::Option* option) { return with_env(option)->group("Limits"); };
   const auto count = [&group](CLI::Option* option) {
-    return group(option)->check(CLI::NonNegativeNumber)->capture_default_str();
+    return group(option)->check(not_negative())->capture_default_str();
+  };
+  const auto time = [&group](CLI::Option* option) {
+    return group(option)->check(not_negative(kMaxSeconds))->capture_default_str();
   };
   count(command.add_option("--max-num-queued-reqs", flags.service.max_queued_answers,
                            "Answers that may wait; more are told 429"));
   count(command.add_option("--max-num-queued-tokens", flags.service.max_queued_tokens,
                            "Prompt tokens that may wait; 0 = no bound"));
-  count(command.add_option("--request-timeout", flags.service.calls.request_timeout_s,
+  time(command.add_option("--request-timeout", flags.service.calls.request_timeout_s,
                            "Seconds until a request is ended with 504; 0 = none"));
-  count(command.add_option("--ttft-timeout", flags.service.calls.first_token_timeout_s,
+  time(command.add_option("--ttft-timeout", flags.service.calls.first_token_timeout_s,
                            "Seconds until it must have begun to answer; 0 = none"));
-  count(command.add_option("--shutdown-timeout", http.shutdown_timeout_s,
+  time(command.add_option("--shutdown-timeout", http.shutdown_timeout_s,
                            "Seconds that running requests get after SIGTERM"));
   group(command.add_option("--stall-timeout", flags.service.stall_s,
                            "Seconds without a finished step until the server is not ready"))
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero(kMaxSeconds))
       ->capture_default_str();
   const auto seconds = [&group](CLI::Option* option) {
-    group(option)->check(CLI::PositiveNumber)->capture_default_str();
+    group(option)->check(above_zero(kMaxSeconds))->capture_default_str();
   };
   seconds(command.add_option("--header-timeout", http.header_timeout_s,
                              "Seconds for a request's head to arrive"));
@@ -102,7 +108,7 @@ void add_behaviour_flags(CLI::App& command, ServeFlags& flags) {
       ->capture_default_str();
   group(command.add_option("--sse-ping-interval", flags.service.calls.ping_s,
                            "Seconds of silence before a stream pings"))
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero(kMaxSeconds))
       ->capture_default_str();
   group(command.add_flag("--metrics-compat", flags.service.has_old_metric_names,
                          "Add metric names of older routers"));
