@@ -74,6 +74,7 @@ void BackgroundLog::State::run() {
     if (is_told) num_told += num_untold;
     if (!is_written) {
       num_lost += num_taken;
+      if (is_closing) break;
       changed.wait_for(lock, kFailurePause, [this] { return is_closing; });
     }
   }
