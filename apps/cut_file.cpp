@@ -73,6 +73,7 @@ void say(std::string_view text) {
 void on_bus_error(int signal, siginfo_t* info, void*) {
   if (info->si_code != BUS_ADRERR) {  // not a mapped file: as it always was
     std::signal(signal, SIG_DFL);
+    std::raise(signal);  // once this returns
     return;
   }
   char path[kLineBytes];
