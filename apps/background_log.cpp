@@ -51,8 +51,8 @@ struct BackgroundLog::State {
   const int fd;
   std::mutex mutex;
   std::condition_variable changed;
-  std::string kept;     // never grows beyond what was reserved
-  std::string written;  // the thread's own
+  std::string kept;                                       // never grows beyond what was reserved
+  std::string written;                                    // the thread's own
   std::int64_t num_kept = 0, num_lost = 0, num_told = 0;  // texts
   bool is_closing = false, has_ended = false;
 };
@@ -67,7 +67,8 @@ void BackgroundLog::State::run() {
     const std::int64_t num_taken = std::exchange(num_kept, 0), num_untold = num_lost - num_told;
     lock.unlock();
     char notice[96];
-    const auto end = fmt::format_to_n(notice, sizeof notice, "({} messages of this log were lost)\n", num_untold).out;
+    const auto end =
+        fmt::format_to_n(notice, sizeof notice, "({} messages of this log were lost)\n", num_untold).out;
     const bool is_told = num_untold == 0 || write_all(fd, {notice, static_cast<std::size_t>(end - notice)});
     const bool is_written = is_told && write_all(fd, written);
     lock.lock();

@@ -40,8 +40,7 @@ LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
 
 // Prompts of the model's heldout.jsonl, in its chat format where it has one.
 std::vector<Tokens> read_prompts(const CompareFlags& flags, const LoadedEngine& model) {
-  const std::filesystem::path path =
-      model_folder(flags.model) / "heldout.jsonl";
+  const std::filesystem::path path = model_folder(flags.model) / "heldout.jsonl";
   std::ifstream file(path);
   QUIRE_CHECK_KIND(kNotFound, file.is_open(), "{}: cannot be read; it holds the prompts, one {{\"prompt\": ...}} a line", path.string());
   const auto chat = load_chat_format(model.defaults, model.tokenizer);
@@ -170,7 +169,9 @@ Examples:
   command.add_option("--prompt-len", flags->prompt_len, "Only the last so many tokens of a prompt; 0 = all")
       ->check(not_negative())
       ->capture_default_str();
-  command.add_option("--max-tokens", flags->max_tokens, "Longest answer")->check(above_zero())->capture_default_str();
+  command.add_option("--max-tokens", flags->max_tokens, "Longest answer")
+      ->check(above_zero())
+      ->capture_default_str();
   command.add_flag("--batch-invariant", flags->options.batch_invariant, "Bits that do not depend on batching or threads");
   add_step_flags(command, flags->options);
   add_device_flags(command, flags->device);

@@ -24,7 +24,8 @@ bool is_terminal(int fd);
 // nobody can take it.
 void print_now(std::string_view text);
 
-// What is said on stderr, and cannot be written, is lost: no part of the program fails because nobody listens.
+// What is said on stderr, and cannot be written, is lost: no part of the program fails because nobody
+// listens.
 void write_stderr(std::string_view text) noexcept;
 void log_line(std::string_view text) noexcept;
 

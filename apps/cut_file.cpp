@@ -31,7 +31,8 @@ std::uintptr_t take_hex(std::string_view& text) {
   return value;
 }
 
-// The path in a line "begin-end mode offset device inode path" if the line's range holds the address; else empty.
+// The path in a line "begin-end mode offset device inode path" if the line's range holds the address; else
+// empty.
 std::string_view path_if_holds(std::string_view line, std::uintptr_t address) {
   const std::uintptr_t begin = take_hex(line);
   if (line.empty()) return {};
@@ -41,7 +42,8 @@ std::string_view path_if_holds(std::string_view line, std::uintptr_t address) {
   return address < begin || address >= end || path == line.npos ? std::string_view() : line.substr(path);
 }
 
-// Copies the path of the mapped file that holds the address; returns its length, 0 if the system does not say.
+// Copies the path of the mapped file that holds the address; returns its length, 0 if the system does not
+// say.
 std::size_t find_mapped_path(std::uintptr_t address, char* path) {
   const int fd = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;

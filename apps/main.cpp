@@ -57,8 +57,8 @@ void print_error(std::string_view text) noexcept {
 constexpr std::string_view kOutOfMemory =
     "out of memory; a smaller model, fewer --kv-pages or a shorter context needs less";
 
-// Memory that runs out in a place that may not throw, such as a destructor: the exit is the failure's, in words, so
-// that a supervisor starts the program anew.
+// Memory that runs out in a place that may not throw, such as a destructor: the exit is the failure's, in
+// words, so that a supervisor starts the program anew.
 [[noreturn]] void end_in_words() noexcept {
   if (const std::exception_ptr current = std::current_exception()) {
     try {
@@ -131,7 +131,8 @@ int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     const CLI::App& command = deepest_parsed(app);
     const std::string hint = suggest_words(command, e);
-    print_error(fmt::format("{}\n{}{}Try: {} --help", e.what(), hint, hint.empty() ? "" : " ", full_name(command)));
+    print_error(
+        fmt::format("{}\n{}{}Try: {} --help", e.what(), hint, hint.empty() ? "" : " ", full_name(command)));
     return kExitUsage;
   }
   warn_of_unknown_env(app);
@@ -182,7 +183,8 @@ int main(int argc, char** argv) {
     return quire::kExitFailure;
   } catch (const std::exception& e) {
     if (quire::is_thread_limit(e)) {
-      quire::print_error("the system starts no more threads: see ulimit -u and the pids limit of the container");
+      quire::print_error(
+          "the system starts no more threads: see ulimit -u and the pids limit of the container");
       return quire::kExitFailure;
     }
     quire::print_error(fmt::format("internal error: {}", e.what()));

@@ -50,7 +50,9 @@ fs::path find_demo_model() {
               places[0].string(), places[1].string(), places[2].string());
 }
 
-fs::path model_folder(const std::string& model) { return model.empty() ? find_demo_model() : find_model_folder(model); }
+fs::path model_folder(const std::string& model) {
+  return model.empty() ? find_demo_model() : find_model_folder(model);
+}
 
 void add_model_argument(CLI::App& command, ModelFlags& flags) {
   with_env(command.add_option("MODEL,--model", flags.model,
@@ -97,8 +99,7 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   SamplingParams& params = flags.params;
   params.max_tokens = 512;
   const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
-  group(command.add_option("--max-tokens", params.max_tokens, "Longest answer [512]"))
-      ->check(above_zero());
+  group(command.add_option("--max-tokens", params.max_tokens, "Longest answer [512]"))->check(above_zero());
   group(command.add_option("--temperature", flags.temperature,
                            "0 = always the likeliest token (default: the model's, else 0)"));
   group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));

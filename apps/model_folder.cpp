@@ -47,10 +47,13 @@ bool is_hub_name(const std::string& name) {
 
 // The snapshot of the model in the cache that Hugging Face's tools keep.
 std::optional<fs::path> find_in_hub_cache(const std::string& name) {
-  const auto variable = [](const char* key) { return std::getenv(key) == nullptr ? "" : std::string(std::getenv(key)); };
+  const auto variable = [](const char* key) {
+    return std::getenv(key) == nullptr ? "" : std::string(std::getenv(key));
+  };
   fs::path cache = variable("HF_HUB_CACHE");
   if (cache.empty() && !variable("HF_HOME").empty()) cache = fs::path(variable("HF_HOME")) / "hub";
-  if (cache.empty() && !variable("HOME").empty()) cache = fs::path(variable("HOME")) / ".cache/huggingface/hub";
+  if (cache.empty() && !variable("HOME").empty())
+    cache = fs::path(variable("HOME")) / ".cache/huggingface/hub";
   if (cache.empty()) return std::nullopt;
   std::string folder = "models--" + name;
   folder.replace(folder.find('/'), 1, "--");
@@ -64,13 +67,16 @@ std::optional<fs::path> find_in_hub_cache(const std::string& name) {
   const std::string extension = path.extension().string();
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   if (has_config(folder))
-    throw_error(ErrorKind::kUnsupported, "{}: is a file of a model; name its folder: {}", path.string(), folder.string());
+    throw_error(ErrorKind::kUnsupported, "{}: is a file of a model; name its folder: {}", path.string(),
+                folder.string());
   if (extension == ".gguf")
-    throw_error(ErrorKind::kUnsupported, "{}: GGUF files are not read; {}: take the model that it was made from",
-                path.string(), kWhatIsRead);
+    throw_error(ErrorKind::kUnsupported,
+                "{}: GGUF files are not read; {}: take the model that it was made from", path.string(),
+                kWhatIsRead);
   if (extension == ".safetensors")
-    throw_error(ErrorKind::kUnsupported, "{}: weights alone are not enough; {}: put the other files beside it",
-                path.string(), kWhatIsRead);
+    throw_error(ErrorKind::kUnsupported,
+                "{}: weights alone are not enough; {}: put the other files beside it", path.string(),
+                kWhatIsRead);
   throw_error(ErrorKind::kUnsupported, "{}: is a file; {}", path.string(), kWhatIsRead);
 }
 
@@ -82,11 +88,13 @@ std::optional<fs::path> find_in_hub_cache(const std::string& name) {
   }
   for (const fs::path& entry : entries_of(path / "snapshots")) {
     if (has_config(entry))
-      throw_error(ErrorKind::kNotFound, "{}: is an entry of a cache; name its snapshot: {}", path.string(), entry.string());
+      throw_error(ErrorKind::kNotFound, "{}: is an entry of a cache; name its snapshot: {}", path.string(),
+                  entry.string());
   }
   for (const fs::path& entry : entries) {
     if (entry.filename() == "adapter_config.json")
-      throw_error(ErrorKind::kUnsupported, "{}: is an adapter (LoRA) without its model, which is not read", path.string());
+      throw_error(ErrorKind::kUnsupported, "{}: is an adapter (LoRA) without its model, which is not read",
+                  path.string());
     if (entry.extension() == ".gguf")
       throw_error(ErrorKind::kUnsupported, "{}: holds {}, but GGUF files are not read; {}", path.string(),
                   entry.filename().string(), kWhatIsRead);
@@ -107,7 +115,8 @@ std::optional<fs::path> find_in_hub_cache(const std::string& name) {
       throw_error(ErrorKind::kNotFound, "{}: there is no such folder; the model is in the cache at {}", name,
                   snapshot->string());
     throw_error(ErrorKind::kNotFound,
-                "{}: there is no such folder, and models are not downloaded; fetch it first: hf download {} --local-dir {}",
+                "{}: there is no such folder, and models are not downloaded; fetch it first: hf download {} "
+                "--local-dir {}",
                 name, name, name.substr(name.find('/') + 1));
   }
   throw_error(ErrorKind::kNotFound, "{}: there is no such folder; {}", name, kWhatIsRead);

@@ -20,7 +20,8 @@ std::optional<double> number_in(const std::string& text) {
 
 std::string refusal(const char* range, double most, const std::string& text) {
   const bool is_bounded = most < std::numeric_limits<double>::infinity();
-  return fmt::format("must be a number {}{}, got {}", range, is_bounded ? fmt::format(" and at most {:.15g}", most) : "", text);
+  return fmt::format("must be a number {}{}, got {}", range,
+                     is_bounded ? fmt::format(" and at most {:.15g}", most) : "", text);
 }
 
 }  // namespace

@@ -49,11 +49,11 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
   count(command.add_option("--max-num-queued-tokens", flags.service.max_queued_tokens,
                            "Prompt tokens that may wait; 0 = no bound"));
   time(command.add_option("--request-timeout", flags.service.calls.request_timeout_s,
-                           "Seconds until a request is ended with 504; 0 = none"));
+                          "Seconds until a request is ended with 504; 0 = none"));
   time(command.add_option("--ttft-timeout", flags.service.calls.first_token_timeout_s,
-                           "Seconds until it must have begun to answer; 0 = none"));
+                          "Seconds until it must have begun to answer; 0 = none"));
   time(command.add_option("--shutdown-timeout", http.shutdown_timeout_s,
-                           "Seconds that running requests get after SIGTERM"));
+                          "Seconds that running requests get after SIGTERM"));
   group(command.add_option("--stall-timeout", flags.service.stall_s,
                            "Seconds without a finished step until the server is not ready"))
       ->check(above_zero(kMaxSeconds))

@@ -19,7 +19,8 @@ constexpr std::int64_t kSameSignalNs = 200'000'000;
 std::atomic<HttpServer*> draining_server = nullptr;
 std::atomic<std::int64_t> first_signal_ns = 0;
 std::atomic<int> exit_code = kExitFailure;
-static_assert(std::atomic<HttpServer*>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
+static_assert(std::atomic<HttpServer*>::is_always_lock_free &&
+              std::atomic<std::int64_t>::is_always_lock_free);
 
 void on_signal(int) {
   const int saved_errno = errno;

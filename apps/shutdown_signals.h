@@ -1,5 +1,5 @@
-// What SIGINT, SIGTERM and SIGHUP mean to a server: the first begins a drain, a second ends the process at once, whatever
-// its threads are busy with or wait for.
+// What SIGINT, SIGTERM and SIGHUP mean to a server: the first begins a drain, a second ends the process at
+// once, whatever its threads are busy with or wait for.
 #pragma once
 
 #include "server/http_server.h"
@@ -14,7 +14,8 @@ class ShutdownSignals {
   ShutdownSignals(const ShutdownSignals&) = delete;
   ShutdownSignals& operator=(const ShutdownSignals&) = delete;
 
-  // The exit code of an end by signal; 1 until this is called. Once all answers are given, signals change nothing.
+  // The exit code of an end by signal; 1 until this is called. Once all answers are given, signals change
+  // nothing.
   void set_exit_code(int code);
 };
 

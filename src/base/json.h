@@ -17,8 +17,8 @@ struct JsonLimits {
   bool reject_duplicate_keys = true;
 };
 
-// Empties a tree from its leaves. The destructor of a tree allocates memory where children have children, and cannot
-// fail; what is left here is destroyed without.
+// Empties a tree from its leaves. The destructor of a tree allocates memory where children have children, and
+// cannot fail; what is left here is destroyed without.
 template <class Tree>
 void dismantle(Tree& tree) noexcept {
   if (!tree.is_structured()) return;

@@ -64,8 +64,8 @@ std::optional<FileHeader> read_header(std::istream& file, std::uint64_t file_byt
   return rest == 0 ? std::optional(header) : std::nullopt;
 }
 
-// Why machine code that lies there is not run: somebody else may have put it there. Empty if nobody can have. What
-// belongs to root is trusted, so that a package can bring kernels along.
+// Why machine code that lies there is not run: somebody else may have put it there. Empty if nobody can have.
+// What belongs to root is trusted, so that a package can bring kernels along.
 std::string why_untrusted(const fs::path& path, bool is_folder) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return fmt::format("{}: {}", path.string(), std::strerror(errno));
@@ -74,13 +74,15 @@ std::string why_untrusted(const fs::path& path, bool is_folder) {
   if (is_folder ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode))
     return fmt::format("{} is no {}", path.string(), is_folder ? "folder" : "regular file");
   if (status.st_uid != 0 && status.st_uid != ::geteuid())
-    return fmt::format("{} belongs to user {}, kernels of user {} or 0 are used", path.string(), status.st_uid, ::geteuid());
+    return fmt::format("{} belongs to user {}, kernels of user {} or 0 are used", path.string(),
+                       status.st_uid, ::geteuid());
   if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return fmt::format("{} can be written by others (mode {:o})", path.string(), status.st_mode & 07777);
   return {};
 }
 
-// The kernel and the key that the file says it has; nothing if the file is damaged, or may be somebody else's.
+// The kernel and the key that the file says it has; nothing if the file is damaged, or may be somebody
+// else's.
 std::optional<std::pair<JitKey, CompiledKernel>> read_kernel(const fs::path& path) {
   if (!why_untrusted(path, false).empty()) return {};
   std::ifstream file(path, std::ios::binary | std::ios::ate);
@@ -148,9 +150,13 @@ std::vector<JitCacheEntry> JitCache::list() const {
     const auto read = read_kernel(file->path());
     std::error_code ignored;
     const std::uintmax_t bytes = fs::file_size(file->path(), ignored);
-    const bool is_valid = is_trusted && read.has_value() && hex_of(read->first) + std::string(kSuffix) == file_name;
-    entries.push_back(
-        {file->path(), is_valid ? read->second.name : read ? "not trusted" : "damaged", ignored ? 0 : bytes, is_valid});
+    const bool is_valid =
+        is_trusted && read.has_value() && hex_of(read->first) + std::string(kSuffix) == file_name;
+    entries.push_back({file->path(),
+                       is_valid ? read->second.name
+                       : read   ? "not trusted"
+                                : "damaged",
+                       ignored ? 0 : bytes, is_valid});
   }
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return std::tie(a.name, a.path) < std::tie(b.name, b.path); });

@@ -39,7 +39,8 @@ std::optional<std::uint64_t> read_entry(const fs::path& path, std::string_view k
 struct Names {
   const char *limits[2], *usage, *cache;
 };
-constexpr Names kVersion1 = {{"memory.limit_in_bytes", "memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_inactive_file"};
+constexpr Names kVersion1 = {
+    {"memory.limit_in_bytes", "memory.limit_in_bytes"}, "memory.usage_in_bytes", "total_inactive_file"};
 constexpr Names kVersion2 = {{"memory.max", "memory.high"}, "memory.current", "inactive_file"};
 
 std::optional<MemoryLimit> limit_of_group(const fs::path& group, const Names& names) {
@@ -58,13 +59,14 @@ void tighten(std::optional<MemoryLimit>& limit, const std::optional<MemoryLimit>
   limit->free_bytes = std::min(limit->free_bytes, other->free_bytes);
 }
 
-// The group at `path` under `root` and those around it. A container without a namespace of its own sees the host's path
-// here and its own group at the root.
+// The group at `path` under `root` and those around it. A container without a namespace of its own sees the
+// host's path here and its own group at the root.
 std::optional<MemoryLimit> limit_of_groups(const fs::path& root, const fs::path& path, const Names& names) {
   std::optional<MemoryLimit> limit;
   fs::path group = path.relative_path().lexically_normal();
   if (group.begin() != group.end() && *group.begin() == "..") group.clear();  // outside of what is mounted
-  for (; !group.empty() && group != "."; group = group.parent_path()) tighten(limit, limit_of_group(root / group, names));
+  for (; !group.empty() && group != "."; group = group.parent_path())
+    tighten(limit, limit_of_group(root / group, names));
   tighten(limit, limit_of_group(root, names));
   return limit;
 }
@@ -83,7 +85,8 @@ bool names_memory(std::string_view controllers) {
 std::optional<MemoryLimit> cgroup_memory(const MemoryFiles& files) {
   std::optional<MemoryLimit> limit;
   std::ifstream file(files.own_cgroups);
-  for (std::string line; std::getline(file, line);) {  // "hierarchy:controllers:path"; version 2 has no controllers
+  for (std::string line;
+       std::getline(file, line);) {  // "hierarchy:controllers:path"; version 2 has no controllers
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);

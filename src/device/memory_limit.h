@@ -1,5 +1,5 @@
-// The memory that a process may still take: what the machine has, or less where its control groups (a container's or a
-// service's) say so. A process that goes beyond them is killed, without a word from malloc.
+// The memory that a process may still take: what the machine has, or less where its control groups (a
+// container's or a service's) say so. A process that goes beyond them is killed, without a word from malloc.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct MemoryFiles {
   std::filesystem::path cgroup_root = "/sys/fs/cgroup";
 };
 
-// The tightest limit of the process's control groups and all groups around them, by either version of the interface
-// (memory.max and memory.high; memory.limit_in_bytes); nothing where there is none.
+// The tightest limit of the process's control groups and all groups around them, by either version of the
+// interface (memory.max and memory.high; memory.limit_in_bytes); nothing where there is none.
 std::optional<MemoryLimit> cgroup_memory(const MemoryFiles& files = {});
 
-// The machine's memory, or the control group's where that is less, for total and free each. 1 GiB free where the kernel
-// does not say.
+// The machine's memory, or the control group's where that is less, for total and free each. 1 GiB free where
+// the kernel does not say.
 MemoryLimit host_memory(const MemoryFiles& files = {});
 
 }  // namespace quire

@@ -104,7 +104,8 @@ void AsyncEngine::drive() {
     mailbox_->failure = has_failed ? std::move(failure) : "it was closed";
     mailbox_->stats.has_failed = has_failed;
   }
-  end_all(orders, has_failed ? FinishReason::kError : FinishReason::kAbort, has_failed ? mailbox_->failure : "");
+  end_all(orders, has_failed ? FinishReason::kError : FinishReason::kAbort,
+          has_failed ? mailbox_->failure : "");
 }
 
 void AsyncEngine::step() {

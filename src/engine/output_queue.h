@@ -20,8 +20,8 @@ class OutputQueue {
 
   RequestId id() const { return id_; }
 
-  // Driver's side. Returns false when the callback threw. Never loses the end: where there is no memory for the output,
-  // the stream ends with kError. What comes after the end is dropped.
+  // Driver's side. Returns false when the callback threw. Never loses the end: where there is no memory for
+  // the output, the stream ends with kError. What comes after the end is dropped.
   bool push(RequestOutput output) noexcept;
   bool is_cancelled() const;
 

@@ -12,9 +12,9 @@ namespace {
 constexpr std::size_t kMaxLookedAt = 1024;
 
 bool starts_with_word(std::string_view text, std::string_view word) {
-  return text.size() >= word.size() && std::equal(word.begin(), word.end(), text.begin(), [](char want, char c) {
-           return want == std::tolower(static_cast<unsigned char>(c));
-         });
+  return text.size() >= word.size() &&
+         std::equal(word.begin(), word.end(), text.begin(),
+                    [](char want, char c) { return want == std::tolower(static_cast<unsigned char>(c)); });
 }
 
 // The value of a line "size 4976698672" of a Git LFS pointer; empty where there is none.
@@ -51,7 +51,8 @@ std::string foreign_kind(std::string_view bytes) {
   std::string_view text = bytes;
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-  if (starts_with_word(text, "<!doctype") || starts_with_word(text, "<html") || starts_with_word(text, "<?xml"))
+  if (starts_with_word(text, "<!doctype") || starts_with_word(text, "<html") ||
+      starts_with_word(text, "<?xml"))
     return "a web page, most likely an error of the server that it was fetched from; fetch it again";
   for (const Magic& magic : kMagics) {
     if (bytes.starts_with(magic.bytes)) return std::string(magic.what);

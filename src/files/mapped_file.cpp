@@ -43,8 +43,8 @@ MappedFile MappedFile::open(const std::filesystem::path& path, std::uint64_t max
   QUIRE_CHECK(known && S_ISREG(status.st_mode), "{}: not a regular file", path.string());
   MappedFile mapped;
   const auto num_bytes = static_cast<std::size_t>(status.st_size);
-  QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= max_bytes, "{}: {} bytes, at most {} are read", path.string(), num_bytes,
-                   max_bytes);
+  QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= max_bytes, "{}: {} bytes, at most {} are read", path.string(),
+                   num_bytes, max_bytes);
   if (num_bytes == 0) return mapped;  // mmap refuses empty mappings
   void* data = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
   const int code = errno;

@@ -17,12 +17,13 @@ class MappedFile {
  public:
   MappedFile() = default;
   // Throws Error{kNotFound} when the path cannot be opened, Error{kInvalidArgument} when it is no regular
-  // file (a pipe or a device would wait, or never end), Error{kCorruptFile} when it is longer than `max_bytes`.
+  // file (a pipe or a device would wait, or never end), Error{kCorruptFile} when it is longer than
+  // `max_bytes`.
   static MappedFile open(const std::filesystem::path& path,
                          std::uint64_t max_bytes = std::numeric_limits<std::uint64_t>::max());
 
-  // A model's text file, JSON or a template. Throws as `open` does, and Error{kCorruptFile} when its bytes are
-  // of a foreign kind: a Git LFS pointer, a web page.
+  // A model's text file, JSON or a template. Throws as `open` does, and Error{kCorruptFile} when its bytes
+  // are of a foreign kind: a Git LFS pointer, a web page.
   static MappedFile open_text(const std::filesystem::path& path, std::uint64_t max_bytes);
 
   MappedFile(MappedFile&& other) noexcept;

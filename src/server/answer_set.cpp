@@ -60,7 +60,8 @@ struct AnswerSet::Inbox {
   Metrics* metrics = nullptr;
   Waker wake;
 
-  // Never loses a wake-up: an output that there is no memory for fails the call, and the connection hears of it.
+  // Never loses a wake-up: an output that there is no memory for fails the call, and the connection hears of
+  // it.
   void put(std::size_t idx, const RequestOutput& output) noexcept {
     bool must_wake = false;
     {
@@ -71,7 +72,8 @@ struct AnswerSet::Inbox {
       } catch (const std::exception&) {
         has_failed = true;
       }
-      must_wake = !is_woken && (options.wakes_often || output.is_last() || has_failed || has_started != had_started);
+      must_wake =
+          !is_woken && (options.wakes_often || output.is_last() || has_failed || has_started != had_started);
       is_woken |= must_wake;
     }
     if (must_wake) wake();

@@ -161,7 +161,8 @@ void HttpServer::Impl::run_context() {
   }
 }
 
-// Nobody is served any more when one of the server's own coroutines is gone: whoever waits for the end is told.
+// Nobody is served any more when one of the server's own coroutines is gone: whoever waits for the end is
+// told.
 void HttpServer::Impl::fail(const char* what) noexcept {
   if (has_ended_once) return;
   attempt([&] { log(fmt::format("the server has lost the coroutine for {} and ends", what)); });

@@ -38,8 +38,8 @@ class HttpServer {
   HttpServer(const HttpOptions& options, Service& service, LogLine log);
   ~HttpServer();  // stops at once
 
-  // Binds, listens, begins to answer; returns the port. Throws Error{kInvalidArgument} for a host that is none,
-  // Error{kExhausted} when the port is taken or no thread can be started.
+  // Binds, listens, begins to answer; returns the port. Throws Error{kInvalidArgument} for a host that is
+  // none, Error{kExhausted} when the port is taken or no thread can be started.
   int start();
 
   // Soon refuses new calls and lets running ones end, for at most shutdown_timeout_s; the second time ends

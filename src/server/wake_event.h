@@ -17,8 +17,8 @@ class WakeEvent {
   WakeEvent(const WakeEvent&) = delete;
   WakeEvent& operator=(const WakeEvent&) = delete;
 
-  // Returns once notify() has been called since the last return or clear(). One coroutine at a time. Needs no memory:
-  // an exception at this place would break the coroutine.
+  // Returns once notify() has been called since the last return or clear(). One coroutine at a time. Needs no
+  // memory: an exception at this place would break the coroutine.
   boost::asio::awaitable<void> wait() {
     if (!is_set_) {
       co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
@@ -56,7 +56,8 @@ class WakeEvent {
   }
 
   alignas(std::max_align_t) std::byte storage_[kMaxHandlerBytes];
-  void (*end_)(std::byte* storage, bool resumes) = nullptr;  // of the handler that is kept; null: nobody waits
+  void (*end_)(std::byte* storage,
+               bool resumes) = nullptr;  // of the handler that is kept; null: nobody waits
   bool is_set_ = false;
 };
 

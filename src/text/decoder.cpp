@@ -400,7 +400,8 @@ Decoders make_decoders(const JsonField& field) {
   double growth = 1;
   for (const auto& decoder : out) growth *= decoder->growth();
   if (growth > kMaxGrowth)
-    field.unsupported(fmt::format("it may make a text {:.3g} times longer, at most {:.0f}", growth, kMaxGrowth));
+    field.unsupported(
+        fmt::format("it may make a text {:.3g} times longer, at most {:.0f}", growth, kMaxGrowth));
   return out;
 }
 

@@ -27,8 +27,8 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  // A stage that passes what it makes to `next`, which must outlive it, as must the budget for the work of all
-  // stages together. The decoder must outlive the stage.
+  // A stage that passes what it makes to `next`, which must outlive it, as must the budget for the work of
+  // all stages together. The decoder must outlive the stage.
   virtual std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch& budget) const = 0;
 
   // How many bytes of text one byte may become at most; 1 for those that never write more than they read.
@@ -39,8 +39,8 @@ class Decoder {
   virtual bool map_token(std::string& token) const = 0;
 };
 
-// In the order in which they run; a Sequence is flattened. Throws Error{kUnsupported, kCorruptFile}, the former
-// also for a chain that may make a text more than a thousand times longer.
+// In the order in which they run; a Sequence is flattened. Throws Error{kUnsupported, kCorruptFile}, the
+// former also for a chain that may make a text more than a thousand times longer.
 using Decoders = std::vector<std::unique_ptr<const Decoder>>;
 Decoders make_decoders(const JsonField& field);
 

@@ -18,8 +18,10 @@ class Detokenizer::Sink : public DecodeStage {
 };
 
 Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens)
-    : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens),
-      budget_(std::make_unique<RegexScratch>(0)), sink_(std::make_unique<Sink>()) {
+    : tokenizer_(&tokenizer),
+      skip_special_tokens_(skip_special_tokens),
+      budget_(std::make_unique<RegexScratch>(0)),
+      sink_(std::make_unique<Sink>()) {
   const Decoders& decoders = tokenizer.decoders();
   DecodeStage* next = sink_.get();
   for (auto decoder = decoders.rbegin(); decoder != decoders.rend(); ++decoder) {

@@ -1,6 +1,6 @@
-// Any chain of decoders is refused when it is read, or decodes within its budget: at most a thousand bytes for one, or
-// Error{kExhausted}; and what streams equals what is decoded at once. Each decoder takes a byte for its kind and some for
-// its text; a zero byte ends the chain, and the rest are ids.
+// Any chain of decoders is refused when it is read, or decodes within its budget: at most a thousand bytes
+// for one, or Error{kExhausted}; and what streams equals what is decoded at once. Each decoder takes a byte
+// for its kind and some for its text; a zero byte ends the chain, and the rest are ids.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -18,7 +18,8 @@ namespace quire {
 namespace {
 
 constexpr std::size_t kMaxGrowth = 1000, kMaxIds = 64;
-const std::vector<std::string> kTokens = {"a", "e", "ab", "aaaaaaaaaaaaaaaa", "\u2581a", "<0xE2>", "<0x96>", "<0x81>", " ", "\u00e9"};
+const std::vector<std::string> kTokens = {
+    "a", "e", "ab", "aaaaaaaaaaaaaaaa", "\u2581a", "<0xE2>", "<0x96>", "<0x81>", " ", "\u00e9"};
 
 void require(bool condition) {
   if (!condition) std::abort();
@@ -103,7 +104,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t num_
   try {
     quire::check(quire::Tokenizer::from_json(quire::file_of(decoders).dump(), "fuzz"), ids);
   } catch (const quire::Error& e) {
-    const bool expected = e.kind() == quire::ErrorKind::kCorruptFile || e.kind() == quire::ErrorKind::kUnsupported ||
+    const bool expected = e.kind() == quire::ErrorKind::kCorruptFile ||
+                          e.kind() == quire::ErrorKind::kUnsupported ||
                           e.kind() == quire::ErrorKind::kExhausted;
     quire::require(expected);
   }

@@ -1,5 +1,6 @@
-// A library for LD_PRELOAD that makes malloc and pthread_create of a running program fail where a test says, and files
-// wait before they are mapped. The test and the library share a file of 64-bit numbers, named by FAULTY_SYSTEM:
+// A library for LD_PRELOAD that makes malloc and pthread_create of a running program fail where a test says,
+// and files wait before they are mapped. The test and the library share a file of 64-bit numbers, named by
+// FAULTY_SYSTEM:
 //   [0] 1: allocations are counted and may fail      [3] allocations so far, since the test set it to 0
 //   [1] the first allocation that fails, from 0      [4] of them failed
 //   [2] how many fail in a row                       [5] threads that may still start; negative: any number
@@ -28,7 +29,8 @@ void* __libc_memalign(std::size_t, std::size_t);
 namespace {
 
 struct Orders {
-  std::atomic<std::int64_t> is_armed, first, num_in_a_row, num_seen, num_failed, num_threads_left, holds_files;
+  std::atomic<std::int64_t> is_armed, first, num_in_a_row, num_seen, num_failed, num_threads_left,
+      holds_files;
 };
 
 void* map_now(void* at, std::size_t bytes, int protection, int flags, int fd, off_t offset) {
@@ -62,7 +64,9 @@ bool must_fail() {
 extern "C" {
 
 void* malloc(std::size_t bytes) { return must_fail() ? nullptr : __libc_malloc(bytes); }
-void* calloc(std::size_t count, std::size_t bytes) { return must_fail() ? nullptr : __libc_calloc(count, bytes); }
+void* calloc(std::size_t count, std::size_t bytes) {
+  return must_fail() ? nullptr : __libc_calloc(count, bytes);
+}
 void* realloc(void* old, std::size_t bytes) { return must_fail() ? nullptr : __libc_realloc(old, bytes); }
 void* memalign(std::size_t alignment, std::size_t bytes) {
   return must_fail() ? nullptr : __libc_memalign(alignment, bytes);
@@ -93,5 +97,4 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
   }
   return create(thread, attributes, run, argument);
 }
-
 }

@@ -39,7 +39,8 @@ struct Pipe {
 };
 
 void wait_for_loss(const BackgroundLog& log, std::int64_t num) {
-  for (int i = 0; i < 3000 && log.num_lost() < num; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 3000 && log.num_lost() < num; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_GE(log.num_lost(), num);
 }
 

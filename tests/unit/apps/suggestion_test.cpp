@@ -7,7 +7,8 @@
 namespace quire {
 namespace {
 
-const std::array<std::string, 5> kNames = {"--max-tokens", "--max-model-len", "--temperature", "serve", "selftest"};
+const std::array<std::string, 5> kNames = {"--max-tokens", "--max-model-len", "--temperature", "serve",
+                                           "selftest"};
 
 TEST(Suggestion, FindsTheNameThatWasMeant) {
   EXPECT_EQ(closest("--max-token", kNames), "--max-tokens");

@@ -1,14 +1,16 @@
-// Trees from outside end without memory: a destructor that allocates would end the process when there is none.
+// Trees from outside end without memory: a destructor that allocates would end the process when there is
+// none.
 #include <gtest/gtest.h>
 
+#include "../failing_new.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "../failing_new.h"
 
 namespace quire {
 namespace {
 
-const std::string kNested = R"({"a":[1,[2,[3,{"b":[[],{}]}]]],"c":{"d":{"e":"a string that is too long for its object"}}})";
+const std::string kNested =
+    R"({"a":[1,[2,[3,{"b":[[],{}]}]]],"c":{"d":{"e":"a string that is too long for its object"}}})";
 
 TEST(JsonMemory, ATreeEndsWithoutMemory) {
   Json tree = parse_json(kNested, "nested");

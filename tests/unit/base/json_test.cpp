@@ -35,9 +35,7 @@ TEST(Json, ADismantledTreeIsEmptyAndWasNotTooDeep) {
   std::string text = "1";
   for (int i = 0; i < 60; ++i) text = i % 2 == 0 ? "[" + text + ",2]" : "{\"a\":" + text + ",\"b\":[]}";
   Json tree = parse_json(text, "deep");
-  {
-    const TreeScope scope(tree);
-  }
+  { const TreeScope scope(tree); }
   EXPECT_TRUE(tree.empty());
   Json scalar = 7;
   dismantle(scalar);

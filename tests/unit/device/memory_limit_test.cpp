@@ -21,7 +21,8 @@ class MemoryLimitTest : public testing::Test {
     std::string pattern = (fs::temp_directory_path() / "quire-memory-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
     files_ = {root_ / "meminfo", root_ / "own", root_ / "cgroup"};
-    write("meminfo", "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n");
+    write("meminfo",
+          "MemTotal:       16777216 kB\nMemFree:         1048576 kB\nMemAvailable:    8388608 kB\n");
   }
   ~MemoryLimitTest() override { fs::remove_all(root_); }
 

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <thread>
 
-#include "engine/async_engine.h"
 #include "../failing_new.h"
+#include "engine/async_engine.h"
 
 namespace quire {
 namespace {
@@ -15,7 +15,9 @@ constexpr std::chrono::seconds kPatience{60};
 
 // Two tokens for each request.
 struct ShortEngine : StepEngine {
-  SamplingParams check(std::span<const std::int32_t>, const SamplingParams& params) const override { return params; }
+  SamplingParams check(std::span<const std::int32_t>, const SamplingParams& params) const override {
+    return params;
+  }
   void submit(RequestId id, std::vector<std::int32_t>, SamplingParams) override { live.push_back({id, 0}); }
   RequestOutput cancel(RequestId id) override {
     std::erase_if(live, [id](const auto& entry) { return entry.first == id; });
@@ -51,7 +53,8 @@ bool ends(AsyncEngine& engine, bool has_callback) {
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   try {
     OutputCallback callback;
-    if (has_callback) callback = [&has_ended](const RequestOutput& output) { has_ended = has_ended || output.is_last(); };
+    if (has_callback)
+      callback = [&has_ended](const RequestOutput& output) { has_ended = has_ended || output.is_last(); };
     RequestStream stream = engine.submit({1, 2, 3}, {}, callback);
     while (std::chrono::steady_clock::now() < deadline) {
       if (has_callback ? has_ended.load() : stream.is_finished()) return true;

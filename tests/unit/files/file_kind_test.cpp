@@ -1,4 +1,5 @@
-// Downloads that brought something else, and the one road to a model's files: regular ones, of a bounded size.
+// Downloads that brought something else, and the one road to a model's files: regular ones, of a bounded
+// size.
 #include "files/file_kind.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ namespace fs = std::filesystem;
 constexpr std::string_view kPointer =
     "version https://git-lfs.github.com/spec/v1\n"
     "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 4976698672\n";
-constexpr std::string_view kPage = "\n<!DOCTYPE html>\n<html><head><title>401 Unauthorized</title></head></html>";
+constexpr std::string_view kPage =
+    "\n<!DOCTYPE html>\n<html><head><title>401 Unauthorized</title></head></html>";
 
 template <class Act>
 std::string refusal_of(Act act) {
@@ -38,7 +40,8 @@ std::string refusal_of(Act act) {
 
 TEST(FileKind, SaysWhatItIs) {
   EXPECT_EQ(foreign_kind(kPointer),
-            "a Git LFS pointer and not the file of 4976698672 bytes that it stands for; fetch it with `git lfs pull`");
+            "a Git LFS pointer and not the file of 4976698672 bytes that it stands for; fetch it with `git "
+            "lfs pull`");
   EXPECT_NE(foreign_kind(kPage).find("a web page"), std::string::npos);
   EXPECT_NE(foreign_kind("\xEF\xBB\xBF<HTML>").find("a web page"), std::string::npos);
   EXPECT_NE(foreign_kind("GGUF\3\0\0\0").find("GGUF"), std::string::npos);
@@ -48,12 +51,14 @@ TEST(FileKind, SaysWhatItIs) {
 
 TEST(FileKind, IsSilentAboutTheRest) {
   using std::string_view_literals::operator""sv;
-  for (const std::string_view bytes : {""sv, "{}"sv, "\x10\0\0\0\0\0\0\0{\"a\":"sv, "<|im_start|>"sv, "{{ bos_token }}"sv, "<"sv, "vers"sv})
+  for (const std::string_view bytes :
+       {""sv, "{}"sv, "\x10\0\0\0\0\0\0\0{\"a\":"sv, "<|im_start|>"sv, "{{ bos_token }}"sv, "<"sv, "vers"sv})
     EXPECT_EQ(foreign_kind(bytes), "");
 }
 
 TEST(FileKind, WeightsThatAreSomethingElseAreCalledThat) {
-  for (const auto& [bytes, words] : {std::pair(kPointer, "model.safetensors: is a Git LFS pointer"), std::pair(kPage, "model.safetensors: is a web page")}) {
+  for (const auto& [bytes, words] : {std::pair(kPointer, "model.safetensors: is a Git LFS pointer"),
+                                     std::pair(kPage, "model.safetensors: is a web page")}) {
     const std::string text = refusal_of([&] {
       SafetensorsFile::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), "model.safetensors");
     });
@@ -98,12 +103,16 @@ TEST_F(ModelFileTest, EachConfigurationFileTakesThisRoad) {
   write("config.json", kPointer);
   EXPECT_NE(refusal_of([&] { load_model_config(root_); }).find("Git LFS pointer"), std::string::npos);
   write("config.json", "{}");
-  for (const char* name : {"generation_config.json", "tokenizer_config.json", "chat_template.json", "chat_template.jinja"}) {
+  for (const char* name :
+       {"generation_config.json", "tokenizer_config.json", "chat_template.json", "chat_template.jinja"}) {
     fs::create_symlink("/dev/zero", root_ / name);
-    EXPECT_NE(refusal_of([&] { load_generation_defaults(root_); }).find("not a regular file"), std::string::npos) << name;
+    EXPECT_NE(refusal_of([&] { load_generation_defaults(root_); }).find("not a regular file"),
+              std::string::npos)
+        << name;
     fs::remove(root_ / name);
     write(name, kPage);
-    EXPECT_NE(refusal_of([&] { load_generation_defaults(root_); }).find("is a web page"), std::string::npos) << name;
+    EXPECT_NE(refusal_of([&] { load_generation_defaults(root_); }).find("is a web page"), std::string::npos)
+        << name;
     fs::remove(root_ / name);
   }
 }

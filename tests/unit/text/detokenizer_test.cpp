@@ -84,9 +84,10 @@ TEST(Detokenizer, PartsAreWholeCharactersAndMakeUpTheDecodedText) {
 
 // A model of the tokens "e" and "a", whose decoders are given as JSON.
 Tokenizer tokenizer_with(const std::string& decoders) {
-  return Tokenizer::from_json(R"({"version":"1.0","model":{"type":"BPE","vocab":{"e":0,"a":1},"merges":[]},"decoder":)" +
-                                  decoders + "}",
-                              "hostile.json");
+  return Tokenizer::from_json(
+      R"({"version":"1.0","model":{"type":"BPE","vocab":{"e":0,"a":1},"merges":[]},"decoder":)" + decoders +
+          "}",
+      "hostile.json");
 }
 
 std::string sequence_of(int num, const std::string& decoder) {
@@ -96,7 +97,8 @@ std::string sequence_of(int num, const std::string& decoder) {
 }
 
 TEST(Detokenizer, RefusesDecodersThatMakeATextExplode) {
-  const std::string grows = R"({"type":"Replace","pattern":{"String":"e"},"content":")" + std::string(100, 'e') + "\"}";
+  const std::string grows =
+      R"({"type":"Replace","pattern":{"String":"e"},"content":")" + std::string(100, 'e') + "\"}";
   try {
     tokenizer_with(sequence_of(6, grows));
     FAIL() << "a token of one byte may become 1,000,000,000,000";
@@ -114,7 +116,8 @@ TEST(Detokenizer, TakesDecodersThatGrowALittle) {
   const std::string grows = R"({"type":"Replace","pattern":{"String":"e"},"content":"eeee"})";
   const std::string cuts = R"({"type":"Replace","pattern":{"String":"\u2581"},"content":" "})";
   const Tokenizer tokenizer = tokenizer_with(sequence_of(2, grows + "," + cuts));
-  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{0, 1, 0}, true), std::string(16, 'e') + "a" + std::string(16, 'e'));
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{0, 1, 0}, true),
+            std::string(16, 'e') + "a" + std::string(16, 'e'));
 }
 
 TEST(Detokenizer, OneBudgetForAllStages) {
