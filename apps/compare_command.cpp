@@ -4,6 +4,7 @@
 
 #include "apps/console.h"
 #include "apps/model_flags.h"
+#include "apps/number_checks.h"
 #include "base/check.h"
 #include "base/json.h"
 #include "assembly/engine_factory.h"
@@ -34,13 +35,12 @@ LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
   set_device(device, options);
   options.max_num_seqs = 64;
   options.kv_cache_bytes = std::int64_t{512} << 20;
-  return load_model(flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model), options);
+  return load_model(model_folder(flags.model), options);
 }
 
 // Prompts of the model's heldout.jsonl, in its chat format where it has one.
 std::vector<Tokens> read_prompts(const CompareFlags& flags, const LoadedEngine& model) {
-  const std::filesystem::path path =
-      (flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model)) / "heldout.jsonl";
+  const std::filesystem::path path = model_folder(flags.model) / "heldout.jsonl";
   std::ifstream file(path);
   QUIRE_CHECK_KIND(kNotFound, file.is_open(), "{}: cannot be read; it holds the prompts, one {{\"prompt\": ...}} a line", path.string());
   const auto chat = load_chat_format(model.defaults, model.tokenizer);
@@ -167,9 +167,11 @@ Examples:
   command.add_option("MODEL,--model", flags->model, "Model directory (default: the demo model)")->type_name("DIR");
   command.add_option("--num-prompts", flags->num_prompts, "Prompts")->check(CLI::Range(1, 100000))->capture_default_str();
   command.add_option("--prompt-len", flags->prompt_len, "Only the last so many tokens of a prompt; 0 = all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
-  command.add_option("--max-tokens", flags->max_tokens, "Longest answer")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--max-tokens", flags->max_tokens, "Longest answer")
+      ->check(above_zero())
+      ->capture_default_str();
   command.add_flag("--batch-invariant", flags->options.batch_invariant, "Bits that do not depend on batching or threads");
   add_step_flags(command, flags->options);
   add_device_flags(command, flags->device);

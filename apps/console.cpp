@@ -3,16 +3,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "apps/background_log.h"
 #include "base/check.h"
 
 namespace quire {
 namespace {
+
+std::atomic<BackgroundLog*> background_log = nullptr;
 
 constexpr double kFirstDrawS = 0.33, kRedrawS = 0.1;
 constexpr int kBarWidth = 30;
@@ -54,7 +58,22 @@ void print_now(std::string_view text) {
   QUIRE_CHECK_KIND(kExhausted, is_written, "cannot write the result: {}", std::strerror(errno));
 }
 
-void log_line(std::string_view text) { fmt::print(stderr, "{}\n", paint(text, Color::kDim, 2)); }
+void write_stderr(std::string_view text) noexcept {
+  if (BackgroundLog* log = background_log) {
+    log->write(text);
+  } else {  // unbuffered, and an error is not looked at
+    std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+}
+
+void log_line(std::string_view text) noexcept {
+  try {
+    write_stderr(paint(text, Color::kDim, 2) + "\n");
+  } catch (const std::exception&) {  // there is no memory for it
+  }
+}
+
+void log_through(BackgroundLog* log) noexcept { background_log = log; }
 
 Progress::Progress(std::string label)
     : label_(std::move(label)), has_bar_(is_terminal(2)), start_s_(now_s()) {}
@@ -75,16 +94,15 @@ void Progress::update(double fraction, std::string_view note) {
 
 void Progress::draw_bar(double fraction, std::string_view note) {
   const int filled = static_cast<int>(fraction * kBarWidth + 0.5);
-  fmt::print(stderr, "\r\033[K{} [{:-<{}}] {:3.0f} % {}", label_,
-             std::string(static_cast<std::size_t>(filled), '#'), kBarWidth, fraction * 100,
-             note.substr(0, 40));
-  std::fflush(stderr);
+  write_stderr(fmt::format("\r\033[K{} [{:-<{}}] {:3.0f} % {}", label_,
+                           std::string(static_cast<std::size_t>(filled), '#'), kBarWidth, fraction * 100,
+                           note.substr(0, 40)));
   drawn_s_ = now_s();
   is_drawn_ = true;
 }
 
 void Progress::finish() {
-  if (is_drawn_) fmt::print(stderr, "\r\033[K");
+  if (is_drawn_) write_stderr("\r\033[K");
   is_drawn_ = false;
 }
 

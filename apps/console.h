@@ -4,11 +4,14 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace quire {
+
+class BackgroundLog;
 
 enum class Color { kPlain, kDim, kRed, kGreen, kBold };
 
@@ -21,12 +24,21 @@ bool is_terminal(int fd);
 // nobody can take it.
 void print_now(std::string_view text);
 
-void log_line(std::string_view text);
+// What is said on stderr, and cannot be written, is lost: no part of the program fails because nobody
+// listens.
+void write_stderr(std::string_view text) noexcept;
+void log_line(std::string_view text) noexcept;
 
 template <class... Args>
-void log(fmt::format_string<Args...> format, Args&&... args) {
-  log_line(fmt::format(format, std::forward<Args>(args)...));
+void log(fmt::format_string<Args...> format, Args&&... args) noexcept {
+  try {
+    log_line(fmt::format(format, std::forward<Args>(args)...));
+  } catch (const std::exception&) {  // there is no memory for it
+  }
 }
+
+// Everything for stderr goes through `log`, which must outlive its use; null: straight to stderr again.
+void log_through(BackgroundLog* log) noexcept;
 
 // Progress of one long task on stderr: a bar on a terminal, otherwise one line for every 10 %. Nothing for a
 // task that is over within a third of a second.

@@ -2,18 +2,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/system/system_error.hpp>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <memory>
 #include <new>
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "apps/command.h"
 #include "apps/config_file.h"
 #include "apps/console.h"
+#include "apps/cut_file.h"
 #include "apps/help_format.h"
+#include "apps/suggestion.h"
 #include "base/error.h"
 #include "targets/all/linked_targets.h"
 
@@ -38,8 +44,32 @@ Examples:
 
 quire COMMAND --help tells more.)";
 
-void print_error(std::string_view text) {
-  fmt::print(stderr, "{} {}\n", paint("quire:", Color::kRed, 2), text);
+void print_error(std::string_view text) noexcept {
+  try {
+    write_stderr(fmt::format("{} {}\n", paint("quire:", Color::kRed, 2), text));
+  } catch (const std::exception&) {  // there is no memory for colours
+    write_stderr("quire: ");
+    write_stderr(text);
+    write_stderr("\n");
+  }
+}
+
+constexpr std::string_view kOutOfMemory =
+    "out of memory; a smaller model, fewer --kv-pages or a shorter context needs less";
+
+// Memory that runs out in a place that may not throw, such as a destructor: the exit is the failure's, in
+// words, so that a supervisor starts the program anew.
+[[noreturn]] void end_in_words() noexcept {
+  if (const std::exception_ptr current = std::current_exception()) {
+    try {
+      std::rethrow_exception(current);
+    } catch (const std::bad_alloc&) {
+      print_error(kOutOfMemory);
+      ::_exit(kExitFailure);
+    } catch (...) {
+    }
+  }
+  std::abort();
 }
 
 int exit_code_of(ErrorKind kind) {
@@ -55,6 +85,14 @@ int exit_code_of(ErrorKind kind) {
       break;
   }
   return kExitInternal;
+}
+
+// Only the start of a thread fails in this way; each library throws its own type.
+bool is_thread_limit(const std::exception& e) {
+  if (const auto* failed = dynamic_cast<const std::system_error*>(&e))
+    return failed->code() == std::errc::resource_unavailable_try_again;
+  const auto* failed = dynamic_cast<const boost::system::system_error*>(&e);
+  return failed != nullptr && failed->code() == boost::system::errc::resource_unavailable_try_again;
 }
 
 void collect_env_names(const CLI::App& app, std::set<std::string>& names) {
@@ -91,7 +129,10 @@ int parse_and_act(CLI::App& app, Program& program, int argc, char** argv) {
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request);
   } catch (const CLI::ParseError& e) {
-    print_error(fmt::format("{}\nTry: {} --help", e.what(), full_name(deepest_parsed(app))));
+    const CLI::App& command = deepest_parsed(app);
+    const std::string hint = suggest_words(command, e);
+    print_error(
+        fmt::format("{}\n{}{}Try: {} --help", e.what(), hint, hint.empty() ? "" : " ", full_name(command)));
     return kExitUsage;
   }
   warn_of_unknown_env(app);
@@ -130,15 +171,22 @@ int run_program(int argc, char** argv) {
 }  // namespace quire
 
 int main(int argc, char** argv) {
+  std::set_terminate(quire::end_in_words);
+  quire::report_cut_files();
   try {
     return quire::run_program(argc, argv);
   } catch (const quire::Error& e) {
     quire::print_error(e.what());
     return quire::exit_code_of(e.kind());
   } catch (const std::bad_alloc&) {
-    quire::print_error("out of memory; a smaller model, fewer --kv-pages or a shorter context needs less");
+    quire::print_error(quire::kOutOfMemory);
     return quire::kExitFailure;
   } catch (const std::exception& e) {
+    if (quire::is_thread_limit(e)) {
+      quire::print_error(
+          "the system starts no more threads: see ulimit -u and the pids limit of the container");
+      return quire::kExitFailure;
+    }
     quire::print_error(fmt::format("internal error: {}", e.what()));
     return quire::kExitInternal;
   }

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "apps/console.h"
+#include "apps/model_folder.h"
+#include "apps/number_checks.h"
 #include "attention/attention.h"
 #include "base/check.h"
 #include "engine/engine_impl.h"
@@ -62,6 +64,10 @@ fs::path find_demo_model() {
               places[0].string(), places[1].string(), places[2].string());
 }
 
+fs::path model_folder(const std::string& model) {
+  return model.empty() ? find_demo_model() : find_model_folder(model);
+}
+
 void add_model_argument(CLI::App& command, ModelFlags& flags) {
   with_env(command.add_option("MODEL,--model", flags.model,
                               "Directory in the Hugging Face layout (default: the demo model)"))
@@ -73,7 +79,7 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
   const auto group = [](CLI::Option* option) { return with_env(option)->group("Memory and batching"); };
   group(command.add_option("--max-model-len", options.max_model_len,
                            "Longest sequence in tokens; 0 = the model's own limit"))
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   group(command.add_option("--page-size", options.page_size, "Tokens in a page of keys and values"))
       ->check(CLI::Range(1, 65536))
@@ -116,7 +122,7 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   const auto group = [](CLI::Option* option) { return option->group("Sampling"); };
   group(command.add_option("--max-tokens", flags.max_tokens,
                            "Longest answer (default: the model's, at most 512)"))
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   group(command.add_option("--temperature", flags.temperature,
                            "0 = always the likeliest token (default: the model's, else 0)"));
   group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));
@@ -164,7 +170,7 @@ LoadedEngine load_model(const fs::path& folder, const EngineOptions& options,
 }
 
 OpenModel open_model(const Program& program, const ModelFlags& flags) {
-  const fs::path folder = flags.model.empty() ? find_demo_model() : fs::path(flags.model);
+  const fs::path folder = model_folder(flags.model);
   EngineOptions options = engine_options(program, flags, folder);
   options.max_num_seqs = 1;
   LoadedEngine loaded = load_model(folder, options);

@@ -72,4 +72,8 @@ OpenModel open_model(const Program& program, const ModelFlags& flags);
 // Error{kNotFound}.
 std::filesystem::path find_demo_model();
 
+// The folder that --model names, or the demo model's for an empty name. Throws like find_model_folder,
+// find_demo_model.
+std::filesystem::path model_folder(const std::string& model);
+
 }  // namespace quire

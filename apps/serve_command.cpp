@@ -1,14 +1,17 @@
 // quire serve: one model for OpenAI's clients.
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <optional>
 
+#include "apps/background_log.h"
 #include "apps/bench/ceilings.h"
 #include "apps/console.h"
 #include "apps/serve_flags.h"
+#include "apps/shutdown_signals.h"
 #include "base/check.h"
 #include "engine/engine_impl.h"
 
@@ -92,28 +95,32 @@ ServedModel served_model(const ServeFlags& flags, const std::filesystem::path& f
   return model;
 }
 
-// Once the server, which took them, is gone: signals that come now do not change the exit code.
-struct LateSignals {
-  ~LateSignals() {
-    std::signal(SIGINT, SIG_IGN);
-    std::signal(SIGTERM, SIG_IGN);
-  }
+// Lines go to stderr by a thread of their own, for as long as this lives.
+struct LogScope {
+  BackgroundLog log{STDERR_FILENO};
+  LogScope() { log_through(&log); }
+  ~LogScope() { log_through(nullptr); }
 };
+
+int exit_code_of(ShutdownKind kind) {
+  return kind == ShutdownKind::kForced || kind == ShutdownKind::kFailed ? kExitFailure : kExitOk;
+}
 
 int serve(const Program& program, ServeFlags flags) {
   complete(flags);
+  const std::filesystem::path folder = model_folder(flags.model);
   raise_file_limit();
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that has gone is no reason to end
+  const LogScope log_scope;
   const LogLine log_now = [](std::string_view line) { log_line(line); };
   Service service(flags.service, log_now);
-  const LateSignals late_signals;
   HttpServer server(flags.http, service, log_now);
+  ShutdownSignals signals(server);
   const int port = server.start();
   warn_of_open_doors(flags);
   log("listening on http://{}:{} (version " QUIRE_VERSION "); the model is being loaded", flags.http.host,
       port);
 
-  const std::filesystem::path folder =
-      flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model);
   EngineOptions options = engine_options(program, flags, folder);
   // Cancelled requests count until their step is over.
   options.max_num_requests = static_cast<int>(
@@ -124,8 +131,9 @@ int serve(const Program& program, ServeFlags flags) {
       if (server.is_shutting_down()) throw_error(ErrorKind::kExhausted, "stopped while loading");
     });
   } catch (const Error&) {
-    if (server.is_shutting_down()) return kExitOk;
-    throw;
+    if (!server.is_shutting_down()) throw;
+    signals.set_exit_code(kExitOk);
+    return kExitOk;
   }
   LoadedEngine& loaded = *loading;
   ServedModel model = served_model(flags, folder, loaded);
@@ -140,8 +148,9 @@ int serve(const Program& program, ServeFlags flags) {
   service.attach(std::move(model));
   log("ready: http://{}:{}/v1 serves {}", flags.http.host, port, names);
   const ShutdownKind kind = server.wait();
+  signals.set_exit_code(exit_code_of(kind));
   log("stopped{}", kind == ShutdownKind::kDrained ? "" : "; some answers were cut short");
-  return kind == ShutdownKind::kForced ? kExitFailure : kExitOk;
+  return exit_code_of(kind);
 }
 
 }  // namespace
@@ -151,7 +160,7 @@ void add_serve_command(CLI::App& app, Program& program) {
   command.footer(R"(
 Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /detokenize, /health, /health/live,
 /health/ready, /metrics, /version; the live page is at /. SIGTERM refuses new requests, lets running ones end and exits
-with 0; a second one stops at once.
+with 0; a second one stops at once. SIGINT and SIGHUP do the same.
 
 Examples:
   quire serve

@@ -3,6 +3,7 @@
 #include "apps/bench/bench_command.h"
 #include "apps/bench/number_pair.h"
 #include "apps/console.h"
+#include "apps/number_checks.h"
 #include "measure/attention_workload.h"
 #include "measure/batch_spec.h"
 #include "base/check.h"
@@ -83,9 +84,9 @@ void add_problem_flags(CLI::App& command, AttentionFlags& flags) {
   group(command.add_option("--dtype", flags.dtype, "Element type"))->check(CLI::IsMember(dtype_names()));
   group(command.add_option("--page-size", flags.page_size, "Tokens in a page"))->check(CLI::Range(1, 65536));
   group(command.add_option("--window", flags.window, "Keys that a query sees, itself included; 0 = all"))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   group(command.add_option("--soft-cap", flags.soft_cap, "cap * tanh(score / cap); 0 = off"))
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_negative());
   group(command.add_flag("--alibi", flags.alibi, "Linear position bias"));
   group(command.add_flag("--sinks", flags.sinks, "One more score per head, without a value"));
   group(command.add_flag("--non-causal", flags.non_causal, "Every query sees every key"));

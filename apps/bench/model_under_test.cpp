@@ -61,9 +61,7 @@ LoadedEngine load_model_under_test(const ModelBenchFlags& flags, int num_request
   LoadedEngine loaded = [&] {
     Progress progress("loading " + name_of(flags));
     const auto update = [&](double fraction, const char* note) { progress.update(fraction, note); };
-    if (flags.shape.empty())
-      return load_engine(flags.model.empty() ? find_demo_model() : std::filesystem::path(flags.model),
-                         options, update);
+    if (flags.shape.empty()) return load_engine(model_folder(flags.model), options, update);
     ModelConfig config = named_shape(flags.shape);
     if (!flags.dtype.empty()) config.dtype = dtype_of(flags.dtype);
     return make_engine(config, options, *random_source(1), update);

@@ -9,6 +9,7 @@
 #include "apps/bench/serve_report.h"
 #include "apps/console.h"
 #include "apps/interrupt.h"
+#include "apps/number_checks.h"
 #include "base/check.h"
 #include "load/load_run.h"
 
@@ -260,7 +261,7 @@ void add_load_flags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::Range(0.001, 1e6));
   group(command.add_option("--warmup", flags.num_warmup,
                            "Requests before the first stage that are not counted"))
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   group(command.add_option(
       "--seed", flags.seed,
@@ -293,9 +294,9 @@ void add_result_flags(CLI::App& command, ServeFlags& flags) {
   const auto group = [](CLI::Option* option) { return option->group("Results"); };
   group(command.add_option("--slo-ttft-ms", flags.slo_ttft_ms,
                            "An answer is good if its first token came in this time"))
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   group(command.add_option("--slo-tpot-ms", flags.slo_tpot_ms, "... and its other tokens in this time each"))
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   group(command.add_option("--json", flags.json_path, "Also write all figures to this file"))
       ->type_name("FILE");
   group(command.add_option("--svg", flags.svg_path, "Also draw latency and answers a second over the load"))

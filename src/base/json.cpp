@@ -85,7 +85,12 @@ Json parse_json(std::string_view text, const std::string& origin, const JsonLimi
   QUIRE_CHECK_KIND(kCorruptFile, zero == std::string_view::npos, "{}: zero byte at {} in JSON", origin, zero);
   Json root;
   LimitedBuilder builder(root, origin, limits);
-  Json::sax_parse(text.begin(), text.end(), &builder);
+  try {
+    Json::sax_parse(text.begin(), text.end(), &builder);
+  } catch (...) {
+    dismantle(root);
+    throw;
+  }
   return root;
 }
 

@@ -17,6 +17,28 @@ struct JsonLimits {
   bool reject_duplicate_keys = true;
 };
 
+// Empties a tree from its leaves. The destructor of a tree allocates memory where children have children, and
+// cannot fail; what is left here is destroyed without.
+template <class Tree>
+void dismantle(Tree& tree) noexcept {
+  if (!tree.is_structured()) return;
+  for (Tree& child : tree) dismantle(child);
+  tree.clear();
+}
+
+// Dismantles a tree from outside when the scope ends.
+template <class Tree>
+class TreeScope {
+ public:
+  explicit TreeScope(Tree& tree) : tree_(tree) {}
+  ~TreeScope() { dismantle(tree_); }
+  TreeScope(const TreeScope&) = delete;
+  TreeScope& operator=(const TreeScope&) = delete;
+
+ private:
+  Tree& tree_;
+};
+
 // Parses `text`. Throws Error{kCorruptFile} that starts with `origin` (a file name) and names byte offset and limit.
 Json parse_json(std::string_view text, const std::string& origin, const JsonLimits& limits = {});
 

@@ -1,11 +1,10 @@
 #include "device/device.h"
 
-#include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <fstream>
 
 #include "base/check.h"
+#include "device/memory_limit.h"
 
 namespace quire {
 namespace {
@@ -39,18 +38,13 @@ std::unique_ptr<HostCopy> Device::make_host_copy(std::size_t max_bytes) {
   return std::make_unique<InstantCopy>(*this, max_bytes);
 }
 
-// Free is what the kernel says can be had without swapping; 1 GiB where it does not say.
+// Free is what the kernel says can be had without swapping and without leaving the process's control groups.
 DeviceMemory Device::memory() const {
+  const MemoryLimit host = host_memory();
   DeviceMemory memory;
   memory.is_host = true;
-  std::ifstream file("/proc/meminfo");
-  std::string rest;
-  for (std::string key; file >> key && std::getline(file, rest);) {
-    if (key == "MemTotal:") memory.total_bytes = std::stoull(rest) * 1024;
-    if (key == "MemAvailable:") memory.free_bytes = std::stoull(rest) * 1024;
-  }
-  if (memory.free_bytes == 0) memory.free_bytes = std::size_t{1} << 30;
-  memory.total_bytes = std::max(memory.total_bytes, memory.free_bytes);
+  memory.total_bytes = host.total_bytes;
+  memory.free_bytes = host.free_bytes;
   return memory;
 }
 

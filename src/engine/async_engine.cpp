@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <new>
 #include <system_error>
 #include <utility>
 
@@ -42,11 +43,11 @@ RequestStream AsyncEngine::submit(std::vector<std::int32_t> prompt, const Sampli
                                   OutputCallback callback) {
   SamplingParams checked = engine_->check(prompt, params);
   // The stream knows the mailbox and not the engine, and only as long as it exists.
-  auto on_cancel = [weak = std::weak_ptr<Mailbox>(mailbox_)](RequestId id) {
+  auto on_cancel = [weak = std::weak_ptr<Mailbox>(mailbox_)](RequestId) {
     if (const auto mailbox = weak.lock()) {
       {
         const std::lock_guard lock(mailbox->mutex);
-        mailbox->cancellations.push_back(id);
+        mailbox->has_cancellations = true;
       }
       mailbox->changed.notify_all();
     }
@@ -83,24 +84,33 @@ void AsyncEngine::request_snapshot(SnapshotCallback callback) {
 }
 
 void AsyncEngine::drive() {
+  // Texts of at most 15 bytes need no memory.
   std::string failure;
+  Orders orders;
   try {
-    Orders orders;
     while (take_orders(orders)) {
       for (Submission& submission : orders.submissions) start(submission);
-      for (const RequestId id : orders.cancellations) cancel(id);
+      if (orders.has_cancellations) cancel_abandoned();
       engine_->has_work() ? step() : publish_stats();
       serve_snapshots(orders);
     }
+  } catch (const std::bad_alloc&) {
+    failure = "out of memory";
   } catch (const std::exception& error) {
-    failure = error.what();
+    try {
+      failure = error.what();
+    } catch (const std::bad_alloc&) {
+      failure = "out of memory";
+    }
   }
+  const bool has_failed = !failure.empty();
   {
     const std::lock_guard lock(mailbox_->mutex);
-    mailbox_->failure = failure.empty() ? "it was closed" : failure;
-    mailbox_->stats.has_failed = !failure.empty();
+    mailbox_->failure = has_failed ? std::move(failure) : "it was closed";
+    mailbox_->stats.has_failed = has_failed;
   }
-  end_all(failure.empty() ? FinishReason::kAbort : FinishReason::kError, failure);
+  end_all(orders, has_failed ? FinishReason::kError : FinishReason::kAbort,
+          has_failed ? mailbox_->failure : "");
 }
 
 void AsyncEngine::step() {
@@ -125,38 +135,49 @@ void AsyncEngine::step() {
 
 void AsyncEngine::serve_snapshots(Orders& orders) {
   if (orders.snapshots.empty()) return;
-  EngineSnapshot snapshot;
-  engine_->describe_pages(snapshot);
-  snapshot.steps.assign(steps_.begin(), steps_.end());
-  snapshot.stats = stats();
-  for (const SnapshotCallback& callback : orders.snapshots) callback(snapshot);
+  try {
+    EngineSnapshot snapshot;
+    engine_->describe_pages(snapshot);
+    snapshot.steps.assign(steps_.begin(), steps_.end());
+    snapshot.stats = stats();
+    for (const SnapshotCallback& callback : orders.snapshots) callback(snapshot);
+  } catch (const std::bad_alloc&) {  // who asked gets none
+  }
 }
 
 // Waits for orders while there is no work. Returns false when the engine closes.
 bool AsyncEngine::take_orders(Orders& orders) {
   orders.submissions.clear();
-  orders.cancellations.clear();
   orders.snapshots.clear();
   if (!engine_->has_work()) engine_->idle();
   std::unique_lock lock(mailbox_->mutex);
   mailbox_->changed.wait(lock, [this] {
-    return mailbox_->is_closing || !mailbox_->submissions.empty() || !mailbox_->cancellations.empty() ||
+    return mailbox_->is_closing || !mailbox_->submissions.empty() || mailbox_->has_cancellations ||
            !mailbox_->snapshots.empty() || engine_->has_work();
   });
   orders.submissions.swap(mailbox_->submissions);
-  orders.cancellations.swap(mailbox_->cancellations);
+  orders.has_cancellations = std::exchange(mailbox_->has_cancellations, false);
   orders.snapshots.swap(mailbox_->snapshots);
+  const bool goes_on = !mailbox_->is_closing;
+  lock.unlock();
   // What was submitted before the end gets its last output like the others.
-  for (const Submission& submission : orders.submissions) enter(submission);
-  return !mailbox_->is_closing;
+  for (Submission& submission : orders.submissions) enter(submission);
+  return goes_on;
 }
 
-void AsyncEngine::enter(const Submission& submission) {
-  streams_.emplace(submission.queue->id(), Live{submission.queue, submission.arrival});
+void AsyncEngine::enter(Submission& submission) {
+  try {
+    streams_.emplace(submission.queue->id(), Live{submission.queue, submission.arrival});
+  } catch (const std::bad_alloc&) {
+    end(*submission.queue, FinishReason::kError, "out of memory");
+    const std::lock_guard lock(mailbox_->mutex);
+    --mailbox_->num_live;
+  }
 }
 
 void AsyncEngine::start(Submission& submission) {
   const RequestId id = submission.queue->id();
+  if (!streams_.contains(id)) return;  // there was no memory for it
   try {
     engine_->submit(id, std::move(submission.prompt), std::move(submission.params));
   } catch (const std::exception& error) {
@@ -167,8 +188,12 @@ void AsyncEngine::start(Submission& submission) {
   }
 }
 
-void AsyncEngine::cancel(RequestId id) {
-  if (streams_.contains(id)) deliver(id, engine_->cancel(id));
+void AsyncEngine::cancel_abandoned() {
+  for (auto next = streams_.begin(); next != streams_.end();) {
+    const auto stream = next++;  // the end of a request takes it out
+    const RequestId id = stream->first;
+    if (stream->second.queue->is_cancelled()) deliver(id, engine_->cancel(id));
+  }
 }
 
 void AsyncEngine::deliver(RequestId id, RequestOutput output) {
@@ -190,19 +215,28 @@ void AsyncEngine::deliver(RequestId id, RequestOutput output) {
   if (!queue->push(std::move(output)) && !is_last) queue->cancel();
 }
 
-void AsyncEngine::end_all(FinishReason reason, const std::string& error) {
-  Orders orders;  // what arrived while the failure came about
-  {
+void AsyncEngine::end(OutputQueue& queue, FinishReason reason, const std::string& error) noexcept {
+  RequestOutput output;
+  output.finish_reason = reason;
+  try {
+    output.error = error;
+  } catch (const std::bad_alloc&) {  // the reason says enough
+  }
+  queue.push(std::move(output));
+}
+
+// Needs no memory: everybody hears of the end, whatever has led to it.
+void AsyncEngine::end_all(Orders& orders, FinishReason reason, const std::string& error) noexcept {
+  for (const auto& [id, live] : streams_) end(*live.queue, reason, error);
+  streams_.clear();
+  for (const Submission& submission : orders.submissions) end(*submission.queue, reason, error);
+  orders.submissions.clear();
+  {  // what arrived while the failure came about
     const std::lock_guard lock(mailbox_->mutex);
     orders.submissions.swap(mailbox_->submissions);
+    mailbox_->num_live = 0;
   }
-  for (const Submission& submission : orders.submissions) enter(submission);
-  while (!streams_.empty()) {
-    RequestOutput output;
-    output.finish_reason = reason;
-    output.error = error;
-    deliver(streams_.begin()->first, std::move(output));
-  }
+  for (const Submission& submission : orders.submissions) end(*submission.queue, reason, error);
 }
 
 void AsyncEngine::publish_stats() {

@@ -59,7 +59,7 @@ class AsyncEngine {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Submission> submissions;
-    std::vector<RequestId> cancellations;
+    bool has_cancellations = false;  // which ones their queues say: to cancel needs no memory
     std::vector<SnapshotCallback> snapshots;
     bool is_closing = false;
     std::string failure;  // why the engine takes no more requests
@@ -69,7 +69,7 @@ class AsyncEngine {
   };
   struct Orders {
     std::vector<Submission> submissions;
-    std::vector<RequestId> cancellations;
+    bool has_cancellations = false;
     std::vector<SnapshotCallback> snapshots;
   };
 
@@ -77,11 +77,12 @@ class AsyncEngine {
   void step();
   void serve_snapshots(Orders& orders);
   bool take_orders(Orders& orders);
-  void enter(const Submission& submission);
+  void enter(Submission& submission);
   void start(Submission& submission);
-  void cancel(RequestId id);
+  void cancel_abandoned();
   void deliver(RequestId id, RequestOutput output);
-  void end_all(FinishReason reason, const std::string& error);
+  void end(OutputQueue& queue, FinishReason reason, const std::string& error) noexcept;
+  void end_all(Orders& orders, FinishReason reason, const std::string& error) noexcept;
   void publish_stats();
 
   std::unique_ptr<StepEngine> engine_;

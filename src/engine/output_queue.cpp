@@ -8,7 +8,8 @@ namespace quire {
 OutputQueue::OutputQueue(RequestId id, OutputCallback callback, std::function<void(RequestId)> on_cancel)
     : id_(id), has_callback_(callback), callback_(std::move(callback)), on_cancel_(std::move(on_cancel)) {}
 
-bool OutputQueue::push(RequestOutput output) {
+bool OutputQueue::push(RequestOutput output) noexcept {
+  if (has_ended_) return true;  // only this thread sets it
   const bool is_last = output.is_last();
   bool is_taken = true;
   if (has_callback_) {  // outside the lock: the callback may cancel this very request
@@ -21,13 +22,32 @@ bool OutputQueue::push(RequestOutput output) {
     }
   }
   const std::lock_guard lock(mutex_);
-  if (!has_callback_) outputs_.push_back(std::move(output));
+  if (!has_callback_) {
+    try {
+      outputs_.push_back(std::move(output));
+    } catch (const std::exception&) {
+      has_lost_output_ = true;
+      is_taken = false;
+    }
+  }
   has_ended_ |= is_last;
   changed_.notify_all();
   return is_taken;
 }
 
+bool OutputQueue::is_cancelled() const {
+  const std::lock_guard lock(mutex_);
+  return is_cancelled_;
+}
+
 std::optional<RequestOutput> OutputQueue::take() {
+  if (outputs_.empty() && has_lost_output_) {
+    has_lost_output_ = false;
+    RequestOutput lost;
+    lost.finish_reason = FinishReason::kError;
+    lost.error = "out of memory";
+    return lost;
+  }
   if (outputs_.empty()) return std::nullopt;
   std::optional<RequestOutput> output = std::move(outputs_.front());
   outputs_.pop_front();
@@ -53,7 +73,7 @@ std::optional<RequestOutput> OutputQueue::try_next() {
 
 bool OutputQueue::is_finished() const {
   const std::lock_guard lock(mutex_);
-  return has_ended_ && outputs_.empty();
+  return has_ended_ && outputs_.empty() && !has_lost_output_;
 }
 
 void OutputQueue::cancel() {

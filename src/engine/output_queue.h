@@ -21,9 +21,11 @@ class OutputQueue {
 
   RequestId id() const { return id_; }
 
-  // Driver's side. push() returns false when the callback threw.
-  bool push(RequestOutput output);
+  // Driver's side. push() returns false when the callback threw. It never loses the end: where there is no
+  // memory for the output, the stream ends with kError. What comes after the end is dropped.
+  bool push(RequestOutput output) noexcept;
   void mark_begun() { has_begun_ = true; }
+  bool is_cancelled() const;
 
   // Reader's side; see RequestStream.
   std::optional<RequestOutput> next();
@@ -34,7 +36,7 @@ class OutputQueue {
   void cancel();
 
  private:
-  bool can_take() const { return !outputs_.empty() || has_ended_ || has_callback_; }
+  bool can_take() const { return has_lost_output_ || !outputs_.empty() || has_ended_ || has_callback_; }
   std::optional<RequestOutput> take();
 
   const RequestId id_;
@@ -47,6 +49,7 @@ class OutputQueue {
   std::condition_variable changed_;
   std::deque<RequestOutput> outputs_;
   bool has_ended_ = false;  // the last output was pushed
+  bool has_lost_output_ = false;
   bool is_cancelled_ = false;
 };
 

@@ -36,7 +36,7 @@ inline float exp2_inline(float x) {
 constexpr double kWhole = 0x1p52;
 constexpr float kUnits = static_cast<float>(std::uint64_t{1} << kWeightBits);
 inline std::uint64_t biased_units(float weight) { return std::bit_cast<std::uint64_t>(static_cast<double>(weight * kUnits) + kWhole); }
-constexpr std::uint64_t kBias = std::bit_cast<std::uint64_t>(kWhole);
+constexpr std::uint64_t kBiasUnits = std::bit_cast<std::uint64_t>(kWhole);
 
 std::size_t num_blocks_of(std::span<const float> logits) {
   return (logits.size() + kLogitBlock - 1) / kLogitBlock;
@@ -46,7 +46,7 @@ std::size_t num_blocks_of(std::span<const float> logits) {
 
 float exp2_nonpositive(float x) { return exp2_inline(x); }
 
-std::uint64_t weight_units(float weight) { return biased_units(weight) - kBias; }
+std::uint64_t weight_units(float weight) { return biased_units(weight) - kBiasUnits; }
 
 void throw_not_finite(bool has_nan, float max) {
   throw_error(ErrorKind::kInternal, "logits are not finite: {}",
@@ -104,7 +104,7 @@ std::uint64_t exponentiate(std::span<const float> logits, float max, float scale
     }
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < block_len; ++i) sum += biased_units(out[i]);
-    block_units[block] = sum - block_len * kBias;
+    block_units[block] = sum - block_len * kBiasUnits;
     total += block_units[block];
   }
   return total;

@@ -114,10 +114,10 @@ std::optional<double> clamped(const Fields& fields, std::string_view key, Number
 }
 
 // The mapped file, or nothing where there is none.
-std::optional<MappedFile> try_open(const fs::path& path) {
+std::optional<MappedFile> try_open(const fs::path& path, std::size_t max_bytes = kLimits.max_bytes) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return std::nullopt;
-  return MappedFile::open(path);
+  return MappedFile::open_text(path, max_bytes);
 }
 
 // For files that only conversations need: one that cannot be read is left out, with a warning.
@@ -173,7 +173,7 @@ void merge_special_tokens_map(std::string_view text, const std::string& origin,
 GenerationDefaults load_generation_defaults(const fs::path& folder) {
   GenerationDefaults defaults;
   const fs::path config = folder / "config.json";
-  merge_model_ids(MappedFile::open(config).text(), config.string(), defaults);
+  merge_model_ids(MappedFile::open_text(config, kLimits.max_bytes).text(), config.string(), defaults);
   const fs::path generation = folder / "generation_config.json";
   if (const auto file = try_open(generation))
     merge_generation_config(file->text(), generation.string(), defaults);
@@ -191,7 +191,7 @@ GenerationDefaults load_generation_defaults(const fs::path& folder) {
     if (!found.empty()) defaults.chat_template = std::move(found);
   });
   const fs::path jinja_path = folder / "chat_template.jinja";
-  if (const auto file = try_open(jinja_path)) defaults.chat_template = file->text();
+  if (const auto file = try_open(jinja_path, kMaxTemplateBytes)) defaults.chat_template = file->text();
   QUIRE_CHECK_KIND(kCorruptFile, defaults.chat_template.size() <= kMaxTemplateBytes,
                    "{}: chat template of {} bytes, at most {} are read", folder.string(),
                    defaults.chat_template.size(), kMaxTemplateBytes);

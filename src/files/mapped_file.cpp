@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "files/file_kind.h"
 
 namespace quire {
 namespace {
@@ -35,19 +36,27 @@ class Descriptor {
 
 }  // namespace
 
-MappedFile MappedFile::open(const std::filesystem::path& path) {
+MappedFile MappedFile::open(const std::filesystem::path& path, std::uint64_t max_bytes) {
   const Descriptor file(path);
   struct stat status {};
   const bool known = ::fstat(file.get(), &status) == 0;
   QUIRE_CHECK(known && S_ISREG(status.st_mode), "{}: not a regular file", path.string());
   MappedFile mapped;
   const auto num_bytes = static_cast<std::size_t>(status.st_size);
+  QUIRE_CHECK_KIND(kCorruptFile, num_bytes <= max_bytes, "{}: {} bytes, at most {} are read", path.string(),
+                   num_bytes, max_bytes);
   if (num_bytes == 0) return mapped;  // mmap refuses empty mappings
   void* data = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
   const int code = errno;
   QUIRE_CHECK_KIND(kExhausted, data != MAP_FAILED, "{}: cannot map {} bytes: {}", path.string(), num_bytes,
                    error_text(code));
   mapped.bytes_ = {static_cast<const std::byte*>(data), num_bytes};
+  return mapped;
+}
+
+MappedFile MappedFile::open_text(const std::filesystem::path& path, std::uint64_t max_bytes) {
+  MappedFile mapped = open(path, max_bytes);
+  refuse_foreign(mapped.text(), path.string());
   return mapped;
 }
 

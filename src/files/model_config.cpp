@@ -252,7 +252,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& origin)
 
 ModelConfig load_model_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
-  const MappedFile file = MappedFile::open(path);
+  const MappedFile file = MappedFile::open_text(path, kConfigLimits.max_bytes);
   return parse_model_config(file.text(), path.string());
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "files/file_kind.h"
 #include "files/mapped_file.h"
 #include "files/quote.h"
 
@@ -121,6 +122,7 @@ class EntryReader {
 
 // The JSON text of the header, its length checked against the file.
 std::string_view header_text(std::span<const std::byte> bytes, const std::string& origin) {
+  refuse_foreign({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, origin);
   QUIRE_CHECK_KIND(kCorruptFile, bytes.size() >= kLengthBytes,
                    "{}: {} bytes are too few for a safetensors file", origin, bytes.size());
   std::uint64_t header_bytes = 0;

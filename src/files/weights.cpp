@@ -38,7 +38,7 @@ bool is_plain_shard_name(std::string_view name) {
 
 Index read_index(const fs::path& path) {
   const std::string origin = path.string();
-  const MappedFile file = MappedFile::open(path);
+  const MappedFile file = MappedFile::open_text(path, kIndexLimits.max_bytes);
   const Json json = parse_json(file.text(), origin, kIndexLimits);
   const Fields fields(json, origin);
   const Json* weight_map = fields.find("weight_map");

@@ -54,26 +54,37 @@ struct AnswerSet::Inbox {
   bool is_woken = false;  // the connection has been told and has not come yet
   bool has_overflowed = false;
   bool has_started = false;
+  bool has_failed = false;  // an output was lost
   AnswerSetOptions options;
   Clock::time_point arrival = Clock::now();
   Metrics* metrics = nullptr;
   Waker wake;
 
-  void put(std::size_t idx, const RequestOutput& output) {
+  // Never loses a wake-up: an output that there is no memory for fails the call, and the connection hears of
+  // it.
+  void put(std::size_t idx, const RequestOutput& output) noexcept {
     bool must_wake = false;
     {
       const std::lock_guard lock(mutex);
-      Slot& slot = slots[idx];
       const bool had_started = has_started;
-      note_times(slot, output);
-      slot.has_pending ? merge(slot.pending, output) : void(slot.pending = output);
-      slot.has_pending = true;
-      num_pending_bytes += output.text.size();
-      has_overflowed |= options.max_pending_bytes > 0 && num_pending_bytes > options.max_pending_bytes;
-      must_wake = !is_woken && (options.wakes_often || output.is_last() || has_started != had_started);
+      try {
+        keep(slots[idx], output);
+      } catch (const std::exception&) {
+        has_failed = true;
+      }
+      must_wake =
+          !is_woken && (options.wakes_often || output.is_last() || has_failed || has_started != had_started);
       is_woken |= must_wake;
     }
     if (must_wake) wake();
+  }
+
+  void keep(Slot& slot, const RequestOutput& output) {
+    note_times(slot, output);
+    slot.has_pending ? merge(slot.pending, output) : void(slot.pending = output);
+    slot.has_pending = true;
+    num_pending_bytes += output.text.size();
+    has_overflowed |= options.max_pending_bytes > 0 && num_pending_bytes > options.max_pending_bytes;
   }
 
   void note_times(Slot& slot, const RequestOutput& output) {
@@ -145,6 +156,11 @@ bool AnswerSet::has_begun() const {
 bool AnswerSet::has_started() const {
   const std::lock_guard lock(inbox_->mutex);
   return inbox_->has_started;
+}
+
+bool AnswerSet::has_failed() const {
+  const std::lock_guard lock(inbox_->mutex);
+  return inbox_->has_failed;
 }
 
 void AnswerSet::cancel() {

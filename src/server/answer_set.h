@@ -37,6 +37,7 @@ class AnswerSet {
   bool has_overflowed() const;  // more than max_pending_bytes waited
   bool has_begun() const;       // the engine computes some answer, or has
   bool has_started() const;     // some answer has a token
+  bool has_failed() const;      // there was no memory for an output: the answers are not whole
   void cancel();                // every answer then ends with kAbort
 
  private:

@@ -114,6 +114,7 @@ ReplyOutput CallReply::advance() {
   }
   if (*context_.is_aborting && !std::exchange(is_cancelled_, true)) answers_->cancel();
   check_time(now);
+  if (answers_->has_failed()) throw ApiError(500, "the server ran out of memory on this request");
   if (answers_->has_overflowed()) throw ApiError(408, "the client reads too slowly");
   output.wake_at = next_deadline();
   deliver(output);

@@ -82,19 +82,27 @@ void Connection::start() {
       socket_.get_executor(), [self] { return self->serve(); }, asio::detached);
 }
 
-void Connection::wake() {
-  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->event_.notify(); });
+void Connection::wake() noexcept {
+  try {
+    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->event_.notify(); });
+  } catch (const std::exception&) {
+    has_missed_wake_ = true;
+  }
 }
 
-void Connection::sweep(Clock::time_point now) {
+void Connection::sweep(Clock::time_point now) noexcept {
+  if (has_missed_wake_.exchange(false)) wake();
   if (now.time_since_epoch().count() < deadline_.load(std::memory_order_relaxed)) return;
-  asio::post(socket_.get_executor(), [self = shared_from_this(), now] {
-    if (now.time_since_epoch().count() < self->deadline_) return;
-    self->set_deadline(Clock::time_point::max());
-    self->is_overdue_ = true;
-    if (self->phase_ == Phase::kWrite) self->close();  // the peer does not read
-    self->event_.notify();
-  });
+  try {
+    asio::post(socket_.get_executor(), [self = shared_from_this(), now] {
+      if (now.time_since_epoch().count() < self->deadline_) return;
+      self->set_deadline(Clock::time_point::max());
+      self->is_overdue_ = true;
+      if (self->phase_ == Phase::kWrite) self->close();  // the peer does not read
+      self->event_.notify();
+    });
+  } catch (const std::exception&) {  // the deadline stays, and the next sweep comes soon
+  }
 }
 
 std::optional<Clock::time_point> Connection::idle_since() const {
@@ -103,13 +111,18 @@ std::optional<Clock::time_point> Connection::idle_since() const {
   return Clock::time_point(Clock::duration(since));
 }
 
-void Connection::evict() {
-  idle_since_ = kBusy;  // nobody evicts it twice
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (!self->is_idle()) return;
-    self->close();
-    self->event_.notify();
-  });
+void Connection::evict() noexcept {
+  const Clock::rep since = idle_since_.exchange(kBusy);  // nobody evicts it twice
+  try {
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+      if (!self->is_idle()) return;
+      self->close();
+      self->event_.notify();
+    });
+  } catch (const std::exception&) {  // there was no memory for it; the next who needs its place tries again
+    Clock::rep busy = kBusy;
+    idle_since_.compare_exchange_strong(busy, since);
+  }
 }
 
 void Connection::set_deadline(Clock::time_point deadline) {
@@ -135,10 +148,27 @@ void Connection::close() {
   is_closed_ = true;
   error_code ignored;
   socket_.close(ignored);
+  room_.cancel();
 }
 
 asio::awaitable<void> Connection::read_all() {
   const auto self = shared_from_this();
+  struct Farewell {  // also when memory runs out while this coroutine is resumed, which destroys it
+    Connection& connection;
+    ~Farewell() {
+      connection.is_closed_ = true;
+      connection.has_missed_wake_ = true;
+    }
+  } const farewell{*this};
+  try {
+    co_await read_until_end();
+  } catch (const std::exception&) {  // nothing more can be read
+  }
+  is_closed_ = true;
+  event_.notify();
+}
+
+asio::awaitable<void> Connection::read_until_end() {
   std::array<char, kReadBytes> chunk;
   error_code error;
   while (!is_closed_) {
@@ -159,18 +189,18 @@ asio::awaitable<void> Connection::read_all() {
       co_await room_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
   }
-  is_closed_ = true;
-  event_.notify();
 }
 
 asio::awaitable<void> Connection::serve() {
   const auto self = shared_from_this();
+  struct Closer {  // also when memory runs out while this coroutine is resumed, which destroys it
+    Connection& connection;
+    ~Closer() { connection.close(); }
+  } const closer{*this};
   try {
     co_await serve_requests();
   } catch (const std::exception&) {  // out of memory for this connection: the others go on
   }
-  close();
-  room_.cancel();
 }
 
 asio::awaitable<void> Connection::serve_requests() {
@@ -188,23 +218,25 @@ asio::awaitable<bool> Connection::serve_request() {
   if (!incoming.exchange.reply) {
     if (!co_await receive_body(incoming)) co_return false;
   }
-  ++num_busy_;
-  bool is_of_use = false;
-  try {
-    if (!incoming.exchange.reply) {
-      const std::weak_ptr<Connection> weak = weak_from_this();
-      service_.begin(incoming.exchange, std::move(incoming.head.request), [weak] {
-        if (const auto self = weak.lock()) self->wake();
-      });
-    }
-    is_of_use = co_await send(incoming);
-  } catch (...) {
-    --num_busy_;
-    throw;
-  }
-  --num_busy_;
+  const bool is_of_use = co_await answer(incoming);
   if (incoming.lingers) co_await linger();
   co_return is_of_use;
+}
+
+// False when the connection is of no more use.
+asio::awaitable<bool> Connection::answer(Incoming& incoming) {
+  struct Busy {  // also when this coroutine is destroyed while it waits
+    std::atomic<int>& count;
+    explicit Busy(std::atomic<int>& num_busy) : count(num_busy) { ++count; }
+    ~Busy() { --count; }
+  } const busy(num_busy_);
+  if (!incoming.exchange.reply) {
+    const std::weak_ptr<Connection> weak = weak_from_this();
+    service_.begin(incoming.exchange, std::move(incoming.head.request), [weak] {
+      if (const auto self = weak.lock()) self->wake();
+    });
+  }
+  co_return co_await send(incoming);
 }
 
 // Reads the head of one request and has it judged. False when there is nobody to answer.

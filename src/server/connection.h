@@ -31,26 +31,28 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(boost::asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
              std::atomic<int>& num_busy, bool is_spare);
 
-  void start();                         // once
-  void wake();                          // any thread: the reply should be polled
-  void sweep(Clock::time_point now);    // any thread: something may be overdue
+  void start();                                // once
+  void wake() noexcept;                        // any thread: the reply should be polled
+  void sweep(Clock::time_point now) noexcept;  // any thread: something may be overdue, or a wake was missed
   void abandon() { event_.abandon(); }  // when no thread runs connections any more
 
   // Any thread: since when nothing is owed to the client (it is silent, or its request's head is not there,
   // or it was refused), so that the connection may be closed for another one; nothing while it works.
   std::optional<Clock::time_point> idle_since() const;
-  void evict();  // any thread: closes it, if it is idle still
+  void evict() noexcept;  // any thread: closes it, if it is idle still
 
  private:
   struct Incoming;  // a request on its way in
   enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
 
   boost::asio::awaitable<void> read_all();
+  boost::asio::awaitable<void> read_until_end();
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<void> serve_requests();
   boost::asio::awaitable<bool> serve_request();
   boost::asio::awaitable<bool> receive_head(Incoming& incoming);
   boost::asio::awaitable<bool> receive_body(Incoming& incoming);
+  boost::asio::awaitable<bool> answer(Incoming& incoming);
   boost::asio::awaitable<bool> send(Incoming& incoming);
   boost::asio::awaitable<bool> write(std::string_view bytes);
   boost::asio::awaitable<void> linger();
@@ -71,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::atomic<int>& num_busy_;
 
   WakeEvent event_;
+  std::atomic<bool> has_missed_wake_ = false;  // there was no memory for it; the next sweep tries again
   boost::asio::steady_timer room_;  // never expires by time: it is cancelled to wake who waits
   bool is_closed_ = false;          // by the peer, or by us
   const bool is_spare_;

@@ -6,11 +6,10 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -31,7 +30,7 @@ using tcp = asio::ip::tcp;
 constexpr std::chrono::milliseconds kSweepInterval{100};
 constexpr std::chrono::seconds kLastWords{2};  // for the ends of aborted calls to reach their clients
 constexpr std::chrono::milliseconds kAcceptPause{50};
-constexpr std::chrono::milliseconds kSameSignal{200};
+constexpr std::chrono::milliseconds kTurnPause{20};  // after a turn that failed
 constexpr std::size_t kSpareConnections = 64;  // beyond the bound
 constexpr std::chrono::milliseconds kGrace{250};
 constexpr std::size_t kOtherFiles = 64;
@@ -48,6 +47,15 @@ void turn_away(tcp::socket& socket) {
   socket.write_some(asio::buffer(bytes), ignored);
 }
 
+// Does one thing of several that must not keep each other from being done. Memory may be short.
+template <class Act>
+void attempt(Act act) {
+  try {
+    act();
+  } catch (const std::exception&) {
+  }
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -57,12 +65,14 @@ struct HttpServer::Impl {
         log(std::move(log_line)),
         control(asio::make_strand(context)),
         acceptor(control),
-        signals(control),
         sweep_timer(control) {}
 
-  asio::awaitable<void> accept_all();
-  asio::awaitable<void> sweep_all();
-  asio::awaitable<void> watch_signals();
+  asio::awaitable<bool> accept_one();
+  asio::awaitable<bool> sweep_once();
+  template <class Turn>
+  asio::awaitable<void> repeat(const char* name, Turn turn);
+  void run_context();
+  void fail(const char* what) noexcept;
   void welcome(tcp::socket socket);
   bool evict_idle(Clock::time_point before);
   void limit_connections();
@@ -80,16 +90,18 @@ struct HttpServer::Impl {
   std::size_t max_connections = 0;
   Service& service;
   LogLine log;
+  std::atomic<bool> has_ended_once = false;  // before the context, which ends coroutines that look at it
 
   asio::io_context context;
   asio::strand<asio::io_context::executor_type> control;  // of everything but the connections
   tcp::acceptor acceptor;
-  asio::signal_set signals;
   asio::steady_timer sweep_timer;
   std::vector<std::weak_ptr<Connection>> connections;  // on the control strand
   std::atomic<int> num_busy = 0;
   std::vector<std::thread> threads;
 
+  std::atomic<int> num_asked = 0;  // how often begin_shutdown() was called
+  int num_heard = 0;
   std::atomic<bool> is_shutting_down = false;
   Clock::time_point shutdown_at, abort_at = Clock::time_point::max();
 
@@ -124,18 +136,16 @@ int HttpServer::start() {
   if (!error) impl.acceptor.listen(asio::socket_base::max_listen_connections, error);
   QUIRE_CHECK_KIND(kExhausted, !error, "cannot listen on {} port {}: {}", impl.options.host,
                    impl.options.port, error.message());
-  impl.signals.add(SIGINT);
-  impl.signals.add(SIGTERM);
+  const auto accept = [&impl] { return impl.accept_one(); };
+  const auto sweep = [&impl] { return impl.sweep_once(); };
   asio::co_spawn(
-      impl.control, [&impl] { return impl.accept_all(); }, asio::detached);
+      impl.control, [&impl, accept] { return impl.repeat("accepting connections", accept); }, asio::detached);
   asio::co_spawn(
-      impl.control, [&impl] { return impl.sweep_all(); }, asio::detached);
-  asio::co_spawn(
-      impl.control, [&impl] { return impl.watch_signals(); }, asio::detached);
+      impl.control, [&impl, sweep] { return impl.repeat("watching over time", sweep); }, asio::detached);
   impl.limit_connections();
   try {
     for (int i = 0; i < impl.options.num_threads; ++i)
-      impl.threads.emplace_back([&impl] { impl.context.run(); });
+      impl.threads.emplace_back([&impl] { impl.run_context(); });
   } catch (const std::system_error& failure) {
     impl.end(ShutdownKind::kForced);
     throw_error(ErrorKind::kExhausted, "cannot start thread {} of {} for connections: {}",
@@ -144,9 +154,7 @@ int HttpServer::start() {
   return impl.acceptor.local_endpoint().port();
 }
 
-void HttpServer::begin_shutdown() {
-  asio::post(impl_->control, [impl = impl_.get()] { impl->shut_down(); });
-}
+void HttpServer::begin_shutdown() { ++impl_->num_asked; }
 
 bool HttpServer::is_shutting_down() const { return impl_->is_shutting_down; }
 
@@ -163,25 +171,63 @@ void HttpServer::Impl::end(ShutdownKind kind) {
     const std::lock_guard lock(mutex);
     if (!ending) ending = kind;
   }
+  has_ended_once = true;
   context.stop();
   has_ended.notify_all();
 }
 
-asio::awaitable<void> HttpServer::Impl::accept_all() {
+// A thread of connections. What a completion throws (memory ran out while a coroutine was being resumed) ends
+// that coroutine; the thread goes on with the others.
+void HttpServer::Impl::run_context() {
   for (;;) {
-    tcp::socket socket(asio::make_strand(context));
-    error_code error;
-    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
-    if (!error) {
-      welcome(std::move(socket));
-    } else if (error == asio::error::operation_aborted) {
-      co_return;
-    } else {  // no file descriptor left, most likely: somebody has to go
-      evict_idle(Clock::now());
-      asio::steady_timer pause(control, kAcceptPause);
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    try {
+      context.run();
+      return;
+    } catch (const std::exception&) {
     }
   }
+}
+
+// Nobody is served any more when one of the server's own coroutines is gone: whoever waits for the end is
+// told.
+void HttpServer::Impl::fail(const char* what) noexcept {
+  if (has_ended_once) return;
+  attempt([&] { log(fmt::format("the server has lost the coroutine for {} and ends", what)); });
+  end(ShutdownKind::kFailed);
+}
+
+// One turn after another until a turn returns false. What a turn throws does not end the loop.
+template <class Turn>
+asio::awaitable<void> HttpServer::Impl::repeat(const char* name, Turn turn) {
+  struct Lifeline {  // also ends when memory runs out while the coroutine is resumed, which destroys it
+    Impl& impl;
+    const char* name;
+    ~Lifeline() { impl.fail(name); }
+  } const lifeline{*this, name};
+  for (;;) {
+    try {
+      if (!co_await turn()) co_return;
+      continue;
+    } catch (const std::exception&) {
+    }
+    std::this_thread::sleep_for(kTurnPause);  // a timer would need memory
+  }
+}
+
+asio::awaitable<bool> HttpServer::Impl::accept_one() {
+  tcp::socket socket(asio::make_strand(context));
+  error_code error;
+  co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+  if (!error) {
+    welcome(std::move(socket));
+  } else if (error == asio::error::operation_aborted) {
+    co_return false;
+  } else {  // no file descriptor left, most likely: somebody has to go
+    evict_idle(Clock::now());
+    asio::steady_timer pause(control, kAcceptPause);
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  }
+  co_return true;
 }
 
 // Each connection is a file; weights, logs and listeners need some as well.
@@ -230,52 +276,52 @@ void HttpServer::Impl::welcome(tcp::socket socket) {
   connection->start();
 }
 
-asio::awaitable<void> HttpServer::Impl::sweep_all() {
-  for (;;) {
-    error_code error;
-    sweep_timer.expires_after(kSweepInterval);
-    co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
-    const Clock::time_point now = Clock::now();
-    service.watch();
-    for_each_connection([now](const auto& connection) { connection->sweep(now); });
-    if (is_shutting_down) advance_shutdown(now);
-  }
-}
-
-asio::awaitable<void> HttpServer::Impl::watch_signals() {
-  for (;;) {
-    error_code error;
-    co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return;
+asio::awaitable<bool> HttpServer::Impl::sweep_once() {
+  error_code error;
+  sweep_timer.expires_after(kSweepInterval);
+  co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return false;
+  const Clock::time_point now = Clock::now();
+  attempt([&] { service.watch(); });
+  for_each_connection([now](const auto& connection) { connection->sweep(now); });
+  attempt([&] {
+    for (; num_heard < num_asked; ++num_heard) shut_down();
+  });
+  if (service.has_failed() && !is_shutting_down) {
+    attempt([&] { log("the engine has failed: the process ends"); });
     shut_down();
   }
+  if (is_shutting_down) advance_shutdown(now);
+  co_return true;
 }
 
 void HttpServer::Impl::shut_down() {
-  // Some supervisors signal a process and its group: two signals that mean one.
-  if (is_shutting_down && Clock::now() - shutdown_at < kSameSignal) return;
   if (is_shutting_down) {
-    log("stopping at once");
     end(ShutdownKind::kForced);
     return;
   }
-  log(fmt::format("shutting down: {} answers run, new calls are refused", service.num_answers()));
   service.drain();
   shutdown_at = Clock::now();
   is_shutting_down = true;
+  attempt([&] {
+    log(fmt::format("shutting down: {} answers run, new calls are refused", service.num_answers()));
+  });
 }
 
 // New connections are still taken, so that they are told why there is no answer.
 void HttpServer::Impl::advance_shutdown(Clock::time_point now) {
-  if (num_busy == 0) {
+  if (num_busy == 0 && service.has_failed()) {
+    end(ShutdownKind::kFailed);
+  } else if (num_busy == 0) {
     end(abort_at == Clock::time_point::max() ? ShutdownKind::kDrained : ShutdownKind::kTimedOut);
   } else if (abort_at != Clock::time_point::max()) {
     if (now >= abort_at + kLastWords) end(ShutdownKind::kTimedOut);
   } else if (now >= shutdown_at + std::chrono::duration<double>(options.shutdown_timeout_s)) {
-    log(fmt::format("{} answers still run after {} s and are ended", service.num_answers(),
-                    options.shutdown_timeout_s));
     abort_at = now;
+    attempt([&] {
+      log(fmt::format("{} answers still run after {} s and are ended", service.num_answers(),
+                      options.shutdown_timeout_s));
+    });
     service.abort_calls();
     for_each_connection([](const auto& connection) { connection->wake(); });
   }

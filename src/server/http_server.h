@@ -27,7 +27,8 @@ struct HttpOptions {
 enum class ShutdownKind : std::uint8_t {
   kDrained,   // every running call came to its end
   kTimedOut,  // calls were ended with "abort"
-  kForced,    // a second signal: nobody was waited for
+  kForced,    // a second begin_shutdown(): nobody was waited for
+  kFailed,    // the engine, or a part that everybody needs, is gone: the process should be started anew
 };
 
 class HttpServer {
@@ -36,13 +37,12 @@ class HttpServer {
   HttpServer(const HttpOptions& options, Service& service, LogLine log);
   ~HttpServer();  // stops at once
 
-  // Binds, listens, begins to answer; returns the port. SIGINT and SIGTERM begin a shutdown from then on.
-  // Throws Error{kInvalidArgument} for a host that is none, Error{kExhausted} when the port is taken or the
-  // system gives no more threads.
+  // Binds, listens, begins to answer; returns the port. Throws Error{kInvalidArgument} for a host that is
+  // none, Error{kExhausted} when the port is taken or the system gives no more threads.
   int start();
 
-  // Refuses new calls and lets running ones end, for at most shutdown_timeout_s; the second time ends
-  // everything. Any thread.
+  // Soon refuses new calls and lets running ones end, for at most shutdown_timeout_s; the second time ends
+  // everything. Any thread, and signal handlers.
   void begin_shutdown();
   bool is_shutting_down() const;
 

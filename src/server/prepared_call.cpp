@@ -61,6 +61,7 @@ PreparedCall prepare_completion(const Json& body, const ServedModel& model) {
 
 PreparedCall prepare_chat(const Json& body, const ServedModel& model) {
   ChatCall call = parse_chat_call(body, model.limits);
+  const TreeScope messages(call.messages), variables(call.template_variables);
   PreparedCall prepared;
   prepared.kind = CallKind::kChat;
   prepared.prompts.push_back(
@@ -105,7 +106,8 @@ auto with_api_errors(Prepare prepare) {
 
 PreparedCall prepare_call(CallKind kind, std::string_view body, const ServedModel& model) {
   return with_api_errors([&] {
-    const Json parsed = parse_request_body(body);
+    Json parsed = parse_request_body(body);
+    const TreeScope scope(parsed);
     PreparedCall call =
         kind == CallKind::kChat ? prepare_chat(parsed, model) : prepare_completion(parsed, model);
     check_lengths(call, model);
@@ -115,7 +117,10 @@ PreparedCall prepare_call(CallKind kind, std::string_view body, const ServedMode
 
 std::string tokenize(std::string_view body, const ServedModel& model) {
   return with_api_errors([&] {
-    const TokenizeCall call = parse_tokenize_call(parse_request_body(body), model.limits);
+    Json parsed = parse_request_body(body);
+    const TreeScope scope(parsed);
+    TokenizeCall call = parse_tokenize_call(parsed, model.limits);
+    const TreeScope messages(call.messages), variables(call.template_variables);
     const auto tokens = call.prompt ? encode_prompt(*call.prompt, call.add_special_tokens, model)
                                     : encode_messages(call.messages, call.add_generation_prompt,
                                                       call.template_variables, model);
@@ -132,7 +137,9 @@ std::string tokenize(std::string_view body, const ServedModel& model) {
 
 std::string detokenize(std::string_view body, const ServedModel& model) {
   return with_api_errors([&] {
-    const auto tokens = parse_detokenize_call(parse_request_body(body), model.limits);
+    Json parsed = parse_request_body(body);
+    const TreeScope scope(parsed);
+    const auto tokens = parse_detokenize_call(parsed, model.limits);
     return OrderedJson{{"prompt", model.tokenizer->decode(tokens, false)}}.dump() + "\n";
   });
 }

@@ -147,6 +147,8 @@ bool Service::is_ready() const {
   return state_ == State::kServing && !has_stalled_ && !model_->engine->stats().has_failed;
 }
 
+bool Service::has_failed() const { return has_model_ && model_->engine->stats().has_failed; }
+
 const Route* Service::find_route(const HttpRequest& request) {
   std::string_view path = request.path;
   if (path.size() > 2 && path.ends_with('/')) path.remove_suffix(1);

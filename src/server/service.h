@@ -79,6 +79,7 @@ class Service {
 
   std::int64_t num_answers() const { return admission_.num_answers(); }  // that run or wait
   bool is_ready() const;
+  bool has_failed() const;  // the engine takes no more calls, and never will again
 
  private:
   enum class State { kLoading, kServing, kDraining };

@@ -13,7 +13,18 @@ struct WorkReply::Outcome {
   std::atomic<bool> is_done = false;
   ReplyOutput output;
 
-  void fill(const std::function<std::string()>& work) {
+  std::exception_ptr failure;  // there was not even memory for the words
+
+  void fill(const std::function<std::string()>& work) noexcept {
+    try {
+      answer(work);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    is_done.store(true, std::memory_order_release);
+  }
+
+  void answer(const std::function<std::string()>& work) {
     try {
       output = ReadyReply(HttpHead{}, work()).poll();
     } catch (const ApiError& error) {
@@ -21,7 +32,6 @@ struct WorkReply::Outcome {
     } catch (const std::exception&) {
       output = ApiError(500, "the server failed on this request").reply()->poll();
     }
-    is_done.store(true, std::memory_order_release);
   }
 };
 
@@ -40,7 +50,10 @@ WorkReply::WorkReply(std::function<std::string()> work, bool is_long, const Work
 }
 
 ReplyOutput WorkReply::poll() {
-  if (outcome_->is_done.load(std::memory_order_acquire)) return std::move(outcome_->output);
+  if (outcome_->is_done.load(std::memory_order_acquire)) {
+    if (outcome_->failure) std::rethrow_exception(outcome_->failure);
+    return std::move(outcome_->output);
+  }
   if (Clock::now() >= deadline_) {
     place_ = {};
     return ApiError(504, "the request waited in the queue for too long").reply()->poll();

@@ -1,5 +1,6 @@
 #include "text/decoder.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/check.h"
@@ -11,6 +12,7 @@ namespace quire {
 namespace {
 
 constexpr std::size_t kMaxDecoders = 64;
+constexpr double kMaxGrowth = 1000;
 constexpr std::string_view kReplacementText = "\xEF\xBF\xBD";  // U+FFFD
 
 // A stage that needs whole tokens.
@@ -64,7 +66,7 @@ class ByteLevelStage : public TokenStage {
 
 class ByteLevel : public Decoder {
  public:
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<ByteLevelStage>(next);
   }
   bool map_token(std::string& token) const override {
@@ -127,7 +129,7 @@ class ByteFallbackStage : public TokenStage {
 
 class ByteFallback : public Decoder {
  public:
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<ByteFallbackStage>(next);
   }
   bool map_token(std::string& token) const override {
@@ -168,7 +170,7 @@ class Metaspace : public Decoder {
   Metaspace(char32_t metaspace, bool drops_first) : drops_first_(drops_first) {
     append_utf8(metaspace_, metaspace);
   }
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<MetaspaceStage>(next, metaspace_, drops_first_);
   }
   bool map_token(std::string& token) const override {
@@ -198,7 +200,7 @@ class FuseStage : public DecodeStage {
 
 class Fuse : public Decoder {
  public:
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<FuseStage>(next);
   }
   bool map_token(std::string&) const override { return true; }
@@ -262,7 +264,7 @@ class Strip : public Decoder {
       : num_start_(num_start), num_stop_(num_stop) {
     append_utf8(content_, content);
   }
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<StripStage>(next, content_, num_start_, num_stop_);
   }
   bool map_token(std::string&) const override { return true; }  // cuts the edges of a text, not its middle
@@ -289,26 +291,33 @@ std::string replace_matches(const Regex& pattern, const std::string& content, st
 
 class ReplaceStage : public TokenStage {
  public:
-  ReplaceStage(DecodeStage& next, const Regex& pattern, const std::string& content)
-      : TokenStage(next), pattern_(pattern), content_(content), scratch_(0) {}
+  ReplaceStage(DecodeStage& next, const Regex& pattern, const std::string& content, RegexScratch& budget)
+      : TokenStage(next), pattern_(pattern), content_(content), budget_(budget) {}
 
  protected:
   void take_token(std::string& token) override {
-    scratch_.refill(token.size());
-    pass_token(replace_matches(pattern_, content_, token, scratch_));
+    pass_token(replace_matches(pattern_, content_, token, budget_));
   }
 
  private:
   const Regex& pattern_;
   const std::string& content_;
-  RegexScratch scratch_;
+  RegexScratch& budget_;
 };
 
 class Replace : public Decoder {
  public:
-  Replace(Regex pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
-    return std::make_unique<ReplaceStage>(next, pattern_, content_);
+  // `min_match_bytes`: what every match of the pattern has at least.
+  Replace(Regex pattern, std::size_t min_match_bytes, std::string content)
+      : pattern_(std::move(pattern)), min_match_bytes_(min_match_bytes), content_(std::move(content)) {}
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch& budget) const override {
+    return std::make_unique<ReplaceStage>(next, pattern_, content_, budget);
+  }
+  double growth() const override {
+    // Between any two bytes where an empty match is possible.
+    const auto content_bytes = static_cast<double>(content_.size());
+    return min_match_bytes_ == 0 ? content_bytes + 1
+                                 : std::max(1.0, content_bytes / static_cast<double>(min_match_bytes_));
   }
   bool map_token(std::string& token) const override {
     RegexScratch scratch(token.size());
@@ -318,6 +327,7 @@ class Replace : public Decoder {
 
  private:
   Regex pattern_;
+  std::size_t min_match_bytes_;
   std::string content_;
 };
 
@@ -338,7 +348,7 @@ class JoinStage : public TokenStage {
 
 class Join : public Decoder {
  public:
-  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const override {
+  std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<JoinStage>(next);
   }
   bool map_token(std::string&) const override { return true; }
@@ -363,7 +373,10 @@ std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::s
                                    field.at("stop").as_int(0, kMaxStrip));
   }
   if (type == "Replace") {
-    return std::make_unique<Replace>(Regex::from_json(field.at("pattern")), field.at("content").as_string());
+    const JsonField pattern = field.at("pattern");
+    const auto literal = pattern.find("String");
+    return std::make_unique<Replace>(Regex::from_json(pattern), literal ? literal->as_string().size() : 0,
+                                     field.at("content").as_string());
   }
   field.at("type").unsupported("this decoder is not known");
 }
@@ -384,6 +397,11 @@ void add_decoders(const JsonField& field, Decoders& out) {
 Decoders make_decoders(const JsonField& field) {
   Decoders out;
   add_decoders(field, out);
+  double growth = 1;
+  for (const auto& decoder : out) growth *= decoder->growth();
+  if (growth > kMaxGrowth)
+    field.unsupported(
+        fmt::format("it may make a text {:.3g} times longer, at most {:.0f}", growth, kMaxGrowth));
   return out;
 }
 

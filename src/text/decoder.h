@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "text/json_field.h"
+#include "text/regex.h"
 
 namespace quire {
 
@@ -26,15 +27,20 @@ class Decoder {
  public:
   virtual ~Decoder() = default;
 
-  // A stage that passes what it makes to `next`, which must outlive it. The decoder must outlive the stage.
-  virtual std::unique_ptr<DecodeStage> make_stage(DecodeStage& next) const = 0;
+  // A stage that passes what it makes to `next`, which must outlive it, as must the budget for the work of
+  // all stages together. The decoder must outlive the stage.
+  virtual std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch& budget) const = 0;
+
+  // How many bytes of text one byte may become at most; 1 for those that never write more than they read.
+  virtual double growth() const { return 1; }
 
   // Turns one token, as it stands in the middle of a text, into its bytes. Returns false when these are
   // final: raw bytes that no other decoder may read.
   virtual bool map_token(std::string& token) const = 0;
 };
 
-// In the order in which they run; a Sequence is flattened. Throws Error{kUnsupported, kCorruptFile}.
+// In the order in which they run; a Sequence is flattened. Throws Error{kUnsupported, kCorruptFile}, the
+// former also for a chain that may make a text more than a thousand times longer.
 using Decoders = std::vector<std::unique_ptr<const Decoder>>;
 Decoders make_decoders(const JsonField& field);
 

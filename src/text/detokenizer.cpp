@@ -18,11 +18,14 @@ class Detokenizer::Sink : public DecodeStage {
 };
 
 Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens)
-    : tokenizer_(&tokenizer), skip_special_tokens_(skip_special_tokens), sink_(std::make_unique<Sink>()) {
+    : tokenizer_(&tokenizer),
+      skip_special_tokens_(skip_special_tokens),
+      budget_(std::make_unique<RegexScratch>(0)),
+      sink_(std::make_unique<Sink>()) {
   const Decoders& decoders = tokenizer.decoders();
   DecodeStage* next = sink_.get();
   for (auto decoder = decoders.rbegin(); decoder != decoders.rend(); ++decoder) {
-    stages_.push_back((*decoder)->make_stage(*next));
+    stages_.push_back((*decoder)->make_stage(*next, *budget_));
     next = stages_.back().get();
   }
 }
@@ -50,6 +53,8 @@ std::string Detokenizer::push(std::int32_t id) {
   QUIRE_CHECK(!is_finished_, "token {} comes after the end of the text", id);
   const auto token = tokenizer_->token_text(id);
   if (!token || (skip_special_tokens_ && tokenizer_->is_special(id))) return {};
+  budget_->refill(token->size());
+  num_bytes_ += token->size();
   DecodeStage& first = stages_.empty() ? *sink_ : *stages_.back();
   first.text(*token);
   first.end_token();
@@ -59,6 +64,7 @@ std::string Detokenizer::push(std::int32_t id) {
 std::string Detokenizer::finish() {
   QUIRE_CHECK(!is_finished_, "the text has already ended");
   is_finished_ = true;
+  budget_->refill(num_bytes_);  // a stage may have kept everything until now
   (stages_.empty() ? *sink_ : *stages_.back()).finish();
   return sink_->take();
 }

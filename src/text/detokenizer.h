@@ -25,9 +25,10 @@ class Detokenizer {
   ~Detokenizer();
 
   // The text to come follows that of `prompt`: what the prompt alone writes is left out, a character that it
-  // begins and the next tokens end is not. To be called before the first push.
+  // begins and the next tokens end is not. To be called before the first push. Throws like push.
   void follow(std::span<const std::int32_t> prompt);
 
+  // Throws Error{kExhausted} where a hostile file makes the work explode.
   std::string push(std::int32_t id);
   // What was held back. The object is done: another push or finish throws Error{kInvalidArgument}.
   std::string finish();
@@ -38,6 +39,8 @@ class Detokenizer {
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
   bool is_finished_ = false;
+  std::size_t num_bytes_ = 0;             // of all tokens so far
+  std::unique_ptr<RegexScratch> budget_;  // of all stages, anew for each token
   std::unique_ptr<Sink> sink_;
   std::vector<std::unique_ptr<DecodeStage>> stages_;  // last first; each passes on to the one before it
 };

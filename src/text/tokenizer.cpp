@@ -1,11 +1,10 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "base/check.h"
 #include "base/json.h"
+#include "files/mapped_file.h"
 #include "text/added_tokens.h"
 #include "text/bpe.h"
 #include "text/detokenizer.h"
@@ -173,11 +172,8 @@ Tokenizer Tokenizer::from_json(std::string_view text, const std::string& origin)
 }
 
 Tokenizer Tokenizer::from_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  QUIRE_CHECK_KIND(kNotFound, file.is_open(), "{}: cannot open the tokenizer", path);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  QUIRE_CHECK_KIND(kCorruptFile, !file.bad(), "{}: cannot read the tokenizer", path);
-  return from_json(text, path);
+  const MappedFile file = MappedFile::open_text(path, JsonLimits().max_bytes);
+  return from_json(file.text(), path);
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {

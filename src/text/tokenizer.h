@@ -43,8 +43,8 @@ struct Prompt {
 class Tokenizer {
  public:
   // Throw Error{kCorruptFile} for a malformed file, Error{kUnsupported} for one that asks for something
-  // unknown (both name file, field and value), and from_file Error{kNotFound}. `origin` names the file in
-  // messages.
+  // unknown (both name file, field and value), and from_file what MappedFile::open_text throws. `origin`
+  // names the file in messages.
   static Tokenizer from_json(std::string_view text, const std::string& origin);
   static Tokenizer from_file(const std::string& path);
 

@@ -38,6 +38,48 @@ class ExitCodeTest(ProgramTest):
         self.expect_error(USAGE, "prompt is empty", "run", stdin="")
         self.expect_error(USAGE, "/nowhere/prompt.txt", "run", "-f", "/nowhere/prompt.txt")
 
+    def test_what_was_meant(self):
+        self.assertIn("Did you mean --max-tokens? Try: quire run --help", self.expect(USAGE, "run", "--max-token", 5).stderr)
+        self.assertIn("Did you mean serve?", self.expect(USAGE, "sevre").stderr)
+        self.assertNotIn("Did you mean", self.expect(USAGE, "abacus").stderr)
+
+    def test_bounds_are_said_in_words(self):
+        result = self.expect(USAGE, "run", "--max-tokens", 0, "-p", "x")
+        self.assertIn("--max-tokens: must be a number above 0, got 0", result.stderr)
+        self.assertLess(len(result.stderr), 200)
+        self.assertIn("must be a number of at least 0, got -1", self.expect(USAGE, "run", "--max-model-len", -1, "-p", "x").stderr)
+        self.assertIn("1e300 is not a number of seconds from 0 to 1000000", self.expect(USAGE, "serve", "--request-timeout", "1e300").stderr)
+
+    def test_models_that_are_named_in_another_way(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder, hub = Path(name), {"HF_HOME": f"{name}/hf", "HF_HUB_CACHE": ""}
+            error = lambda words, model: self.expect_error(USAGE, words, "run", model, "-p", "x", env=hub)
+            error("hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B", "Qwen/Qwen3-0.6B")
+            snapshot = folder / "hf/hub/models--Qwen--Qwen3-0.6B/snapshots/abc"
+            snapshot.mkdir(parents=True)
+            (snapshot / "config.json").write_text("{}", encoding="utf-8")
+            error(f"in the cache at {snapshot}", "Qwen/Qwen3-0.6B")
+            error(f"name its snapshot: {snapshot}", snapshot.parents[1])
+            (folder / "x.gguf").write_bytes(b"GGUF")
+            error("GGUF files are not read", folder / "x.gguf")
+            (folder / "model.safetensors").write_bytes(b"")
+            error("put the other files beside it", folder / "model.safetensors")
+            inner = folder / "Qwen3-0.6B"
+            inner.mkdir()
+            (inner / "config.json").write_text("{}", encoding="utf-8")
+            (inner / "model.safetensors").write_bytes(b"")
+            error(f"name its folder: {inner}", inner / "model.safetensors")
+            error(f"but {inner} has", folder)
+            error(f"did you mean {inner}?", folder / "Qwen3-06B")
+            (folder / "lora").mkdir()
+            (folder / "lora/adapter_config.json").write_text("{}", encoding="utf-8")
+            error("adapter", folder / "lora")
+
+    def test_files_that_are_something_else(self):
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / "config.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 727\n", encoding="utf-8")
+            self.expect_error(CORRUPT, "a Git LFS pointer and not the file of 727 bytes", "run", name, "-p", "x")
+
     def test_models_that_are_not_there_or_broken(self):
         self.expect_error(USAGE, "/nowhere/model", "run", "/nowhere/model", "-p", "x")
         with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +101,8 @@ class ExitCodeTest(ProgramTest):
                 process = subprocess.run([QUIRE, "info"], stdout=out, stderr=subprocess.PIPE, text=True)
             self.assertEqual(process.returncode, 1)
             self.assertIn("cannot write the result", process.stderr)
+            with full.open("w") as err:  # the error itself cannot be written
+                self.assertEqual(subprocess.run([QUIRE, "run", "/nowhere/model", "-p", "x"], stderr=err).returncode, USAGE)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ class Answer:
 
 
 class Server:
-    def __init__(self, *flags, wait=True):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("QUIRE_")}
+    def __init__(self, *flags, wait=True, environment=None):
+        env = {k: v for k, v in os.environ.items() if not k.startswith("QUIRE_")} | (environment or {})
         defaults = {"--threads": "2", "--port": "0"}
         command = [QUIRE, "serve", "--disable-log-stats", *map(str, flags)]
         command += [word for flag, value in defaults.items() if flag not in flags for word in (flag, value)]

@@ -1,8 +1,11 @@
 #include "targets/jit/jit_cache.h"
 
 #include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -61,8 +64,27 @@ std::optional<FileHeader> read_header(std::istream& file, std::uint64_t file_byt
   return rest == 0 ? std::optional(header) : std::nullopt;
 }
 
-// The kernel and the key that the file says it has; nothing if the file is damaged.
+// Why machine code that lies there is not run: somebody else may have put it there. Empty if nobody can have.
+// What belongs to root is trusted, so that a package can bring kernels along.
+std::string why_untrusted(const fs::path& path, bool is_folder) {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return fmt::format("{}: {}", path.string(), std::strerror(errno));
+  if (is_folder && S_ISLNK(status.st_mode) && ::stat(path.c_str(), &status) != 0)
+    return fmt::format("{}: {}", path.string(), std::strerror(errno));
+  if (is_folder ? !S_ISDIR(status.st_mode) : !S_ISREG(status.st_mode))
+    return fmt::format("{} is no {}", path.string(), is_folder ? "folder" : "regular file");
+  if (status.st_uid != 0 && status.st_uid != ::geteuid())
+    return fmt::format("{} belongs to user {}, kernels of user {} or 0 are used", path.string(),
+                       status.st_uid, ::geteuid());
+  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fmt::format("{} can be written by others (mode {:o})", path.string(), status.st_mode & 07777);
+  return {};
+}
+
+// The kernel and the key that the file says it has; nothing if the file is damaged, or may be somebody
+// else's.
 std::optional<std::pair<JitKey, CompiledKernel>> read_kernel(const fs::path& path) {
+  if (!why_untrusted(path, false).empty()) return {};
   std::ifstream file(path, std::ios::binary | std::ios::ate);
   // The size of the file that is open: another may take its name meanwhile.
   const std::streamoff file_bytes = file.tellg();
@@ -99,7 +121,7 @@ JitKey make_jit_key(std::span<const std::string_view> parts) {
 fs::path JitCache::path_of(const JitKey& key) const { return folder_ / (hex_of(key) + std::string(kSuffix)); }
 
 std::optional<CompiledKernel> JitCache::try_load(const JitKey& key) const {
-  if (folder_.empty()) return {};
+  if (folder_.empty() || !why_untrusted(folder_, true).empty()) return {};
   auto read = read_kernel(path_of(key));
   if (!read || read->first != key) return {};
   return std::move(read->second);
@@ -107,6 +129,10 @@ std::optional<CompiledKernel> JitCache::try_load(const JitKey& key) const {
 
 std::string JitCache::store(const JitKey& key, const CompiledKernel& kernel) const {
   if (folder_.empty()) return {};
+  std::error_code ignored;
+  if (fs::exists(folder_, ignored)) {
+    if (std::string why = why_untrusted(folder_, true); !why.empty()) return why;
+  }
   FileHeader header{{},  kernel.name.size(), kernel.log.size(), kernel.binary.size(),
                     key, checksum_of(kernel)};
   std::memcpy(header.magic, kMagic, sizeof kMagic);
@@ -117,6 +143,7 @@ std::string JitCache::store(const JitKey& key, const CompiledKernel& kernel) con
 
 std::vector<JitCacheEntry> JitCache::list() const {
   std::vector<JitCacheEntry> entries;
+  const bool is_trusted = why_untrusted(folder_, true).empty();
   std::error_code error;
   for (fs::directory_iterator file(folder_, error), end; !error && file != end; file.increment(error)) {
     const std::string file_name = file->path().filename().string();
@@ -124,9 +151,13 @@ std::vector<JitCacheEntry> JitCache::list() const {
     const auto read = read_kernel(file->path());
     std::error_code ignored;
     const std::uintmax_t bytes = fs::file_size(file->path(), ignored);
-    const bool is_valid = read.has_value() && hex_of(read->first) + std::string(kSuffix) == file_name;
-    entries.push_back(
-        {file->path(), is_valid ? read->second.name : "damaged", ignored ? 0 : bytes, is_valid});
+    const bool is_valid =
+        is_trusted && read.has_value() && hex_of(read->first) + std::string(kSuffix) == file_name;
+    entries.push_back({file->path(),
+                       is_valid ? read->second.name
+                       : read   ? "not trusted"
+                                : "damaged",
+                       ignored ? 0 : bytes, is_valid});
   }
   std::sort(entries.begin(), entries.end(),
             [](const auto& a, const auto& b) { return std::tie(a.name, a.path) < std::tie(b.name, b.path); });

@@ -1,7 +1,8 @@
 // Compiled kernels on disk, so that a second start compiles nothing. One file a kernel, named by a SHA-256
 // digest over all that its code depends on. A file is trusted only if its sizes, its key and the checksum
-// over its content are right; whatever else lies there is compiled anew. Files appear complete or not at all,
-// also with several processes at a time.
+// over its content are right, and if it and its folder belong to the user or to root and nobody else may
+// write there; whatever else lies there is compiled anew. Files appear complete or not at all, also with
+// several processes at a time.
 #pragma once
 
 #include <array>
@@ -42,11 +43,11 @@ class JitCache {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  // Nothing if the kernel is not there or its file is damaged.
+  // Nothing if the kernel is not there, its file is damaged, or others may have written it.
   std::optional<CompiledKernel> try_load(const JitKey& key) const;
 
-  // Empty, or the reason why the kernel could not be kept: a full disk costs time on the next start, not a
-  // request.
+  // Empty, or the reason why the kernel could not be kept: a full disk, or a folder that others may write to,
+  // costs time on the next start, not a request.
   std::string store(const JitKey& key, const CompiledKernel& kernel) const;
 
   // Sorted by name. Only files that carry a cache file's name are looked at.

@@ -31,5 +31,16 @@ TEST(Json, RefusesWithOrigin) {
   EXPECT_NE(message_of("[1,2,3]", {.max_bytes = 3}).find("7 bytes"), std::string::npos);
 }
 
+TEST(Json, ADismantledTreeIsEmptyAndWasNotTooDeep) {
+  std::string text = "1";
+  for (int i = 0; i < 60; ++i) text = i % 2 == 0 ? "[" + text + ",2]" : "{\"a\":" + text + ",\"b\":[]}";
+  Json tree = parse_json(text, "deep");
+  { const TreeScope scope(tree); }
+  EXPECT_TRUE(tree.empty());
+  Json scalar = 7;
+  dismantle(scalar);
+  EXPECT_EQ(scalar, 7);
+}
+
 }  // namespace
 }  // namespace quire

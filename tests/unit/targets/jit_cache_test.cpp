@@ -172,5 +172,46 @@ TEST_F(JitCacheTest, ConcurrentWritersPublishWholeFiles) {
     EXPECT_EQ(file.path().extension(), ".kernel");
 }
 
+TEST_F(JitCacheTest, FilesThatOthersMayWriteAreNotUsed) {
+  ASSERT_EQ(cache().store(key_, kernel_), "");
+  const fs::path file = only_file();
+  ASSERT_EQ(::chmod(file.c_str(), 0620), 0);
+  EXPECT_FALSE(cache().try_load(key_));
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  EXPECT_TRUE(cache().try_load(key_));
+}
+
+TEST_F(JitCacheTest, FoldersThatOthersMayWriteAreNotUsed) {
+  ASSERT_EQ(cache().store(key_, kernel_), "");
+  ASSERT_EQ(::chmod(cache().folder().c_str(), 0777), 0);
+  EXPECT_FALSE(cache().try_load(key_));
+  EXPECT_NE(cache().store(key_, kernel_).find("can be written by others (mode 777)"), std::string::npos);
+  ASSERT_EQ(cache().list().size(), 1u);
+  EXPECT_FALSE(cache().list()[0].is_valid);
+  EXPECT_EQ(cache().list()[0].name, "not trusted");
+  ASSERT_EQ(::chmod(cache().folder().c_str(), 0755), 0);
+  EXPECT_TRUE(cache().try_load(key_));
+}
+
+TEST_F(JitCacheTest, LinksAreNotFollowed) {
+  ASSERT_EQ(cache().store(key_, kernel_), "");
+  const fs::path file = only_file();
+  fs::rename(file, root_ / "elsewhere");
+  fs::create_symlink(root_ / "elsewhere", file);
+  EXPECT_FALSE(cache().try_load(key_));
+}
+
+TEST_F(JitCacheTest, FilesAndFoldersOfOtherUsersAreNotUsed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  ASSERT_EQ(cache().store(key_, kernel_), "");
+  const fs::path file = only_file();
+  ASSERT_EQ(::chown(file.c_str(), 12345, 12345), 0);
+  EXPECT_FALSE(cache().try_load(key_));
+  ASSERT_EQ(::chown(file.c_str(), 0, 0), 0);
+  ASSERT_EQ(::chown(cache().folder().c_str(), 12345, 12345), 0);
+  EXPECT_FALSE(cache().try_load(key_));
+  EXPECT_NE(cache().store(key_, kernel_).find("belongs to user 12345"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace quire

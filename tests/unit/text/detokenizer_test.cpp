@@ -128,5 +128,55 @@ TEST(Detokenizer, PartsAreWholeCharactersAndMakeUpTheDecodedText) {
   }
 }
 
+// A model of the tokens "e" and "a", whose decoders are given as JSON.
+Tokenizer tokenizer_with(const std::string& decoders) {
+  return Tokenizer::from_json(
+      R"({"version":"1.0","model":{"type":"BPE","vocab":{"e":0,"a":1},"merges":[]},"decoder":)" + decoders +
+          "}",
+      "hostile.json");
+}
+
+std::string sequence_of(int num, const std::string& decoder) {
+  std::string all;
+  for (int i = 0; i < num; ++i) all += (i > 0 ? "," : "") + decoder;
+  return R"({"type":"Sequence","decoders":[)" + all + "]}";
+}
+
+TEST(Detokenizer, RefusesDecodersThatMakeATextExplode) {
+  const std::string grows =
+      R"({"type":"Replace","pattern":{"String":"e"},"content":")" + std::string(100, 'e') + "\"}";
+  try {
+    tokenizer_with(sequence_of(6, grows));
+    FAIL() << "a token of one byte may become 1,000,000,000,000";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(std::string(e.what()).find("hostile.json: decoder"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("1e+12 times longer, at most 1000"), std::string::npos) << e.what();
+  }
+  // An empty match is possible between any two bytes.
+  const std::string between = R"({"type":"Replace","pattern":{"Regex":"x*"},"content":"eeeeeeeeeee"})";
+  EXPECT_THROW(tokenizer_with(sequence_of(3, between)), Error);
+}
+
+TEST(Detokenizer, TakesDecodersThatGrowALittle) {
+  const std::string grows = R"({"type":"Replace","pattern":{"String":"e"},"content":"eeee"})";
+  const std::string cuts = R"({"type":"Replace","pattern":{"String":"\u2581"},"content":" "})";
+  const Tokenizer tokenizer = tokenizer_with(sequence_of(2, grows + "," + cuts));
+  EXPECT_EQ(tokenizer.decode(std::vector<std::int32_t>{0, 1, 0}, true),
+            std::string(16, 'e') + "a" + std::string(16, 'e'));
+}
+
+TEST(Detokenizer, OneBudgetForAllStages) {
+  // Each pattern alone stays within a token's budget; sixty-four of them do not.
+  const std::string slow = R"({"type":"Replace","pattern":{"Regex":"(?:a?){12}(?:a?){12}b"},"content":"b"})";
+  const std::string text(14, 'a');
+  const auto make = [&](int num) {
+    return Tokenizer::from_json(R"({"version":"1.0","model":{"type":"BPE","vocab":{")" + text +
+                                    R"(":0},"merges":[]},"decoder":)" + sequence_of(num, slow) + "}",
+                                "slow.json");
+  };
+  EXPECT_THROW(make(64).decode(std::vector<std::int32_t>{0}, true), Error);
+}
+
 }  // namespace
 }  // namespace quire

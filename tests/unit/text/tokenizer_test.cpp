@@ -1,6 +1,12 @@
 #include "text/tokenizer.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include <algorithm>
 #include <atomic>
@@ -326,6 +332,31 @@ TEST(Tokenizer, LiteralsKeepTheirPlaceThroughNormalisation) {
   EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{7, 8}}), 1) << "one letter of it is a stranger's";
   EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{8, 9}}), 2);
   EXPECT_EQ(num_tools("a\u0301-TOOL-tool", {{4, 5}, {12, 13}}), 0);
+}
+
+TEST(Tokenizer, ReadsRegularFilesOfABoundedSizeOnly) {
+  namespace fs = std::filesystem;
+  std::string pattern = (fs::temp_directory_path() / "quire-tokenizer-XXXXXX").string();
+  const fs::path folder = ::mkdtemp(pattern.data());
+  const auto refusal = [&](const char* name) {
+    try {
+      Tokenizer::from_file((folder / name).string());
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("taken");
+  };
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("/dev/zero", folder / "zero");
+  std::ofstream(folder / "long") << "{";
+  fs::resize_file(folder / "long", std::uintmax_t{1} << 40);
+  std::ofstream(folder / "pointer") << "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n";
+  EXPECT_NE(refusal("pipe").find("not a regular file"), std::string::npos);
+  EXPECT_NE(refusal("zero").find("not a regular file"), std::string::npos);
+  EXPECT_NE(refusal("long").find("1099511627776 bytes, at most 268435456 are read"), std::string::npos);
+  EXPECT_NE(refusal("pointer").find("Git LFS pointer and not the file of 7 bytes"), std::string::npos);
+  EXPECT_NE(refusal("missing").find("cannot open"), std::string::npos);
+  fs::remove_all(folder);
 }
 
 }  // namespace
