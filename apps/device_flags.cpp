@@ -48,9 +48,10 @@ void add_device_flags(CLI::App& command, DeviceFlags& flags) {
   grouped(command.add_option("--device", flags.device, "Processor to compute on; see quire info"))
       ->capture_default_str();
   grouped(command.add_option("--cpu-isa", flags.options.settings["cpu.isa"],
-                           "Instruction-set level of the CPU kernels (default: the best here)"));
+                             "Instruction-set level of the CPU kernels (default: the best here)"));
   flags.options.settings["cpu.threads"] = "0";
-  grouped(command.add_option("--threads", flags.options.settings["cpu.threads"], "CPU threads; 0 = one a core"))
+  grouped(
+      command.add_option("--threads", flags.options.settings["cpu.threads"], "CPU threads; 0 = one a core"))
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   grouped(command.add_option("--device-idx", flags.options.device_idx, "Which of several GPUs"))

@@ -35,7 +35,8 @@ std::string support_matrix_markdown(const Device& device) {
   text += "\n" + rule + "\n";
   for (const AttentionFeature& feature : attention_features()) {
     text += fmt::format("| {} |", feature.name);
-    for (const auto& backend : attention_backends()) text += fmt::format(" {} |", answer(*backend, feature, device));
+    for (const auto& backend : attention_backends())
+      text += fmt::format(" {} |", answer(*backend, feature, device));
     text += "\n";
   }
   return text;

@@ -109,7 +109,8 @@ GroupBatch make_group(const StepBatch& batch, const CacheGroup& kind, int page_t
   }
   for (int i = 0; i < batch.num_tokens; ++i) {
     const int s = i / batch.max_query_len, position = batch.positions[static_cast<std::size_t>(i)];
-    const auto page = group.page_table[static_cast<std::size_t>(s * group.max_pages + position / page_tokens)];
+    const auto page =
+        group.page_table[static_cast<std::size_t>(s * group.max_pages + position / page_tokens)];
     group.slot_mapping.push_back(std::int64_t{page} * page_tokens + position % page_tokens);
   }
   return group;
@@ -127,7 +128,8 @@ StepBatch make_step(const LoadedEngine& model, int num_seqs, int query_len, int 
   batch.token_ids = random_tokens(model.config.vocab_size, batch.num_tokens, 1);
   batch.query_indptr.push_back(0);
   for (int s = 0; s < num_seqs; ++s) {
-    for (int position = kv_len - query_len; position < kv_len; ++position) batch.positions.push_back(position);
+    for (int position = kv_len - query_len; position < kv_len; ++position)
+      batch.positions.push_back(position);
     batch.query_indptr.push_back((s + 1) * query_len);
     batch.kv_len.push_back(kv_len);
     batch.logit_rows.push_back((s + 1) * query_len - 1);
@@ -138,7 +140,8 @@ StepBatch make_step(const LoadedEngine& model, int num_seqs, int query_len, int 
     const std::vector<std::int32_t>& table = batch.groups.back().page_table;
     num_pages = std::max(num_pages, 1 + *std::max_element(table.begin(), table.end()));
   }
-  QUIRE_CHECK_KIND(kExhausted, num_pages <= cache.num_pages, "{} requests of {} tokens need {} pages, the cache has {}", num_seqs, kv_len,
+  QUIRE_CHECK_KIND(kExhausted, num_pages <= cache.num_pages,
+                   "{} requests of {} tokens need {} pages, the cache has {}", num_seqs, kv_len,
                    num_pages - 1, cache.num_pages - 1);
   batch.drawn_rows.assign(batch.token_ids.size(), -1);
   batch.wants_logits.assign(batch.logit_rows.size(), model.runner->draws_tokens() ? 0 : 1);

@@ -46,9 +46,9 @@ struct KernelFacts {
 // By KernelName.
 constexpr KernelFacts kKernelFacts[] = {
 #define QUIRE_KERNEL(form, Name, name, Params, header) {name, #Name, #Params, header, sizeof(Params), KernelForm::form},
-#define QUIRE_TILED(...) QUIRE_KERNEL(kTiled, __VA_ARGS__)
-#define QUIRE_TYPED(...) QUIRE_KERNEL(kTyped, __VA_ARGS__)
-#define QUIRE_PLAIN(...) QUIRE_KERNEL(kPlain, __VA_ARGS__)
+#define QUIRE_TILED(Name, name, Params, header) QUIRE_KERNEL(kTiled, Name, name, Params, header)
+#define QUIRE_TYPED(Name, name, Params, header) QUIRE_KERNEL(kTyped, Name, name, Params, header)
+#define QUIRE_PLAIN(Name, name, Params, header) QUIRE_KERNEL(kPlain, Name, name, Params, header)
     QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
 #undef QUIRE_KERNEL
 #undef QUIRE_TILED

@@ -34,8 +34,10 @@ long num_pages_of(const AttentionDesc& desc, const AttentionLengths& lengths) {
 
 void fill(Device& device, const AttentionDesc& desc, std::byte* pages, long num_slots) {
   const auto kv_heads = static_cast<std::size_t>(desc.num_kv_heads);
-  const auto k = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
-  const auto v = random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_vo), desc.dtype);
+  const auto k =
+      random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
+  const auto v =
+      random_buffer(device, kWriteTokens * kv_heads * static_cast<std::size_t>(desc.head_dim_vo), desc.dtype);
   std::vector<std::int64_t> slots(kWriteTokens);
   const auto slot_mapping = device.allocate(slots.size() * sizeof(std::int64_t));
   for (long begin = 0; begin < num_slots; begin += kWriteTokens) {
@@ -70,14 +72,17 @@ PageMemory::PageMemory(Device& device, const AttentionDesc& desc, std::size_t nu
   fill(device, desc, pages_->data(), static_cast<long>(num_pages) * desc.page_size);
 }
 
-AttentionWorkload::AttentionWorkload(Device& device, const AttentionDesc& desc, const AttentionLengths& lengths, const PageMemory& memory)
+AttentionWorkload::AttentionWorkload(Device& device, const AttentionDesc& desc,
+                                     const AttentionLengths& lengths, const PageMemory& memory)
     : memory_(memory), pool_bytes_(pool_bytes_of(device, desc, lengths)) {
-  QUIRE_CHECK_KIND(kInternal, pool_bytes_ <= memory.num_bytes(), "a batch of {} bytes of pages in {} bytes", pool_bytes_, memory.num_bytes());
+  QUIRE_CHECK_KIND(kInternal, pool_bytes_ <= memory.num_bytes(), "a batch of {} bytes of pages in {} bytes",
+                   pool_bytes_, memory.num_bytes());
   num_copies_ = std::min(memory.num_bytes() / pool_bytes_, kMaxCopies);
   std::vector<int> pages(static_cast<std::size_t>(num_pages_of(desc, lengths)));
   std::iota(pages.begin(), pages.end(), 0);
   std::shuffle(pages.begin(), pages.end(), std::mt19937(1));
-  for (const std::int32_t kv_len : lengths.kv_len) max_pages_ = std::max(max_pages_, ceil_div(kv_len, desc.page_size));
+  for (const std::int32_t kv_len : lengths.kv_len)
+    max_pages_ = std::max(max_pages_, ceil_div(kv_len, desc.page_size));
   std::vector<std::int32_t> table;
   auto next = pages.begin();
   for (const std::int32_t kv_len : lengths.kv_len) {
@@ -88,11 +93,13 @@ AttentionWorkload::AttentionWorkload(Device& device, const AttentionDesc& desc, 
   }
   page_table_ = upload(device, table);
   const auto heads = static_cast<std::size_t>(desc.num_qo_heads);
-  const auto num_rows = heads * static_cast<std::size_t>(std::accumulate(lengths.query_len.begin(), lengths.query_len.end(), 0L));
+  const auto num_rows = heads * static_cast<std::size_t>(
+                                    std::accumulate(lengths.query_len.begin(), lengths.query_len.end(), 0L));
   q_ = random_buffer(device, num_rows * static_cast<std::size_t>(desc.head_dim_qk), desc.dtype);
   o_ = device.allocate(num_rows * static_cast<std::size_t>(desc.head_dim_vo) * dtype_bytes(desc.dtype));
   std::vector<float> slopes(heads);
-  for (std::size_t h = 0; h < heads; ++h) slopes[h] = std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(heads));
+  for (std::size_t h = 0; h < heads; ++h)
+    slopes[h] = std::exp2(-8.0f * static_cast<float>(h + 1) / static_cast<float>(heads));
   slopes_ = upload(device, slopes);
   sinks_ = upload(device, std::vector<float>(heads, 0.5f));
 }

@@ -17,7 +17,8 @@ std::size_t pool_bytes_of(const Device& device, const AttentionDesc& desc, const
 // For a batch: as many caches as make kColdBytes, at least 2, at most 64.
 std::size_t cold_bytes_of(const Device& device, const AttentionDesc& desc, const AttentionLengths& lengths);
 
-// Memory full of pages, filled through the kernel that also fills them in an engine. Serves batches of one desc.
+// Memory full of pages, filled through the kernel that also fills them in an engine. Serves batches of one
+// desc.
 class PageMemory {
  public:
   PageMemory(Device& device, const AttentionDesc& desc, std::size_t num_bytes);  // rounded up to whole pages
@@ -34,7 +35,8 @@ class PageMemory {
 class AttentionWorkload {
  public:
   // Throws Error{kInternal} if the memory does not hold the batch.
-  AttentionWorkload(Device& device, const AttentionDesc& desc, const AttentionLengths& lengths, const PageMemory& memory);
+  AttentionWorkload(Device& device, const AttentionDesc& desc, const AttentionLengths& lengths,
+                    const PageMemory& memory);
 
   // Of run number 0, 1, 2 …, each on the next cache.
   AttentionTensors tensors(int run) const;

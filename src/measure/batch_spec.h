@@ -1,4 +1,5 @@
-// The short names of batches in benchmarks and for the tuner: segments joined by "_", each [count]q<len>[k][s<len>[k]].
+// The short names of batches in benchmarks and for the tuner: segments joined by "_", each
+// [count]q<len>[k][s<len>[k]].
 //   q512          one request with 512 new tokens and nothing before them
 //   32q1s2k       32 requests that decode one token at a sequence length of 2,048
 //   16q4s1k       16 requests that verify 4 tokens each

@@ -15,12 +15,14 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 using Times = std::vector<std::vector<double>>;  // [candidate][batch] us
 
 // False if time was over before it was done.
-bool measure_round(const SearchOptions& options, const std::vector<int>& left, int num_samples, Times& times) {
+bool measure_round(const SearchOptions& options, const std::vector<int>& left, int num_samples,
+                   Times& times) {
   for (int sample = 0; sample < num_samples; ++sample) {
     for (int batch = 0; batch < options.num_batches; ++batch) {
       for (std::size_t i = 0; i < left.size(); ++i) {
         if (options.is_over()) return false;
-        const int candidate = left[sample % 2 == 0 ? i : left.size() - 1 - i];  // neither direction favours anyone
+        const int candidate =
+            left[sample % 2 == 0 ? i : left.size() - 1 - i];  // neither direction favours anyone
         const double us = options.sample_us(candidate, batch);
         QUIRE_CHECK_KIND(kInternal, us > 0, "candidate {} took {} us for batch {}", candidate, us, batch);
         double& best = times[static_cast<std::size_t>(candidate)][static_cast<std::size_t>(batch)];
@@ -40,9 +42,10 @@ double score_of(const std::vector<double>& times, const std::vector<double>& fir
 }  // namespace
 
 SearchResult search_candidates(const SearchOptions& options) {
-  QUIRE_CHECK(options.num_candidates >= 1 && options.num_batches >= 1, "a search among {} candidates with {} batches",
-              options.num_candidates, options.num_batches);
-  const auto num_candidates = static_cast<std::size_t>(options.num_candidates), num_batches = static_cast<std::size_t>(options.num_batches);
+  QUIRE_CHECK(options.num_candidates >= 1 && options.num_batches >= 1,
+              "a search among {} candidates with {} batches", options.num_candidates, options.num_batches);
+  const auto num_candidates = static_cast<std::size_t>(options.num_candidates),
+             num_batches = static_cast<std::size_t>(options.num_batches);
   SearchResult result;
   result.candidates.resize(num_candidates);
   for (SearchedCandidate& c : result.candidates) {
@@ -66,9 +69,11 @@ SearchResult search_candidates(const SearchOptions& options) {
     ranking.assign(left.begin() + 1, left.end());
     sort_stably(ranking, [&](int a, int b) { return score(a) < score(b); });
     if (is_last) break;
-    const auto num_kept = std::max<std::size_t>(static_cast<std::size_t>(options.num_finalists), (ranking.size() + 1) / 2);
+    const auto num_kept =
+        std::max<std::size_t>(static_cast<std::size_t>(options.num_finalists), (ranking.size() + 1) / 2);
     left.assign(1, 0);
-    left.insert(left.end(), ranking.begin(), ranking.begin() + static_cast<std::ptrdiff_t>(std::min(num_kept, ranking.size())));
+    left.insert(left.end(), ranking.begin(),
+                ranking.begin() + static_cast<std::ptrdiff_t>(std::min(num_kept, ranking.size())));
     num_samples = std::min(2 * num_samples, options.max_samples);
   }
   for (const int i : ranking) {

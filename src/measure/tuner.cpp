@@ -7,29 +7,30 @@
 #include <set>
 #include <utility>
 
-#include "measure/attention_workload.h"
 #include "attention/backends.h"
 #include "attention/planner.h"
 #include "base/check.h"
 #include "base/stable_sort.h"
+#include "measure/attention_workload.h"
 
 namespace quire {
 namespace {
 
-constexpr double kShareOfTiles = 0.7;  // of the time; the rest is for policies
+constexpr double kShareOfTiles = 0.7;                     // of the time; the rest is for policies
 constexpr double kSampleUs = 2000, kHostSampleUs = 8000;  // length of one measurement
-constexpr int kMaxRuns = 200;          // of one measurement
+constexpr int kMaxRuns = 200;                             // of one measurement
 constexpr std::size_t kMaxPolicies = 32;
-constexpr double kOutputEps = 8;       // roundings of the largest output by which two right outputs may differ
+constexpr double kOutputEps = 8;  // roundings of the largest output by which two right outputs may differ
 
 struct Segment {
   int count, query_len, kv_len;
 };
 using Batch = std::vector<Segment>;
 const std::vector<Batch>& batches_of(BatchKind kind) {
-  static const std::vector<Batch> kDecodes = {{{1, 1, 512}},    {{1, 1, 8192}},   {{8, 1, 2048}}, {{8, 1, 32768}},
-                                              {{32, 1, 2048}}, {{128, 1, 1024}}, {{16, 4, 1024}}};
-  static const std::vector<Batch> kPrefills = {{{1, 512, 512}},  {{1, 2048, 2048}}, {{1, 8192, 8192}},
+  static const std::vector<Batch> kDecodes = {{{1, 1, 512}},   {{1, 1, 8192}},  {{8, 1, 2048}},
+                                              {{8, 1, 32768}}, {{32, 1, 2048}}, {{128, 1, 1024}},
+                                              {{16, 4, 1024}}};
+  static const std::vector<Batch> kPrefills = {{{1, 512, 512}},   {{1, 2048, 2048}}, {{1, 8192, 8192}},
                                                {{8, 1024, 1024}}, {{8, 512, 4608}},  {{1, 2048, 32768}}};
   static const std::vector<Batch> kMixed = {{{2, 2048, 2048}, {8, 1, 1024}},
                                             {{1, 512, 512}, {32, 1, 2048}},
@@ -38,7 +39,9 @@ const std::vector<Batch>& batches_of(BatchKind kind) {
   return kind == BatchKind::kDecode ? kDecodes : kind == BatchKind::kPrefill ? kPrefills : kMixed;
 }
 
-std::string len_text(int len) { return len % 1024 == 0 ? fmt::format("{}k", len / 1024) : std::to_string(len); }
+std::string len_text(int len) {
+  return len % 1024 == 0 ? fmt::format("{}k", len / 1024) : std::to_string(len);
+}
 
 // Everything that a schedule says: plans of two policies may be the same.
 std::string fingerprint(const AttentionSchedule& schedule) {
@@ -58,14 +61,21 @@ double to_double(const std::byte* p, DType dtype, std::size_t i) {
 }
 
 // Empty, or where two outputs differ by more than rounding.
-std::string difference(const std::vector<std::byte>& right, const std::vector<std::byte>& found, DType dtype) {
+std::string difference(const std::vector<std::byte>& right, const std::vector<std::byte>& found,
+                       DType dtype) {
   const std::size_t num_elems = right.size() / dtype_bytes(dtype);
   double largest = 0;
-  for (std::size_t i = 0; i < num_elems; ++i) largest = std::max(largest, std::fabs(to_double(right.data(), dtype, i)));
-  const double eps = dtype == DType::kF32 ? 0x1p-18 : dtype == DType::kF16 ? 0x1p-11 : 0x1p-8, most = kOutputEps * eps * largest;
+  for (std::size_t i = 0; i < num_elems; ++i)
+    largest = std::max(largest, std::fabs(to_double(right.data(), dtype, i)));
+  const double eps = dtype == DType::kF32   ? 0x1p-18
+                     : dtype == DType::kF16 ? 0x1p-11
+                                            : 0x1p-8,
+               most = kOutputEps * eps * largest;
   for (std::size_t i = 0; i < num_elems; ++i) {
     const double a = to_double(right.data(), dtype, i), b = to_double(found.data(), dtype, i);
-    if (!(std::fabs(a - b) <= most)) return fmt::format("wrong output: element {} is {:.6g} instead of {:.6g} (allowed: {:.2g})", i, b, a, most);
+    if (!(std::fabs(a - b) <= most))
+      return fmt::format("wrong output: element {} is {:.6g} instead of {:.6g} (allowed: {:.2g})", i, b, a,
+                         most);
   }
   return {};
 }
@@ -84,9 +94,11 @@ class Bench {
   Bench(Device& device, TunableAttention& tunable, const AttentionDesc& desc, std::vector<BatchSpec> batches)
       : device_(device), tunable_(tunable), desc_(desc), batches_(std::move(batches)) {
     std::size_t num_bytes = 0;
-    for (const BatchSpec& b : batches_) num_bytes = std::max(num_bytes, cold_bytes_of(device_, desc_, lengths_of(b)));
+    for (const BatchSpec& b : batches_)
+      num_bytes = std::max(num_bytes, cold_bytes_of(device_, desc_, lengths_of(b)));
     memory_ = std::make_unique<PageMemory>(device_, desc_, num_bytes);
-    for (const BatchSpec& b : batches_) workloads_.push_back(std::make_unique<AttentionWorkload>(device_, desc_, lengths_of(b), *memory_));
+    for (const BatchSpec& b : batches_)
+      workloads_.push_back(std::make_unique<AttentionWorkload>(device_, desc_, lengths_of(b), *memory_));
     num_runs_.resize(batches_.size(), 1);
   }
 
@@ -99,17 +111,19 @@ class Bench {
       const auto run_once = [&] { op->run(workloads_[b]->tensors(0)); };
       device_.time_us(run_once);  // warms up what can be warm
       const double us = std::max(0.5, device_.time_us(run_once));
-      num_runs_[b] = std::clamp(static_cast<int>((device_.caps().runs_async ? kSampleUs : kHostSampleUs) / us), 1, kMaxRuns);
+      num_runs_[b] = std::clamp(
+          static_cast<int>((device_.caps().runs_async ? kSampleUs : kHostSampleUs) / us), 1, kMaxRuns);
     }
   }
 
-  // Time of one run of a batch. Records it when it is first measured. An error says whose it is: it may end the device.
+  // Time of one run of a batch. Records it when it is first measured. An error says whose it is: it may end
+  // the device.
   double sample_us(const AttentionClass& problem, const AttentionTuning& config, std::size_t batch) {
     try {
       return try_sample_us(problem, config, batch);
     } catch (const Error& e) {
-      throw_error(e.kind(), "{}, batch {}, with {} and {}: {}", to_string(problem), batches_[batch].name, to_string(config.tiles),
-                  to_string(config.split_policy), e.what());
+      throw_error(e.kind(), "{}, batch {}, with {} and {}: {}", to_string(problem), batches_[batch].name,
+                  to_string(config.tiles), to_string(config.split_policy), e.what());
     }
   }
 
@@ -197,14 +211,15 @@ class Session {
   Session(TunableAttention& tunable, Bench& bench, const TuneOptions& options, TuneReport& report)
       : tunable_(tunable), bench_(bench), options_(options), report_(report) {}
 
-  // Numbers of candidates that may win, best first; the heuristics are first of those given and end the ranking. Empty if time was over
-  // before anything was known.
+  // Numbers of candidates that may win, best first; the heuristics are first of those given and end the
+  // ranking. Empty if time was over before anything was known.
   std::vector<int> search(const std::vector<int>& numbers, double until, const std::string& what) {
     SearchOptions search;
     search.num_candidates = static_cast<int>(numbers.size());
     search.num_batches = bench_.num_batches();
     search.sample_us = [&](int i, int batch) {
-      return bench_.sample_us(report_.problem, candidate(numbers[static_cast<std::size_t>(i)]).config, static_cast<std::size_t>(batch));
+      return bench_.sample_us(report_.problem, candidate(numbers[static_cast<std::size_t>(i)]).config,
+                              static_cast<std::size_t>(batch));
     };
     search.is_over = [&] { return options_.spent() >= until; };
     search.report = [&](int round, int num_left) {
@@ -223,25 +238,30 @@ class Session {
   std::vector<int> add_tiles(std::vector<AttentionTiles> tiles) {
     const AttentionTuning first = report_.candidates[0].config;
     const auto is_skipped = [&](const AttentionTiles& t) {
-      return std::any_of(options_.skipped.begin(), options_.skipped.end(),
-                         [&](const std::string& words) { return to_string(t).find(words) != std::string::npos; });
+      return std::any_of(options_.skipped.begin(), options_.skipped.end(), [&](const std::string& words) {
+        return to_string(t).find(words) != std::string::npos;
+      });
     };
     std::erase_if(tiles, [&](const AttentionTiles& t) {
-      return is_skipped(t) || t == first.tiles || (report_.problem.kind == BatchKind::kMixed && t.num_warps != first.tiles.num_warps);
+      return is_skipped(t) || t == first.tiles ||
+             (report_.problem.kind == BatchKind::kMixed && t.num_warps != first.tiles.num_warps);
     });
     std::vector<int> numbers = {0};
     if (tiles.empty()) return numbers;
     tiles.insert(tiles.begin(), first.tiles);
     options_.report(fmt::format("{}: compiling {} kernels", to_string(report_.problem), tiles.size()));
-    const std::vector<std::string> reasons = tunable_.prepare_tiles(report_.problem, tiles, [&] { bench_.launch_all(); });
+    const std::vector<std::string> reasons =
+        tunable_.prepare_tiles(report_.problem, tiles, [&] { bench_.launch_all(); });
     for (std::size_t i = 1; i < tiles.size(); ++i) {
-      report_.candidates.push_back({{tiles[i], first.split_policy}, {}, 0, reasons[i].empty() ? "no time for it" : reasons[i]});
+      report_.candidates.push_back(
+          {{tiles[i], first.split_policy}, {}, 0, reasons[i].empty() ? "no time for it" : reasons[i]});
       if (reasons[i].empty()) numbers.push_back(static_cast<int>(report_.candidates.size()) - 1);
     }
     return numbers;
   }
 
-  // Of other policies for the tiles of candidate `best`: the heuristics, the best, and those that plan something new.
+  // Of other policies for the tiles of candidate `best`: the heuristics, the best, and those that plan
+  // something new.
   std::vector<int> add_policies(int best) {
     std::vector<int> numbers = {0};
     if (best != 0) numbers.push_back(best);
@@ -250,7 +270,9 @@ class Session {
     for (const SplitPolicy& policy : policies_around(from.split_policy)) {
       const AttentionTuning config{from.tiles, policy};
       use(tunable_, report_.problem, config);
-      if (!known.insert(bench_.plans()).second || policy == from.split_policy || numbers.size() >= kMaxPolicies) continue;
+      if (!known.insert(bench_.plans()).second || policy == from.split_policy ||
+          numbers.size() >= kMaxPolicies)
+        continue;
       report_.candidates.push_back({config, {}, 0, "no time for it"});
       numbers.push_back(static_cast<int>(report_.candidates.size()) - 1);
     }
@@ -268,7 +290,8 @@ class Session {
       }
       use(tunable_, report_.problem, candidate(number).config);
       std::string wrong;
-      for (std::size_t b = 0; b < right.size() && wrong.empty(); ++b) wrong = difference(right[b], bench_.output(b), report_.problem.dtype);
+      for (std::size_t b = 0; b < right.size() && wrong.empty(); ++b)
+        wrong = difference(right[b], bench_.output(b), report_.problem.dtype);
       if (wrong.empty()) return number;
       candidate(number).fate = wrong;
     }
@@ -300,7 +323,8 @@ std::vector<BatchSpec> tuning_batches(BatchKind kind, int max_len) {
     std::string name;
     for (const Segment& s : batch) {
       const int kv_len = std::min(s.kv_len, max_len), query_len = std::min(s.query_len, kv_len);
-      const std::string count = s.count == 1 ? "" : std::to_string(s.count), rest = query_len == kv_len ? "" : "s" + len_text(kv_len);
+      const std::string count = s.count == 1 ? "" : std::to_string(s.count),
+                        rest = query_len == kv_len ? "" : "s" + len_text(kv_len);
       name += (name.empty() ? "" : "_") + count + "q" + len_text(query_len) + rest;
     }
     const auto is_same = [&](const BatchSpec& b) { return b.name == name; };
@@ -322,12 +346,14 @@ std::vector<SplitPolicy> policies_around(const SplitPolicy& base) {
   for (const int a : values(base.min_split_tiles, {1, 2, 4})) {
     for (const int b : values(key, {key / 4, key / 2, 2 * key})) {
       for (const int c : values(item, {0, 1, item - 1, item + 1, item + 2, 2 * item + 2})) {
-        for (const int d : values(merge, {0, 1, merge - 1, merge + 1, merge + 3, 2 * merge + 4})) policies.push_back({a, b, c, d});
+        for (const int d : values(merge, {0, 1, merge - 1, merge + 1, merge + 3, 2 * merge + 4}))
+          policies.push_back({a, b, c, d});
       }
     }
   }
   const auto num_changes = [&](const SplitPolicy& p) {
-    return (p.min_split_tiles != base.min_split_tiles) + (p.key_cost_rows != key) + (p.item_cost_tiles != item) + (p.merge_cost_tiles != merge);
+    return (p.min_split_tiles != base.min_split_tiles) + (p.key_cost_rows != key) +
+           (p.item_cost_tiles != item) + (p.merge_cost_tiles != merge);
   };
   sort_stably(policies, [&](const auto& a, const auto& b) { return num_changes(a) < num_changes(b); });
   return policies;
@@ -359,8 +385,8 @@ TuneReport AttentionTuner::tune(BatchKind kind) {
     report.batches.push_back(b.name);
     batches.push_back(b);
   }
-  QUIRE_CHECK(!batches.empty(), "no batch of {} is left with {}/{} heads and requests of at most {} tokens", to_string(kind),
-              desc.num_qo_heads, desc.num_kv_heads, options_.max_len);
+  QUIRE_CHECK(!batches.empty(), "no batch of {} is left with {}/{} heads and requests of at most {} tokens",
+              to_string(kind), desc.num_qo_heads, desc.num_kv_heads, options_.max_len);
 
   Bench bench(device_, tunable_, desc, std::move(batches));
   Session session(tunable_, bench, options_, report);

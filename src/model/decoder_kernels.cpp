@@ -39,8 +39,7 @@ void DecoderKernels::norm(const Buffer& weight, const Buffer& x, const Buffer* r
   p.num_rows = num_rows;
   p.dim = dim;
   p.eps = norm_eps_;
-  device_.run(norm_, p, num_rows,
-              {(residual != nullptr ? 4.0 : 2.0) * num_rows * dim * elem(), 0});
+  device_.run(norm_, p, num_rows, {(residual != nullptr ? 4.0 : 2.0) * num_rows * dim * elem(), 0});
 }
 
 void DecoderKernels::head_norm(const Buffer& weight, const HeadRows& heads) {
@@ -92,7 +91,8 @@ void DecoderKernels::rotate_and_write(const HeadRows& heads, const std::int32_t*
 
 void DecoderKernels::write(const GroupedAttention& part, const KvWriteTensors& kv) {
   const KvWriteParams p = kv_write_params(part.layout, part.desc, kv);
-  const double elems = 1.0 * kv.num_tokens * part.desc.num_kv_heads * (part.desc.head_dim_qk + part.desc.head_dim_vo);
+  const double elems =
+      1.0 * kv.num_tokens * part.desc.num_kv_heads * (part.desc.head_dim_qk + part.desc.head_dim_vo);
   device_.run(kv_write_, p, kv.num_tokens, {2 * elems * elem(), 0});
 }
 

@@ -22,13 +22,15 @@ std::string to_string(const AttentionClass& problem) {
 
 std::string to_string(const AttentionTiles& t) {
   if (t == AttentionTiles{}) return "compiled with the program";
-  const std::string producer = t.producer_registers > 0 ? fmt::format(" + producer {}", t.producer_registers) : "";
-  return fmt::format("{} warps{}, {}/{} keys, ring {}, {} block{}", t.num_warps, producer, t.keys, t.few_keys, t.ring_keys,
-                     t.blocks_per_sm, t.blocks_per_sm == 1 ? "" : "s");
+  const std::string producer =
+      t.producer_registers > 0 ? fmt::format(" + producer {}", t.producer_registers) : "";
+  return fmt::format("{} warps{}, {}/{} keys, ring {}, {} block{}", t.num_warps, producer, t.keys, t.few_keys,
+                     t.ring_keys, t.blocks_per_sm, t.blocks_per_sm == 1 ? "" : "s");
 }
 
 std::string to_string(const SplitPolicy& p) {
-  return fmt::format("split {}/{}/{}/{}", p.min_split_tiles, p.key_cost_rows, p.item_cost_tiles, p.merge_cost_tiles);
+  return fmt::format("split {}/{}/{}/{}", p.min_split_tiles, p.key_cost_rows, p.item_cost_tiles,
+                     p.merge_cost_tiles);
 }
 
 }  // namespace quire

@@ -8,8 +8,8 @@
 
 namespace quire {
 
-// Batches by their blocks of rows (query tokens times the query heads that share a KV head): all have few rows, all have many, or some
-// of each.
+// Batches by their blocks of rows (query tokens times the query heads that share a KV head): all have few
+// rows, all have many, or some of each.
 enum class BatchKind : std::uint8_t { kDecode, kPrefill, kMixed };
 constexpr int kNumBatchKinds = 3;
 constexpr BatchKind kBatchKinds[] = {BatchKind::kDecode, BatchKind::kPrefill, BatchKind::kMixed};
@@ -39,19 +39,22 @@ struct AttentionTiles {
   int producer_registers = 0;  // of a thread of the warps that only load; 0: there are none
   bool operator==(const AttentionTiles&) const = default;
 };
-std::string to_string(const AttentionTiles& tiles);  // "8 warps + producer 40, 128/128 keys, ring 384, 1 block"
+std::string to_string(
+    const AttentionTiles& tiles);  // "8 warps + producer 40, 128/128 keys, ring 384, 1 block"
 
 // How the planner cuts a batch into items.
 struct SplitPolicy {
-  int min_split_tiles = 2;   // tiles; a shorter part is not worth its merge
-  int key_cost_rows = 8;     // reading a key takes as long as computing it for so many rows
-  int item_cost_tiles = 0;   // tiles that starting an item costs; 0: so little that a queue of small items is best
+  int min_split_tiles = 2;  // tiles; a shorter part is not worth its merge
+  int key_cost_rows = 8;    // reading a key takes as long as computing it for so many rows
+  int item_cost_tiles =
+      0;  // tiles that starting an item costs; 0: so little that a queue of small items is best
   int merge_cost_tiles = 0;  // tiles that one more part of attention_rows rows costs to write and to merge
   bool operator==(const SplitPolicy&) const = default;
 };
 std::string to_string(const SplitPolicy& policy);  // "split 1/128/2/3", in the order of the fields
 
-// In batch-invariant mode keys are split at multiples of this, whatever the batch; a multiple of every target's key tile.
+// In batch-invariant mode keys are split at multiples of this, whatever the batch; a multiple of every
+// target's key tile.
 constexpr int kInvariantSplitKeys = 4096;
 
 struct AttentionTuning {

@@ -6,9 +6,9 @@
 #include <iterator>
 #include <set>
 
+#include "base/atomic_file.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "base/atomic_file.h"
 
 namespace quire {
 namespace {
@@ -19,13 +19,16 @@ constexpr const char* kFormat = "quire-tuned";
 constexpr int kVersion = 1;
 constexpr JsonLimits kLimits{1u << 20, 6, 20000, true};
 constexpr std::size_t kMaxNameChars = 80;
-constexpr const char* kTileFields[] = {"num_warps", "keys", "few_keys", "ring_keys", "blocks_per_sm", "producer_registers"};
-constexpr int AttentionTiles::*kTileMembers[] = {&AttentionTiles::num_warps,     &AttentionTiles::keys,
-                                                 &AttentionTiles::few_keys,      &AttentionTiles::ring_keys,
-                                                 &AttentionTiles::blocks_per_sm, &AttentionTiles::producer_registers};
-constexpr const char* kPolicyFields[] = {"min_split_tiles", "key_cost_rows", "item_cost_tiles", "merge_cost_tiles"};
+constexpr const char* kTileFields[] = {"num_warps", "keys",          "few_keys",
+                                       "ring_keys", "blocks_per_sm", "producer_registers"};
+constexpr int AttentionTiles::*kTileMembers[] = {
+    &AttentionTiles::num_warps, &AttentionTiles::keys,          &AttentionTiles::few_keys,
+    &AttentionTiles::ring_keys, &AttentionTiles::blocks_per_sm, &AttentionTiles::producer_registers};
+constexpr const char* kPolicyFields[] = {"min_split_tiles", "key_cost_rows", "item_cost_tiles",
+                                         "merge_cost_tiles"};
 constexpr int SplitPolicy::*kPolicyMembers[] = {&SplitPolicy::min_split_tiles, &SplitPolicy::key_cost_rows,
-                                                &SplitPolicy::item_cost_tiles, &SplitPolicy::merge_cost_tiles};
+                                                &SplitPolicy::item_cost_tiles,
+                                                &SplitPolicy::merge_cost_tiles};
 constexpr int kMostOfPolicy[] = {1 << 16, 1 << 16, 1 << 10, 1 << 10}, kLeastOfPolicy[] = {1, 0, 0, 0};
 constexpr int kMostOfTiles = 1 << 16;
 
@@ -46,9 +49,11 @@ class Members {
 
   int take_int(const char* name, int least, int most) {
     const Json& value = take(name);
-    const bool fits = value.is_number_integer() && (!value.is_number_unsigned() || value.get<std::uint64_t>() <= 1u << 30) &&
+    const bool fits = value.is_number_integer() &&
+                      (!value.is_number_unsigned() || value.get<std::uint64_t>() <= 1u << 30) &&
                       value.get<std::int64_t>() >= least && value.get<std::int64_t>() <= most;
-    QUIRE_CHECK_KIND(kCorruptFile, fits, "{} is {}, not an integer from {} to {}", where(name), value.dump().substr(0, 40), least, most);
+    QUIRE_CHECK_KIND(kCorruptFile, fits, "{} is {}, not an integer from {} to {}", where(name),
+                     value.dump().substr(0, 40), least, most);
     return value.get<int>();
   }
   double take_positive(const char* name) {
@@ -59,8 +64,9 @@ class Members {
   }
   std::string take_text(const char* name) {
     const Json& value = take(name);
-    QUIRE_CHECK_KIND(kCorruptFile, value.is_string() && !value.get_ref<const std::string&>().empty() &&
-                                       value.get_ref<const std::string&>().size() <= 200,
+    QUIRE_CHECK_KIND(kCorruptFile,
+                     value.is_string() && !value.get_ref<const std::string&>().empty() &&
+                         value.get_ref<const std::string&>().size() <= 200,
                      "{} is not a text of 1 to 200 bytes", where(name));
     return value.get<std::string>();
   }
@@ -73,12 +79,14 @@ class Members {
       if (to_text(value) == text) return value;
       known += (known.empty() ? "" : ", ") + std::string(to_text(value));
     }
-    throw_error(ErrorKind::kCorruptFile, "{} is \"{}\", not one of {}", where(name), text.substr(0, 40), known);
+    throw_error(ErrorKind::kCorruptFile, "{} is \"{}\", not one of {}", where(name), text.substr(0, 40),
+                known);
   }
 
   void finish() const {
     for (const auto& [name, value] : object_.items()) {
-      QUIRE_CHECK_KIND(kCorruptFile, taken_.contains(name), "{}: unknown member \"{}\"", where_, name.substr(0, 80));
+      QUIRE_CHECK_KIND(kCorruptFile, taken_.contains(name), "{}: unknown member \"{}\"", where_,
+                       name.substr(0, 80));
     }
   }
 
@@ -103,12 +111,14 @@ AttentionTuning parse_config(Members& entry) {
   AttentionTuning config;
   if (entry.has("tiles")) {
     Members tiles(entry.take("tiles"), entry.where("tiles"));
-    for (std::size_t i = 0; i < std::size(kTileFields); ++i) config.tiles.*kTileMembers[i] = tiles.take_int(kTileFields[i], 0, kMostOfTiles);
+    for (std::size_t i = 0; i < std::size(kTileFields); ++i)
+      config.tiles.*kTileMembers[i] = tiles.take_int(kTileFields[i], 0, kMostOfTiles);
     tiles.finish();
   }
   Members policy(entry.take("split_policy"), entry.where("split_policy"));
   for (std::size_t i = 0; i < std::size(kPolicyFields); ++i) {
-    config.split_policy.*kPolicyMembers[i] = policy.take_int(kPolicyFields[i], kLeastOfPolicy[i], kMostOfPolicy[i]);
+    config.split_policy.*kPolicyMembers[i] =
+        policy.take_int(kPolicyFields[i], kLeastOfPolicy[i], kMostOfPolicy[i]);
   }
   policy.finish();
   return config;
@@ -120,8 +130,9 @@ TunedEntry parse_entry(const Json& object, const std::string& where) {
   TunedEntry entry;
   entry.problem.dtype = members.take_one_of("dtype", kDTypes, [](DType t) { return to_string(t); });
   entry.problem.head_dim = members.take_int("head_dim", 1, kHeadDimBounds[std::size(kHeadDimBounds) - 1]);
-  QUIRE_CHECK_KIND(kCorruptFile, head_dim_bound(entry.problem.head_dim) == entry.problem.head_dim, "{} is {}, not one of {}",
-                   members.where("head_dim"), entry.problem.head_dim, fmt::join(kHeadDimBounds, ", "));
+  QUIRE_CHECK_KIND(kCorruptFile, head_dim_bound(entry.problem.head_dim) == entry.problem.head_dim,
+                   "{} is {}, not one of {}", members.where("head_dim"), entry.problem.head_dim,
+                   fmt::join(kHeadDimBounds, ", "));
   entry.problem.kind = members.take_one_of("kind", kBatchKinds, [](BatchKind k) { return to_string(k); });
   entry.speedup = members.take_positive("speedup");
   entry.config = parse_config(members);
@@ -135,7 +146,8 @@ Json json_of(const TunedEntry& entry) {
                {"kind", to_string(entry.problem.kind)},
                {"speedup", entry.speedup}};
   if (entry.config.tiles != AttentionTiles{}) {
-    for (std::size_t i = 0; i < std::size(kTileFields); ++i) json["tiles"][kTileFields[i]] = entry.config.tiles.*kTileMembers[i];
+    for (std::size_t i = 0; i < std::size(kTileFields); ++i)
+      json["tiles"][kTileFields[i]] = entry.config.tiles.*kTileMembers[i];
   }
   for (std::size_t i = 0; i < std::size(kPolicyFields); ++i) {
     json["split_policy"][kPolicyFields[i]] = entry.config.split_policy.*kPolicyMembers[i];
@@ -146,11 +158,13 @@ Json json_of(const TunedEntry& entry) {
 }  // namespace
 
 std::string to_string(const Chip& chip) {
-  return fmt::format("{} ({} {}, {} unit{})", chip.description, chip.target, chip.architecture, chip.num_units, chip.num_units == 1 ? "" : "s");
+  return fmt::format("{} ({} {}, {} unit{})", chip.description, chip.target, chip.architecture,
+                     chip.num_units, chip.num_units == 1 ? "" : "s");
 }
 
 const TunedEntry* TunedTable::find(const AttentionClass& problem) const {
-  const auto found = std::find_if(entries.begin(), entries.end(), [&](const TunedEntry& e) { return e.problem == problem; });
+  const auto found =
+      std::find_if(entries.begin(), entries.end(), [&](const TunedEntry& e) { return e.problem == problem; });
   return found == entries.end() ? nullptr : &*found;
 }
 
@@ -158,9 +172,11 @@ TunedTable parse_tuned_table(std::string_view text, const std::string& origin) {
   const Json root = parse_json(text, origin, kLimits);
   Members members(root, origin);
   const std::string format = members.take_text("format");
-  QUIRE_CHECK_KIND(kCorruptFile, format == kFormat, "{} is \"{}\", not \"{}\"", members.where("format"), format.substr(0, 40), kFormat);
+  QUIRE_CHECK_KIND(kCorruptFile, format == kFormat, "{} is \"{}\", not \"{}\"", members.where("format"),
+                   format.substr(0, 40), kFormat);
   const int version = members.take_int("version", 1, 1 << 30);
-  QUIRE_CHECK_KIND(kUnsupported, version == kVersion, "{} is {}; this build reads {}", members.where("version"), version, kVersion);
+  QUIRE_CHECK_KIND(kUnsupported, version == kVersion, "{} is {}; this build reads {}",
+                   members.where("version"), version, kVersion);
   TunedTable table;
   table.chip = parse_chip(members.take("chip"), members.where("chip"));
   const Json& entries = members.take("attention");
@@ -168,7 +184,8 @@ TunedTable parse_tuned_table(std::string_view text, const std::string& origin) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string where = fmt::format("{} [{}]", members.where("attention"), i);
     const TunedEntry entry = parse_entry(entries[i], where);
-    QUIRE_CHECK_KIND(kCorruptFile, table.find(entry.problem) == nullptr, "{}: {} stands there twice", where, to_string(entry.problem));
+    QUIRE_CHECK_KIND(kCorruptFile, table.find(entry.problem) == nullptr, "{}: {} stands there twice", where,
+                     to_string(entry.problem));
     table.entries.push_back(entry);
   }
   members.finish();
@@ -191,7 +208,8 @@ std::string tuned_table_text(const TunedTable& table) {
 
 fs::path tuned_table_path(const fs::path& folder, const Chip& chip) {
   std::string name;
-  for (const char c : fmt::format("{} {} {} {}", chip.target, chip.architecture, chip.num_units, chip.description)) {
+  for (const char c :
+       fmt::format("{} {} {} {}", chip.target, chip.architecture, chip.num_units, chip.description)) {
     const auto letter = static_cast<unsigned char>(c);
     if (std::isalnum(letter) != 0 && letter < 128) {
       name += static_cast<char>(std::tolower(letter));

@@ -37,8 +37,8 @@ struct TunedTable {
   const TunedEntry* find(const AttentionClass& problem) const;  // null: none
 };
 
-// Bytes from outside: throws Error{kCorruptFile} or, for another version, Error{kUnsupported}, that begins with `origin` and names
-// field, value and range. Values that parse may still be illegal on a chip.
+// Bytes from outside: throws Error{kCorruptFile} or, for another version, Error{kUnsupported}, that begins
+// with `origin` and names field, value and range. Values that parse may still be illegal on a chip.
 TunedTable parse_tuned_table(std::string_view text, const std::string& origin);
 
 std::string tuned_table_text(const TunedTable& table);  // what parse_tuned_table reads

@@ -28,12 +28,15 @@ TuningStore::TuningStore(ConfigRules rules) : rules_(std::move(rules)) {
 
 std::size_t TuningStore::index_of(const AttentionClass& c) {
   const int* bound = std::find(std::begin(kHeadDimBounds), std::end(kHeadDimBounds), c.head_dim);
-  QUIRE_CHECK_KIND(kInternal, bound != std::end(kHeadDimBounds), "no class of problems for head size {}", c.head_dim);
+  QUIRE_CHECK_KIND(kInternal, bound != std::end(kHeadDimBounds), "no class of problems for head size {}",
+                   c.head_dim);
   const auto dim = static_cast<std::size_t>(bound - std::begin(kHeadDimBounds));
-  return (static_cast<std::size_t>(c.dtype) * std::size(kHeadDimBounds) + dim) * kNumBatchKinds + static_cast<std::size_t>(c.kind);
+  return (static_cast<std::size_t>(c.dtype) * std::size(kHeadDimBounds) + dim) * kNumBatchKinds +
+         static_cast<std::size_t>(c.kind);
 }
 
-// Blocks of rows are cut before it is known whether a batch is all prefill or mixed: both take blocks of the same number.
+// Blocks of rows are cut before it is known whether a batch is all prefill or mixed: both take blocks of the
+// same number.
 void TuningStore::use_table(const TunedTable& table, const std::string& source) {
   std::array<Slot, kNumSlots> slots = slots_;
   for (const TunedEntry& e : table.entries) {
@@ -45,13 +48,15 @@ void TuningStore::use_table(const TunedTable& table, const std::string& source) 
     for (const int head_dim : kHeadDimBounds) {
       const int prefill = slots[index_of({dtype, head_dim, BatchKind::kPrefill})].config.tiles.num_warps;
       const int mixed = slots[index_of({dtype, head_dim, BatchKind::kMixed})].config.tiles.num_warps;
-      QUIRE_CHECK(prefill == mixed, "{} d{}: {} warps for prefill, but {} for mixed batches", to_string(dtype), head_dim, prefill, mixed);
+      QUIRE_CHECK(prefill == mixed, "{} d{}: {} warps for prefill, but {} for mixed batches",
+                  to_string(dtype), head_dim, prefill, mixed);
     }
   }
   slots_ = std::move(slots);
 }
 
-void TuningStore::read_tables(const Chip& chip, const std::string& folder, std::span<const NamedText> shipped) {
+void TuningStore::read_tables(const Chip& chip, const std::string& folder,
+                              std::span<const NamedText> shipped) {
   const auto refuse = [&](const std::string& name, const Error& e) {
     refused_ += fmt::format("{}{} refused: {}", refused_.empty() ? "" : "; ", name, e.what());
   };

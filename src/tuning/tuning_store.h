@@ -1,5 +1,5 @@
-// The configurations of one device, chosen once when it is opened: a table of the user's, else one that came with the program, else
-// heuristics; and the interface through which a tuner tries others.
+// The configurations of one device, chosen once when it is opened: a table of the user's, else one that came
+// with the program, else heuristics; and the interface through which a tuner tries others.
 #pragma once
 
 #include <array>
@@ -19,13 +19,14 @@ struct ConfigRules {
   std::function<std::string(const AttentionClass& problem, const AttentionTuning& config)> why_illegal;
 };
 
-// For every class of problems a configuration and where it comes from. A table with an illegal value is refused as a whole, with
-// words; what comes after it in the order is used instead.
+// For every class of problems a configuration and where it comes from. A table with an illegal value is
+// refused as a whole, with words; what comes after it in the order is used instead.
 class TuningStore {
  public:
   explicit TuningStore(ConfigRules rules);  // heuristics everywhere
 
-  // `folder`: of the user's tables, "" = none. `shipped`: texts of tables. Those for other chips are passed over.
+  // `folder`: of the user's tables, "" = none. `shipped`: texts of tables. Those for other chips are passed
+  // over.
   void read_tables(const Chip& chip, const std::string& folder, std::span<const NamedText> shipped);
 
   const AttentionTuning& of(const AttentionClass& problem) const { return slot(problem).config; }

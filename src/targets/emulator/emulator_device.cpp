@@ -103,10 +103,12 @@ class EmulatorDevice : public Device {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void synchronize() override {}
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
+                                          int page_size) const override {
     return cuda_page_layout(format, heads, page_size);
   }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
+                                              int in_dim) const override {
     return cuda_weight_layout(format, out_dim, in_dim);
   }
 
@@ -121,7 +123,8 @@ class EmulatorDevice : public Device {
 
   void add_kernel(const KernelVariant& variant) override {
     const KernelVariant compiled = compiled_variant(variant);
-    resolved_.push_back({variant, compiled, kernel_of(variant), std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
+    resolved_.push_back({variant, compiled, kernel_of(variant),
+                         std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
   }
 
   void start_kernel(KernelHandle handle, const void* params, int num_work, LaunchCost cost) override {
@@ -141,7 +144,9 @@ class EmulatorDevice : public Device {
     LaunchableKernel& kernel = r.forms[static_cast<std::size_t>(form)];
     if (kernel.entry != nullptr) return kernel;
     kernel.facts = make_kernel({r.compiled, form}, *rules_, options_.tiles ? &*options_.tiles : nullptr);
-    const auto is_it = [&](const EmulatedKernel& k) { return k.sm == options_.sm && kernel.facts.name == k.name; };
+    const auto is_it = [&](const EmulatedKernel& k) {
+      return k.sm == options_.sm && kernel.facts.name == k.name;
+    };
     const std::span<const EmulatedKernel> built = emulated_kernels();
     const auto own = std::find_if(own_.begin(), own_.end(), is_it);
     const auto found = std::find_if(built.begin(), built.end(), is_it);

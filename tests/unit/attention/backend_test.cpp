@@ -37,7 +37,9 @@ class FactsDevice : public Device, public AttentionTarget {
   void synchronize() override {}
   DeviceMemory memory() const override { return {0, 0, is_host_}; }
   std::unique_ptr<PageLayout> page_layout(const KvFormat&, HeadShape, int) const override { return nullptr; }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int, int) const override { return nullptr; }
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int, int) const override {
+    return nullptr;
+  }
   KernelAbilities abilities() const override { return abilities_; }
   BatchKindCaps caps(const AttentionClass&) const override { return {}; }
   bool rounds_probs(DType) const override { return false; }
@@ -123,11 +125,14 @@ TEST(Backends, AFeatureThatNoKernelHasIsNamed) {
   EXPECT_NE(std::string(e.what()).find("lacks soft cap"), std::string::npos) << e.what();
   device.abilities_of().max_head_dim = 32;
   e = error_of([&] { choose_backend("unified", good_desc(), device); });
-  EXPECT_NE(std::string(e.what()).find("heads of 64 elements, target cuda takes at most 32"), std::string::npos) << e.what();
+  EXPECT_NE(std::string(e.what()).find("heads of 64 elements, target cuda takes at most 32"),
+            std::string::npos)
+      << e.what();
 }
 
 TEST(Backends, ExplicitChoiceIsTakenOrRefused) {
-  EXPECT_STREQ(choose_backend("reference", good_desc(), FactsDevice("cpu", true, true)).backend->name(), "reference");
+  EXPECT_STREQ(choose_backend("reference", good_desc(), FactsDevice("cpu", true, true)).backend->name(),
+               "reference");
   Error e = error_of([] { choose_backend("reference", good_desc(), FactsDevice("cuda", true, false)); });
   EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
   EXPECT_NE(std::string(e.what()).find("cuda"), std::string::npos) << e.what();
@@ -180,7 +185,8 @@ TEST(AttentionCost, CountsThePairsOfAnyMask) {
       const VisibleKeys seen = reference_visible_keys(d, kv_len[0] - query_len[0] + q, kv_len[0]);
       pairs += seen.end - seen.begin;
     }
-    EXPECT_EQ(attention_cost(d, {query_len, kv_len}).flops, 2.0 * (64 + 64) * 8 * pairs) << query_len[0] << " of " << kv_len[0] << ", window " << d.window;
+    EXPECT_EQ(attention_cost(d, {query_len, kv_len}).flops, 2.0 * (64 + 64) * 8 * pairs)
+        << query_len[0] << " of " << kv_len[0] << ", window " << d.window;
   }
 }
 

@@ -16,7 +16,7 @@ FUNCTION_PARAMETERS, TEMPLATE_PARAMETERS = 8, 6
 TARGET_LINES, OTHER_TARGET_LINES = {"cpu": 3000, "cuda": 3500}, 2500
 SHARED_BY_TARGETS = {"jit"}  # of src/targets: what targets whose kernels are compiled at run time have in common
 # Targets that are beyond their budget, with the lines that they may have until they are not. To be emptied.
-OVER_BUDGET = {"cuda": 5000, "emulator": 2610}
+OVER_BUDGET = {"cuda": 4000, "emulator": 2700}
 LINE_CHARACTERS = 110  # of .clang-format
 LONG_LINES = Path(__file__).with_name("long_lines.txt")  # files that have longer ones, and how many
 CODE = ("src", "include", "apps", "tests")

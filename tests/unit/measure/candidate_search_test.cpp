@@ -12,7 +12,8 @@
 namespace quire {
 namespace {
 
-// Candidate c takes base_us[c][b], times 1 + a non-negative noise, times what the machine does at this moment.
+// Candidate c takes base_us[c][b], times 1 + a non-negative noise, times what the machine does at this
+// moment.
 struct FakeMachine {
   std::vector<std::vector<double>> base_us;
   double noise = 0, drift = 0;
@@ -35,12 +36,15 @@ SearchOptions options_for(FakeMachine& machine) {
   return options;
 }
 
-// 30 candidates that are 5 to 50 % slower than the first, but for one that is 15 % faster over all though slower for one batch.
+// 30 candidates that are 5 to 50 % slower than the first, but for one that is 15 % faster over all though
+// slower for one batch.
 FakeMachine planted(std::mt19937& random, int& winner) {
   FakeMachine machine;
   winner = std::uniform_int_distribution<int>(1, 29)(random);
   for (int c = 0; c < 30; ++c) {
-    const double factor = c == 0 ? 1 : c == winner ? 0.85 : std::uniform_real_distribution<double>(1.05, 1.5)(random);
+    const double factor = c == 0        ? 1
+                          : c == winner ? 0.85
+                                        : std::uniform_real_distribution<double>(1.05, 1.5)(random);
     machine.base_us.push_back({10 * factor, 200 * factor, 3000 * factor});
     if (c == winner) machine.base_us.back()[0] = 11;
   }

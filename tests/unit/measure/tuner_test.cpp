@@ -15,7 +15,8 @@ namespace {
 
 AttentionTiles tiles_of(int num_warps, int keys) { return {num_warps, keys, keys, 2 * keys, 1, 0}; }
 
-// Tiles are names alone. keys 16: does not compile. keys 32: computes wrong values. keys 128: leaves outputs as they were.
+// Tiles are names alone. keys 16: does not compile. keys 32: computes wrong values. keys 128: leaves outputs
+// as they were.
 class PlantedDevice : public Device, public TunableAttention, public AttentionTarget {
  public:
   explicit PlantedDevice(std::map<int, double> speeds) : speeds_(std::move(speeds)) {
@@ -39,13 +40,19 @@ class PlantedDevice : public Device, public TunableAttention, public AttentionTa
     return caps;
   }
   std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return cpu_->allocate(bytes); }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override { cpu_->copy_to_device(to, from, bytes); }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override { cpu_->copy_to_host(to, from, bytes); }
+  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
+    cpu_->copy_to_device(to, from, bytes);
+  }
+  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
+    cpu_->copy_to_host(to, from, bytes);
+  }
   void synchronize() override {}
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
+  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
+                                          int page_size) const override {
     return cpu_->page_layout(format, heads, page_size);
   }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
+  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
+                                              int in_dim) const override {
     return cpu_->weight_layout(format, out_dim, in_dim);
   }
 
@@ -53,11 +60,13 @@ class PlantedDevice : public Device, public TunableAttention, public AttentionTa
   void start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) override {
     const int keys = current_.tiles.keys;
     const KernelHandle own = kernels_[static_cast<std::size_t>(kernel.idx)];
-    if (kernel_of(variant_of(kernel)) != KernelName::kAttention) return cpu_->launch(own, params, num_work, cost);
+    if (kernel_of(variant_of(kernel)) != KernelName::kAttention)
+      return cpu_->launch(own, params, num_work, cost);
     last_ = current_;
     if (keys == 128) return;
     cpu_->launch(own, params, num_work, cost);
-    if (keys == 32) *static_cast<std::uint16_t*>(static_cast<const AttentionParams*>(params)->o) = f32_to_bf16(3.0f);
+    if (keys == 32)
+      *static_cast<std::uint16_t*>(static_cast<const AttentionParams*>(params)->o) = f32_to_bf16(3.0f);
   }
   std::unique_ptr<Graph> capture(const std::function<void()>& launches) override {
     struct Named : Graph {
@@ -90,7 +99,8 @@ class PlantedDevice : public Device, public TunableAttention, public AttentionTa
       current_ = config;
     }
   }
-  std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles, const std::function<void()>&) override {
+  std::vector<std::string> prepare_tiles(const AttentionClass&, std::span<const AttentionTiles> tiles,
+                                         const std::function<void()>&) override {
     std::vector<std::string> reasons;
     for (const AttentionTiles& t : tiles) reasons.push_back(t.keys == 16 ? "does not compile" : "");
     return reasons;
@@ -140,8 +150,10 @@ TEST(Tuner, FindsThePlantedWinnerAmongWhatWorks) {
   EXPECT_EQ(report.candidates[0].config, device.heuristics(report.problem));
   EXPECT_EQ(device.config_of(report.problem), report.config()) << "the device uses what won";
   EXPECT_EQ(candidate_of(report, 16).fate, "does not compile");
-  EXPECT_NE(candidate_of(report, 32).fate.find("wrong output: element 0 is 3"), std::string::npos) << candidate_of(report, 32).fate;
-  EXPECT_NE(candidate_of(report, 128).fate.find("wrong output"), std::string::npos) << candidate_of(report, 128).fate;
+  EXPECT_NE(candidate_of(report, 32).fate.find("wrong output: element 0 is 3"), std::string::npos)
+      << candidate_of(report, 32).fate;
+  EXPECT_NE(candidate_of(report, 128).fate.find("wrong output"), std::string::npos)
+      << candidate_of(report, 128).fate;
   EXPECT_EQ(candidate_of(report, 48).fate.find("wrong"), std::string::npos);
 }
 
@@ -194,7 +206,9 @@ TEST(Tuner, BatchesKeepToTheLongestRequest) {
       ASSERT_FALSE(batches.empty());
       for (const BatchSpec& b : batches) {
         EXPECT_LE(*std::max_element(b.kv_len.begin(), b.kv_len.end()), max_len);
-        EXPECT_EQ(std::count_if(batches.begin(), batches.end(), [&](const BatchSpec& o) { return o.name == b.name; }), 1);
+        EXPECT_EQ(std::count_if(batches.begin(), batches.end(),
+                                [&](const BatchSpec& o) { return o.name == b.name; }),
+                  1);
       }
     }
   }
@@ -207,8 +221,11 @@ TEST(Tuner, PoliciesAreLegalAndDifferent) {
     EXPECT_EQ(policies.front(), base);
     for (std::size_t i = 0; i < policies.size(); ++i) {
       EXPECT_GE(policies[i].min_split_tiles, 1);
-      EXPECT_GE(std::min({policies[i].key_cost_rows, policies[i].item_cost_tiles, policies[i].merge_cost_tiles}), 0);
-      EXPECT_EQ(std::find(policies.begin() + static_cast<std::ptrdiff_t>(i) + 1, policies.end(), policies[i]), policies.end());
+      EXPECT_GE(
+          std::min({policies[i].key_cost_rows, policies[i].item_cost_tiles, policies[i].merge_cost_tiles}),
+          0);
+      EXPECT_EQ(std::find(policies.begin() + static_cast<std::ptrdiff_t>(i) + 1, policies.end(), policies[i]),
+                policies.end());
     }
   }
 }
@@ -222,7 +239,8 @@ TEST(Tuner, SaysWhichBatchesAreMissing) {
     tuner.tune(BatchKind::kPrefill);
     FAIL();
   } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find("no batch of prefill is left with 8/1 heads"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("no batch of prefill is left with 8/1 heads"), std::string::npos)
+        << e.what();
   }
 }
 

@@ -80,9 +80,9 @@ class ServiceTest : public testing::Test {
     config.scheduler.max_model_len = 400;
     auto runner = std::make_unique<GatedRunner>(gate, kNumPages);
     fake = &runner->fake;
-    auto core = std::make_unique<EngineCore>(config, std::move(runner), [](std::span<const std::int32_t>, bool) {
-      return std::make_unique<PlainDecoder>();
-    });
+    auto core = std::make_unique<EngineCore>(
+        config, std::move(runner),
+        [](std::span<const std::int32_t>, bool) { return std::make_unique<PlainDecoder>(); });
     engine = std::make_unique<Engine>(std::make_unique<Engine::Impl>(std::move(core), 100, TextEncoder{}));
     ServedModel model;
     model.engine = engine.get();

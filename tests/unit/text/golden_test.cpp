@@ -254,9 +254,10 @@ TEST(ComponentGolden, Decoders) {
     const std::vector<std::string> hashes = split_words(golden["hashes"]);
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       StringStage sink;
+      RegexScratch budget(1 << 16);
       std::vector<std::unique_ptr<DecodeStage>> stages;
       for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-        stages.push_back((*part)->make_stage(stages.empty() ? sink : *stages.back()));
+        stages.push_back((*part)->make_stage(stages.empty() ? sink : *stages.back(), budget));
       }
       const Json& tokens = goldens["decoder_inputs"][i];
       for (const Json& token : tokens) {

@@ -28,14 +28,18 @@ class Folder {
 };
 
 TunedTable random_table(std::mt19937& random) {
-  const auto between = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  const auto between = [&](int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(random);
+  };
   TunedTable table{{"cuda", "sm_90a", "NVIDIA \"H200\" \\ é", between(1, 200)}, {}};
   for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (const int head_dim : kHeadDimBounds) {
       for (const BatchKind kind : kBatchKinds) {
         if (between(0, 1) == 0) continue;
         TunedEntry entry{{dtype, head_dim, kind}, {}, 1 + between(0, 1000) / 1000.0};
-        if (between(0, 1) == 0) entry.config.tiles = {between(1, 8), between(1, 256), between(0, 256), between(1, 1024), between(1, 2), between(0, 128)};
+        if (between(0, 1) == 0)
+          entry.config.tiles = {between(1, 8),    between(1, 256), between(0, 256),
+                                between(1, 1024), between(1, 2),   between(0, 128)};
         entry.config.split_policy = {between(1, 8), between(0, 500), between(0, 9), between(0, 9)};
         table.entries.push_back(entry);
       }
@@ -53,7 +57,8 @@ Json right_file() {
       "split_policy": {"min_split_tiles": 1, "key_cost_rows": 128, "item_cost_tiles": 2, "merge_cost_tiles": 3}}]})");
 }
 
-void expect_refused(const std::string& text, const std::string& words, ErrorKind kind = ErrorKind::kCorruptFile) {
+void expect_refused(const std::string& text, const std::string& words,
+                    ErrorKind kind = ErrorKind::kCorruptFile) {
   try {
     parse_tuned_table(text, "t.json");
     FAIL() << "accepted: " << text;
@@ -121,7 +126,8 @@ TEST(TunedTable, HostileFilesAreRefusedWithWords) {
   expect_refused(spoil("/attention/0/tiles/keys", 128.5), "\"keys\" is 128.5");
   expect_refused(spoil("/attention/0/tiles/keys", 18446744073709551615u), "\"keys\" is 18446744073709551615");
   expect_refused(spoil("/attention/0/tiles/rows", 1), "unknown member \"rows\"");
-  expect_refused(spoil("/attention/0/split_policy/min_split_tiles", 0), "\"min_split_tiles\" is 0, not an integer from 1 to");
+  expect_refused(spoil("/attention/0/split_policy/min_split_tiles", 0),
+                 "\"min_split_tiles\" is 0, not an integer from 1 to");
   Json twice = right_file();
   twice["attention"].push_back(twice["attention"][0]);
   expect_refused(twice.dump(), "bf16 d128 decode stands there twice");
