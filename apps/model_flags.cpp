@@ -106,7 +106,7 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
 void add_backend_flag(CLI::App& command, EngineOptions& options) {
   std::vector<std::string> names;
   for (const auto& backend : attention_backends()) names.emplace_back(backend->name());
-  const std::string text = fmt::format("How attention is computed: {} (default: the first that can)", fmt::join(names, ", "));
+  const std::string text = fmt::format("Attention: {} (default: the first that can)", fmt::join(names, ", "));
   with_env(command.add_option("--attention-backend", options.attention_backend, text))->type_name("NAME");
 }
 

@@ -32,8 +32,7 @@ void add_address_flags(CLI::App& command, ServeFlags& flags) {
                            "Origins whose pages may call the server (default: none but its own)"));
   group(command.add_option(
       "--allowed-hosts", flags.service.access.allowed_hosts,
-      "Names for a Host header, * = any (default: loopback's on loopback; else addresses without "
-      "keys, and any with keys)"));
+      "Names for a Host header, * = any (default: see docs/serving.md)"));
 }
 
 // Not CLI::Range: that takes "nan". Beyond 1e6 s (12 days) a time is a slip of the pen.

@@ -65,7 +65,7 @@ class DemoModelTest(ProgramTest):
         one_line = " ".join(question.split())
         talk = self.expect(OK, "chat", stdin=f"{one_line}\n\n/nonsense\n/reset\n{one_line}\n/exit\nnever read\n")
         self.assertEqual(talk.stdout, f"{answer}\n{answer}\n")
-        self.assertIn("/nonsense: unknown", talk.stderr)
+        self.assertIn("/nonsense is no command", talk.stderr)
 
     def test_chat_survives_what_the_model_cannot_take(self):
         question, answer = example()

@@ -13,6 +13,10 @@ namespace quire {
 namespace {
 
 constexpr int kLinearManyRows = 64;
+
+// Blocks that a multiprocessor holds at most, by family (CUDA programming guide, technical specifications).
+int most_blocks(int sm) { return sm == 86 ? 16 : sm == 89 || sm == 120 ? 24 : 32; }
+
 const std::vector<std::string> kSmallRing = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2"};
 
 std::vector<std::string> with(std::vector<std::string> options, std::initializer_list<std::string> more) {
@@ -115,7 +119,7 @@ KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threa
     shape.shared_bytes = 2048 + 16384;
   } else if (!is_ragged) {
     // Loads hide each other's latencies; a block finds room beside one of a linear layer. f32 would spill.
-    shape.blocks_per_unit = std::min(32, (dtype == DType::kF32 ? 1024 : 1280) / threads);
+    shape.blocks_per_unit = std::min(most_blocks(sm_), (dtype == DType::kF32 ? 1024 : 1280) / threads);
     shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=1"});
   } else {
     shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"});

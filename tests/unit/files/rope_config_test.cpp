@@ -54,7 +54,7 @@ TEST(RopeConfig, GoldenModelsMatchHuggingFace) {
     expect_matches(model.rope, model.head_dim, load_json(entry.path() / "golden.json"));
     ++num_models;
   }
-  EXPECT_EQ(num_models, 9);
+  EXPECT_EQ(num_models, 10);
 }
 
 TEST(RopeConfig, PlainFrequenciesFollowTheFormula) {
