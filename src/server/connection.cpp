@@ -145,7 +145,7 @@ void Connection::close() {
   is_closed_ = true;
   error_code ignored;
   socket_.close(ignored);
-  room_.cancel(ignored);
+  room_.cancel();
 }
 
 asio::awaitable<void> Connection::read_all() {
