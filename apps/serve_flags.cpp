@@ -56,8 +56,7 @@ void add_queue_flags(CLI::App& command, ServeFlags& flags) {
         1 << 20);
   count(
       command.add_option("--max-num-reqs-per-key", flags.service.max_answers_of_client,
-                         "Answers of one key, or without keys of one address, that may run or wait; 0 = all "
-                         "places but an eighth"),
+                         "Answers of a key or address at a time; 0 = 7/8 of all"),
       1 << 20);
   count(command.add_option("--max-num-queued-tokens", flags.service.max_queued_tokens,
                            "Prompt tokens that may wait; 0 = no bound"),
@@ -72,8 +71,7 @@ void add_queue_flags(CLI::App& command, ServeFlags& flags) {
   size(command.add_option("--max-body-bytes", flags.service.max_body_bytes, "Longest body of a request"));
   size(command.add_option(
       "--max-unread-body-bytes", flags.service.max_unread_body_bytes,
-      "All bodies together that arrive or wait to be parsed; a client may hold as much as it "
-      "leaves free, more are told 429"));
+      "Bytes of all bodies that are not parsed yet"));
 }
 
 void add_time_flags(CLI::App& command, ServeFlags& flags) {

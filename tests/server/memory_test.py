@@ -4,8 +4,8 @@ half dead, and no call hangs.
 
     python3 tests/server/memory_test.py build/ci/apps/quire build/ci/tests/server/libfaulty_system.so --places 5000
 
-Without --places it looks at a few hundred places, spread evenly over all that the calls reach. Asio keeps its promises only while
-memory lasts: a few places in a hundred, inside its strands and coroutines, still hang a call or crash, so this is run by hand."""
+Without --places it looks at a few hundred places, spread evenly over all that the calls reach. A few places in
+a hundred still hang a call or crash, for reasons that are not known yet, so this is run by hand."""
 
 import argparse
 import collections
