@@ -16,10 +16,10 @@ void check_desc(const AttentionDesc& d) {
               d.num_kv_heads);
   QUIRE_CHECK(d.num_qo_heads >= 1 && d.num_qo_heads <= 65536 && d.num_qo_heads % d.num_kv_heads == 0,
               "num_qo_heads must be a multiple of num_kv_heads ({}), got {}", d.num_kv_heads, d.num_qo_heads);
-  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= 256, "head_dim_qk must be 1 to 256, got {}",
-              d.head_dim_qk);
-  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= 256, "head_dim_vo must be 1 to 256, got {}",
-              d.head_dim_vo);
+  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= kMaxHeadDim, "head_dim_qk must be 1 to {}, got {}",
+              kMaxHeadDim, d.head_dim_qk);
+  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= kMaxHeadDim, "head_dim_vo must be 1 to {}, got {}",
+              kMaxHeadDim, d.head_dim_vo);
   QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
               d.page_size);
   QUIRE_CHECK(std::isfinite(d.sm_scale), "sm_scale must be finite, got {}", d.sm_scale);
@@ -72,8 +72,8 @@ Visibility visibility_of(const AttentionDesc& d) {
 }
 
 unsigned score_mods_of(const AttentionDesc& d) {
-  return (d.logits_soft_cap > 0 ? kModSoftCap : 0u) | (d.position_bias != PositionBias::kNone ? kModBias : 0u) |
-         (d.sm_scale > 0 ? 0u : kModSignedScale);
+  return (d.logits_soft_cap > 0 ? kModSoftCap : 0u) |
+         (d.position_bias != PositionBias::kNone ? kModBias : 0u) | (d.sm_scale > 0 ? 0u : kModSignedScale);
 }
 
 AttentionVariant variant_of(const AttentionDesc& d) {

@@ -109,4 +109,11 @@ int DeviceOptions::int_setting(const std::string& name, int otherwise, int least
   return value;
 }
 
+bool DeviceOptions::bool_setting(const std::string& name) const {
+  const std::string& text = setting(name);
+  QUIRE_CHECK(text.empty() || text == "true" || text == "false", "{} must be true or false, got \"{}\"", name,
+              text);
+  return text == "true";
+}
+
 }  // namespace quire

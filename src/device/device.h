@@ -176,6 +176,9 @@ struct DeviceOptions {
   // Of a number; `otherwise` if it is not given. Throws Error{kInvalidArgument} for other text, or a number
   // out of [least, most].
   int int_setting(const std::string& name, int otherwise, int least, int most) const;
+
+  // Of a switch: "true" or "false", off if it is not given. Throws Error{kInvalidArgument} for other text.
+  bool bool_setting(const std::string& name) const;
 };
 
 }  // namespace quire

@@ -25,14 +25,18 @@ class ChatTest(ProgramTest):
 
     def chat(self, *lines, args=(), code=0):
         """(answers, what was said besides) of a chat from a pipe."""
-        result = self.expect(code, "chat", "--temperature", "0", "--max-tokens", "12", *args, stdin="\n".join(lines) + "\n")
+        result = self.expect(
+            code, "chat", "--temperature", "0", "--max-tokens", "12", *args, stdin="\n".join(lines) + "\n"
+        )
         return result.stdout.splitlines(), result.stderr
 
     def saved(self, path=None):
         return json.loads((path or self.path).read_text(encoding="utf-8"))["messages"]
 
     def test_commands_are_no_messages(self):
-        answers, said = self.chat("/help", "/system Be brief.", "/system", "/nonsense at all", "/nonsense", "/exit", STORY)
+        answers, said = self.chat(
+            "/help", "/system Be brief.", "/system", "/nonsense at all", "/nonsense", "/exit", STORY
+        )
         self.assertEqual(answers, [])
         for word in ("/help", "/system [TEXT]", "/reset", "/save FILE", "/load FILE", "/exit"):
             self.assertIn(word, said)
@@ -41,19 +45,39 @@ class ChatTest(ProgramTest):
 
     def test_what_looks_like_a_command(self):
         """Paths and a line behind a space are messages."""
-        answers, said = self.chat("/etc/hosts is a file?", " /help", "/Where is the key?", f"/save {self.path}")
+        answers, said = self.chat(
+            "/etc/hosts is a file?", " /help", "/Where is the key?", f"/save {self.path}"
+        )
         self.assertEqual(len(answers), 3)
         self.assertNotIn("no command", said)
-        self.assertEqual([m["content"] for m in self.saved() if m["role"] == "user"], ["/etc/hosts is a file?", " /help", "/Where is the key?"])
+        self.assertEqual(
+            [m["content"] for m in self.saved() if m["role"] == "user"],
+            ["/etc/hosts is a file?", " /help", "/Where is the key?"],
+        )
 
     def test_save_and_load(self):
-        answers, said = self.chat("/system You answer.", STORY, f"/save {self.path}", "/reset", f"/save {self.path}x", f"/load {self.path}",
-                                  "/system", "Who?", f"/save {self.path}y")
-        first = [{"role": "system", "content": "You answer."}, {"role": "user", "content": STORY},
-                 {"role": "assistant", "content": answers[0]}]
+        answers, said = self.chat(
+            "/system You answer.",
+            STORY,
+            f"/save {self.path}",
+            "/reset",
+            f"/save {self.path}x",
+            f"/load {self.path}",
+            "/system",
+            "Who?",
+            f"/save {self.path}y",
+        )
+        first = [
+            {"role": "system", "content": "You answer."},
+            {"role": "user", "content": STORY},
+            {"role": "assistant", "content": answers[0]},
+        ]
         self.assertEqual(self.saved(), first)
         self.assertEqual(self.saved(Path(f"{self.path}x")), first[:1])
-        self.assertEqual(self.saved(Path(f"{self.path}y")), [*first, {"role": "user", "content": "Who?"}, {"role": "assistant", "content": answers[1]}])
+        self.assertEqual(
+            self.saved(Path(f"{self.path}y")),
+            [*first, {"role": "user", "content": "Who?"}, {"role": "assistant", "content": answers[1]}],
+        )
         self.assertIn("2 messages from", said)
 
     def test_a_loaded_conversation_is_remembered(self):
@@ -64,15 +88,26 @@ class ChatTest(ProgramTest):
         self.assertEqual(answers, whole[1:])
 
     def test_bad_files_change_nothing(self):
-        texts = ["", "no JSON", "[]", "{}", '{"messages": 5}', '{"messages": ["x"]}', '{"messages": [{"role": "user"}]}',
-                 '{"messages": [{"role": "user", "content": 5}]}', '{"messages": [{"role": "tool", "content": "x"}]}',
-                 '{"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]}']
+        texts = [
+            "",
+            "no JSON",
+            "[]",
+            "{}",
+            '{"messages": 5}',
+            '{"messages": ["x"]}',
+            '{"messages": [{"role": "user"}]}',
+            '{"messages": [{"role": "user", "content": 5}]}',
+            '{"messages": [{"role": "tool", "content": "x"}]}',
+            '{"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "x"}]}',
+        ]
         for text in texts:
             self.path.write_text(text, encoding="utf-8")
             _, said = self.chat("/system Stay.", f"/load {self.path}", "/system", f"/save {self.path}")
             self.assertEqual(said.count("system message: Stay."), 2, text)
             self.assertGreaterEqual(said.count(str(self.path)), 2, said)
-            self.assertEqual(self.path.read_text(encoding="utf-8"), text, "a file that is no conversation was replaced")
+            self.assertEqual(
+                self.path.read_text(encoding="utf-8"), text, "a file that is no conversation was replaced"
+            )
         os.mkfifo(f"{self.path}.fifo")
         for path in (self.folder.name, "/dev/zero", f"{self.path}.fifo", f"{self.path}.none"):
             self.assertIn(f"cannot read {path}", self.chat(f"/load {path}")[1])
@@ -91,14 +126,18 @@ class ChatTest(ProgramTest):
         self.assertLess(said.count("no longer fits"), 6, "each time makes room for more than one message")
 
     def test_a_message_that_never_fits(self):
-        answers, said = self.chat("Where is the key? " * 60, STORY, f"/save {self.path}", args=("--max-model-len", "160"))
+        answers, said = self.chat(
+            "Where is the key? " * 60, STORY, f"/save {self.path}", args=("--max-model-len", "160")
+        )
         self.assertRegex(said, r"prompt has \d+ tokens.*context of 160 tokens")
         self.assertEqual(len(answers), 1)
         self.assertEqual(len(self.saved()), 2, "it is not kept")
 
     def test_several_lines(self):
         self.chat('"""', "one", "two", '"""', '"""three', 'four"""', '"""five"""', f"/save {self.path}")
-        self.assertEqual([m["content"] for m in self.saved() if m["role"] == "user"], ["one\ntwo", "three\nfour", "five"])
+        self.assertEqual(
+            [m["content"] for m in self.saved() if m["role"] == "user"], ["one\ntwo", "three\nfour", "five"]
+        )
 
 
 @needs_demo
@@ -109,8 +148,17 @@ class EditTest(ProgramTest):
         self.path, self.history = Path(self.folder.name) / "talk.json", Path(self.folder.name) / "history"
 
     def open(self, *args, **env):
-        terminal = Terminal("chat", "--temperature", "0", "--max-tokens", "4", *args, TERM="xterm", HOME=self.folder.name,
-                            **{"LC_ALL": "", "LANG": "", **env})
+        terminal = Terminal(
+            "chat",
+            "--temperature",
+            "0",
+            "--max-tokens",
+            "4",
+            *args,
+            TERM="xterm",
+            HOME=self.folder.name,
+            **{"LC_ALL": "", "LANG": "", **env},
+        )
         terminal.read_until(PROMPT)
         if "\033[?2004h" not in terminal.text:
             os.close(terminal.master)
@@ -132,11 +180,17 @@ class EditTest(ProgramTest):
         terminal.write(CTRL_D)
         self.assertEqual(terminal.end(), 0, terminal.text)
         self.assertNotIn("^[[A", terminal.text)
-        return [m["content"] for m in json.loads(self.path.read_text(encoding="utf-8"))["messages"] if m["role"] == "user"]
+        return [
+            m["content"]
+            for m in json.loads(self.path.read_text(encoding="utf-8"))["messages"]
+            if m["role"] == "user"
+        ]
 
     def test_arrows_edit_and_recall(self):
-        self.assertEqual(self.messages("helo" + LEFT + "l\n", UP + "!\n", UP + UP + CTRL_A + "Oh, \n"),
-                         ["hello", "hello!", "Oh, hello"])
+        self.assertEqual(
+            self.messages("helo" + LEFT + "l\n", UP + "!\n", UP + UP + CTRL_A + "Oh, \n"),
+            ["hello", "hello!", "Oh, hello"],
+        )
 
     def test_other_scripts(self):
         """Also where no locale is set, as in a container."""
@@ -144,7 +198,9 @@ class EditTest(ProgramTest):
             self.assertEqual(self.messages("Größe 東京 🩷x" + LEFT + "\177y\n", **env), ["Größe 東京 yx"])
 
     def test_alt_enter_begins_a_line(self):
-        self.assertEqual(self.messages("one" + ALT_ENTER + "two\n", UP + " three\n"), ["one\ntwo", "one\ntwo three"])
+        self.assertEqual(
+            self.messages("one" + ALT_ENTER + "two\n", UP + " three\n"), ["one\ntwo", "one\ntwo three"]
+        )
 
     def test_pasted_lines_are_one_message(self):
         self.assertEqual(self.messages("see: \033[200~a\rb\r\r\033[201~\n", "next\n"), ["see: a\nb", "next"])
@@ -158,7 +214,9 @@ class EditTest(ProgramTest):
         terminal.read_until("messages are in [^>]*" + PROMPT)
         terminal.write("/exit\n")
         self.assertEqual(terminal.end(), 0)
-        self.assertEqual(json.loads(self.path.read_text(encoding="utf-8"))["messages"][0]["content"], "one\ntwo")
+        self.assertEqual(
+            json.loads(self.path.read_text(encoding="utf-8"))["messages"][0]["content"], "one\ntwo"
+        )
 
     def test_interrupts_drop_the_line(self):
         terminal = self.open()
@@ -177,7 +235,9 @@ class EditTest(ProgramTest):
     def test_history_of_earlier_chats(self):
         self.assertEqual(self.messages("first one\n", args=("--history", str(self.history))), ["first one"])
         self.assertEqual(stat.S_IMODE(self.history.stat().st_mode), 0o600, "what people say is theirs")
-        self.assertEqual(self.messages(UP + UP + " again\n", args=("--history", str(self.history))), ["first one again"])
+        self.assertEqual(
+            self.messages(UP + UP + " again\n", args=("--history", str(self.history))), ["first one again"]
+        )
         self.assertFalse(list(Path(self.folder.name).glob(".*")), "nothing is kept that nobody asked for")
 
     def test_a_history_that_is_none(self):

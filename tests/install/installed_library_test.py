@@ -16,7 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "models/demo"
 BUILD, CXX, CMAKE = sys.argv[1:4]
-VERSION = re.search(r"project\(quire VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")).group(1)
+VERSION = re.search(
+    r"project\(quire VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+).group(1)
 PROJECT = """cmake_minimum_required(VERSION 3.25)
 project(outside LANGUAGES CXX)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
@@ -38,7 +40,9 @@ class InstalledLibraryTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         cls.folder = Path(folder.name)
-        cls.run_tool(CMAKE, "--install", BUILD, "--prefix", cls.folder / "first", "--component", "development")
+        cls.run_tool(
+            CMAKE, "--install", BUILD, "--prefix", cls.folder / "first", "--component", "development"
+        )
         cls.prefix = cls.folder / "moved/prefix"
         cls.prefix.parent.mkdir()
         (cls.folder / "first").rename(cls.prefix)
@@ -48,16 +52,30 @@ class InstalledLibraryTest(unittest.TestCase):
 
     @classmethod
     def run_tool(cls, *command, code=0, **options):
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, check=False, **options)
+        result = subprocess.run(
+            list(map(str, command)), capture_output=True, text=True, timeout=240, check=False, **options
+        )
         if result.returncode != code:
-            raise AssertionError(f"{shlex.join(map(str, command))}: {result.returncode}\n{result.stdout}\n{result.stderr}")
+            raise AssertionError(
+                f"{shlex.join(map(str, command))}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+            )
         return result.stdout + result.stderr
 
     def configure(self, version, code=0):
         (self.source / "CMakeLists.txt").write_text(PROJECT.format(version=version), encoding="utf-8")
         build = self.folder / "build"
-        return build, self.run_tool(CMAKE, "-G", "Ninja", "-S", self.source, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}",
-                                    f"-DCMAKE_CXX_COMPILER={CXX}", code=code)
+        return build, self.run_tool(
+            CMAKE,
+            "-G",
+            "Ninja",
+            "-S",
+            self.source,
+            "-B",
+            build,
+            f"-DCMAKE_PREFIX_PATH={self.prefix}",
+            f"-DCMAKE_CXX_COMPILER={CXX}",
+            code=code,
+        )
 
     def expect_it_runs(self, program):
         if (DEMO / "model.safetensors").exists():
@@ -69,8 +87,12 @@ class InstalledLibraryTest(unittest.TestCase):
         build, said = self.configure(VERSION)
         self.assertIn(f"found quire {VERSION}", said)
         self.run_tool(CMAKE, "--build", build)
-        command = shlex.split(json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))[0]["command"])
-        command = [word for word in command if not re.fullmatch(r"-std=(c|gnu)\+\+20|-o|-c|.*main\.cpp(\.o)?", word)]
+        command = shlex.split(
+            json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))[0]["command"]
+        )
+        command = [
+            word for word in command if not re.fullmatch(r"-std=(c|gnu)\+\+20|-o|-c|.*main\.cpp(\.o)?", word)
+        ]
         self.assertEqual(command[1:], ["-isystem", str(self.prefix / "include")])
         self.expect_it_runs(build / "outside")
 

@@ -10,7 +10,19 @@ CXX = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") e
 
 
 def complaints(text):
-    command = [CXX, "-std=c++20", "-Iinclude", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-x", "c++", "-"]
+    command = [
+        CXX,
+        "-std=c++20",
+        "-Iinclude",
+        "-fsyntax-only",
+        "-Wall",
+        "-Wextra",
+        "-Wpedantic",
+        "-Werror",
+        "-x",
+        "c++",
+        "-",
+    ]
     return subprocess.run(command, input=text, capture_output=True, text=True, cwd=ROOT, check=False).stderr
 
 

@@ -26,7 +26,9 @@ class LayoutTest(PageCase):
                 return [...rows.values()];""")
             self.assertEqual(len({len(row) for row in rows}), 1, f"{width}: {rows}")
             self.assertEqual(len({row[-1] for row in rows}), 1, f"{width}: {rows}")
-            cut = self.browser.evaluate("[...document.querySelectorAll('#figures dd')].filter(d => d.scrollWidth > d.clientWidth).map(d => d.textContent)")
+            cut = self.browser.evaluate(
+                "[...document.querySelectorAll('#figures dd')].filter(d => d.scrollWidth > d.clientWidth).map(d => d.textContent)"
+            )
             self.assertEqual(cut, [], width)
 
     def test_the_chat_is_near_on_a_phone(self):
@@ -39,28 +41,43 @@ class LayoutTest(PageCase):
     def test_blocks_are_evenly_spaced(self):
         for width, height in ((1440, 1000), (1440, 900), (1280, 800), (2560, 1440), (1920, 1080)):
             self.open_at(width, height)
-            gaps = self.run_in(BOXES, """return [boxOf('pool').top - boxOf('figures').bottom, boxOf('charts').top - boxOf('pool').bottom,
-                boxOf('chat').left - boxOf('board').right];""")
+            gaps = self.run_in(
+                BOXES,
+                """return [boxOf('pool').top - boxOf('figures').bottom, boxOf('charts').top - boxOf('pool').bottom,
+                boxOf('chat').left - boxOf('board').right];""",
+            )
             self.assertTrue(all(abs(gap - 14) < 1 for gap in gaps), (width, height, gaps))
             ends = self.run_in(BOXES, "return [boxOf('charts').bottom, boxOf('chat').bottom];")
             self.assertGreaterEqual(ends[0], ends[1] - 1, "nothing is empty below the charts")
             if height >= 1000:
-                self.assertLessEqual(self.browser.evaluate("document.documentElement.scrollHeight"), height, "all is seen at once")
+                self.assertLessEqual(
+                    self.browser.evaluate("document.documentElement.scrollHeight"),
+                    height,
+                    "all is seen at once",
+                )
 
     def test_few_pages_in_use_are_seen(self):
         """50 requests in 65,536 pages: squares that one can see, all pages in use among them, and what is missing is said."""
         for width, height in ((1280, 800), (390, 844), (2560, 1440)):
             self.open_at(width, height)
-            cell, held, drawn = self.run_in(POOL, """const isHeld = owner => owner > 0 || owner < -1;
-                return [pool.cell, pool.owners.filter(isHeld).length, [...pool.slots].filter(page => isHeld(pool.owners[page])).length];""")
+            cell, held, drawn = self.run_in(
+                POOL,
+                """const isHeld = owner => owner > 0 || owner < -1;
+                return [pool.cell, pool.owners.filter(isHeld).length, [...pool.slots].filter(page => isHeld(pool.owners[page])).length];""",
+            )
             self.assertGreaterEqual(cell, 8)
             self.assertEqual(held, drawn)
-            share = self.run_in(PIXELS % "#grid", "const { paint } = await import('/page/paint.js');",
-                                """const isPlain = i => [paint.free, paint.card].some(rgb => rgb.every((v, k) => Math.abs(v - d[i + k]) < 4));
-                let num = 0; for (let i = 0; i < d.length; i += 4) num += !isPlain(i); return num * 4 / d.length;""")
+            share = self.run_in(
+                PIXELS % "#grid",
+                "const { paint } = await import('/page/paint.js');",
+                """const isPlain = i => [paint.free, paint.card].some(rgb => rgb.every((v, k) => Math.abs(v - d[i + k]) < 4));
+                let num = 0; for (let i = 0; i < d.length; i += 4) num += !isPlain(i); return num * 4 / d.length;""",
+            )
             self.assertGreater(share, 0.25)
-            self.assertRegex(self.browser.evaluate("document.getElementById('poolsize').textContent"),
-                             r"^65,536 pages of 16 tokens, 6\d,\d{3} free not drawn$")
+            self.assertRegex(
+                self.browser.evaluate("document.getElementById('poolsize').textContent"),
+                r"^65,536 pages of 16 tokens, 6\d,\d{3} free not drawn$",
+            )
         self.assert_quiet()
 
     def test_pages_kept_for_reuse_do_not_hide_requests(self):
@@ -69,7 +86,9 @@ class LayoutTest(PageCase):
         for page, owner in enumerate(self.world.owners):
             if owner == -1 and page % 10:
                 self.world.owners[page] = 0
-        self.wait_in(POOL, "return pool.shares.kept > 40000 && pool.numLeftOut.kept > 40000 && pool.cell >= 8;")
+        self.wait_in(
+            POOL, "return pool.shares.kept > 40000 && pool.numLeftOut.kept > 40000 && pool.cell >= 8;"
+        )
 
     def test_a_full_pool_is_drawn_whole(self):
         self.server.world = World(num_pages=20000, num_requests=1000)

@@ -31,7 +31,9 @@ class LiveTest(PageCase):
         self.browser.wait_for("document.querySelector('#figures dd').textContent === '50'")
         self.assertEqual(self.figure("Waiting"), "37")
         self.assertRegex(self.figure("Pages in use"), r"^[\d,]+\d+ %$")
-        self.browser.wait_for("/as soon as the running step has ended/.test(document.getElementById('poolnote').textContent)")
+        self.browser.wait_for(
+            "/as soon as the running step has ended/.test(document.getElementById('poolnote').textContent)"
+        )
         self.wait_in(POOL, "return pool.owners.length === 2000;")
         self.assert_quiet()
 
@@ -52,7 +54,10 @@ class LiveTest(PageCase):
         self.server.world.step_s = 1e6
         self.server.world.started -= 1e6 * self.server.world.num_steps
         self.browser.wait_for("document.getElementById('state').className === 'slow'")
-        self.assertRegex(self.browser.evaluate("document.getElementById('state').textContent"), r"^live; a step has been running for \d+ s$")
+        self.assertRegex(
+            self.browser.evaluate("document.getElementById('state').textContent"),
+            r"^live; a step has been running for \d+ s$",
+        )
         self.assertRegex(self.figure("Step"), r"now \d+ s$")
 
     def test_refused_pages_leave_the_figures(self):
@@ -66,41 +71,64 @@ class LiveTest(PageCase):
     def test_speeds_of_steps(self):
         """Slow steps are no bursts with pauses: the rate is that of whole steps, whenever somebody looks."""
         self.open_live()
-        for step_s, tokens, poll_s in ((3, 50, 0.5), (0.7, 50, 0.5), (0.03, 50, 0.5), (12, 50, 0.5), (0.0004, 8, 0.5), (1.1, 7, 2.3)):
-            rates = self.run_in(READINGS, f"return ratesOf({step_s}, {tokens}, {poll_s}, 80, 100).map(r => r.generated);")
+        for step_s, tokens, poll_s in (
+            (3, 50, 0.5),
+            (0.7, 50, 0.5),
+            (0.03, 50, 0.5),
+            (12, 50, 0.5),
+            (0.0004, 8, 0.5),
+            (1.1, 7, 2.3),
+        ):
+            rates = self.run_in(
+                READINGS, f"return ratesOf({step_s}, {tokens}, {poll_s}, 80, 100).map(r => r.generated);"
+            )
             known = [rate for rate in rates if rate is not None]
             self.assertGreater(len(known), len(rates) // 2)
             true = tokens / step_s
-            self.assertTrue(all(0.75 * true <= rate <= 1.25 * true for rate in known), (step_s, true, min(known), max(known)))
-            self.assertTrue(all(0.85 * true <= rate <= 1.15 * true for rate in known[-20:]), (step_s, true, known[-20:]))
+            self.assertTrue(
+                all(0.75 * true <= rate <= 1.25 * true for rate in known),
+                (step_s, true, min(known), max(known)),
+            )
+            self.assertTrue(
+                all(0.85 * true <= rate <= 1.15 * true for rate in known[-20:]), (step_s, true, known[-20:])
+            )
 
     def test_speeds_end_with_the_work(self):
         self.open_live()
-        rates = self.run_in(READINGS, """
+        rates = self.run_in(
+            READINGS,
+            """
             const meter = new StepMeter(), at = s => ({ at: s, running: s < 10 ? 50 : 0, steps: Math.min(s, 10) * 20,
               stepSeconds: Math.min(s, 10), generated: Math.min(s, 10) * 1000, prompt: 0 }), seen = [];
             for (let s = 0; s < 20; s += 0.5) { meter.add(at(s)); seen.push(meter.rates(at(s)).generated); }
-            return [seen[16], seen.at(-1)];""")
+            return [seen[16], seen.at(-1)];""",
+        )
         self.assertEqual(rates, [1000, 0])
 
     def test_a_step_that_goes_on_lowers_the_speed(self):
         self.open_live()
-        rates = self.run_in(READINGS, """
+        rates = self.run_in(
+            READINGS,
+            """
             const meter = new StepMeter(), at = s => ({ at: s, running: 50, steps: Math.min(s, 10) * 20,
               stepSeconds: Math.min(s, 10), generated: Math.min(s, 10) * 1000, prompt: 0 }), seen = [];
             for (let s = 0; s < 60; s += 0.5) { meter.add(at(s)); seen.push(meter.rates(at(s)).generated); }
-            return seen;""")
+            return seen;""",
+        )
         self.assertEqual(rates[20], 1000)
         self.assertLess(rates[-1], 60)
         self.assertTrue(all(a >= b for a, b in zip(rates[20:], rates[21:])), rates)
 
     def test_a_new_server_begins_anew(self):
         self.open_live()
-        rates = self.run_in(READINGS, """
+        rates = self.run_in(
+            READINGS,
+            """
             const meter = new StepMeter(), at = (s, from) => ({ at: s, running: 5, steps: (s - from) * 20, stepSeconds: s - from,
               generated: (s - from) * 100, prompt: 0 }), seen = [];
             for (let s = 0; s < 20; s += 0.5) { const now = at(s, s < 10 ? 0 : 10); meter.add(now); seen.push(meter.rates(now).generated); }
-            return seen.filter(rate => rate !== null);""")
+            return seen.filter(rate => rate !== null);""",
+        )
         self.assertTrue(all(abs(rate - 100) < 1 for rate in rates), rates)
 
 

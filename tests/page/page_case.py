@@ -1,6 +1,6 @@
 """What the tests of the live page share: a browser, a made-up server for each test, and ways to look into the page.
 
-    …_test.py [PAGE] [--screenshots FOLDER]"""
+…_test.py [PAGE] [--screenshots FOLDER]"""
 
 import sys
 import threading
@@ -11,23 +11,33 @@ sys.path.insert(0, str(Path(__file__).parent))
 from browser import CHROMIUM, Browser  # noqa: E402
 from fake_server import FakeServer, World  # noqa: E402
 
-PAGE = Path(sys.argv.pop(1)) if len(sys.argv) > 1 and sys.argv[1].endswith(".html") else \
-    Path(__file__).resolve().parents[2] / "src/server/page/index.html"
+PAGE = (
+    Path(sys.argv.pop(1))
+    if len(sys.argv) > 1 and sys.argv[1].endswith(".html")
+    else Path(__file__).resolve().parents[2] / "src/server/page/index.html"
+)
 SHOTS = None
 if "--screenshots" in sys.argv:
     at = sys.argv.index("--screenshots")
     SHOTS = Path(sys.argv[at + 1])
-    del sys.argv[at:at + 2]
+    del sys.argv[at : at + 2]
 
 ANSWER = "document.querySelector('.said.assistant:last-child .text')"
 # The pixels of a copy of a canvas: reading the canvas itself would change how the browser draws it.
 PIXELS = """const c = document.querySelector('%s'), copy = Object.assign(document.createElement('canvas'), {width: c.width, height: c.height}),
   g = copy.getContext('2d', {willReadFrequently: true}); g.drawImage(c, 0, 0); const d = g.getImageData(0, 0, c.width, c.height).data;"""
 # The page's modules, inside an async function.
-POOL, PAINT = "const { pool } = await import('/page/pool.js');", "const { paint } = await import('/page/paint.js');"
+POOL, PAINT = (
+    "const { pool } = await import('/page/pool.js');",
+    "const { paint } = await import('/page/paint.js');",
+)
 # Different colours in a canvas; a blank one has one.
-COLOURS = "(() => {" + PIXELS + """ const seen = new Set();
+COLOURS = (
+    "(() => {"
+    + PIXELS
+    + """ const seen = new Set();
   for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return seen.size; })()"""
+)
 
 
 @unittest.skipUnless(CHROMIUM, "no Chromium here (Debian package chromium): the live page was not tested")
@@ -73,7 +83,9 @@ class PageCase(unittest.TestCase):
 
     def figure(self, label):
         find = f"find(d => d.children[0].textContent === '{label}')"
-        return self.browser.evaluate(f"[...document.querySelectorAll('#figures div')].{find}.children[1].textContent")
+        return self.browser.evaluate(
+            f"[...document.querySelectorAll('#figures div')].{find}.children[1].textContent"
+        )
 
     def ask(self, text):
         self.browser.evaluate("document.getElementById('ask').focus()")

@@ -3,7 +3,8 @@ and abandoned, sent without a key, or connections just stay open. By itself, on 
 
     python3 tests/server/floods.py build/release/apps/quire
 
-One JSON object a flood. No test judges these figures; what must hold whatever the machine is in front_door_test.py."""
+One JSON object a flood. No test judges these figures; what must hold whatever the machine is in front_door_test.py.
+"""
 
 import json
 import resource
@@ -55,8 +56,20 @@ class Watch:
             time.sleep(0.1)
 
     def report(self, name, **more):
-        print(json.dumps({"flood": name, "rss_mib_before": self.start_mib, "rss_mib_peak": self.peak_mib, "asked": len(self.waits), "statuses": self.statuses,
-                          "longest_wait_s": round(max(self.waits), 3), **more}), flush=True)
+        print(
+            json.dumps(
+                {
+                    "flood": name,
+                    "rss_mib_before": self.start_mib,
+                    "rss_mib_peak": self.peak_mib,
+                    "asked": len(self.waits),
+                    "statuses": self.statuses,
+                    "longest_wait_s": round(max(self.waits), 3),
+                    **more,
+                }
+            ),
+            flush=True,
+        )
 
 
 def head(num_bytes):
@@ -81,7 +94,9 @@ def abandoned_bodies():
         sent_s = time.monotonic() - start
         server.post(COMPLETIONS, prompt)  # behind all that they left
         time.sleep(1)
-    watch.report("bodies sent and abandoned", bodies=NUM_BODIES, body_bytes=len(body), sent_in_s=round(sent_s, 1))
+    watch.report(
+        "bodies sent and abandoned", bodies=NUM_BODIES, body_bytes=len(body), sent_in_s=round(sent_s, 1)
+    )
 
 
 def keyless_bodies():
@@ -114,7 +129,9 @@ def polls_of_the_pages():
 
         def read_stream():
             with server.connect() as connection:
-                body = json.dumps({"prompt": "Anna", "max_tokens": 4000, "ignore_eos": True, "stream": True}).encode()
+                body = json.dumps(
+                    {"prompt": "Anna", "max_tokens": 4000, "ignore_eos": True, "stream": True}
+                ).encode()
                 connection.sendall(head(len(body)) + body)
                 last = time.monotonic()
                 while not is_over.is_set() and connection.recv(65536):
@@ -135,12 +152,20 @@ def polls_of_the_pages():
                 connection.close()
             is_over.set()
             reader.join()
-        watch.report("polls of the pages", polls=NUM_POLLS, longest_gap_of_a_stream_s=round(max(gaps[1:]), 3), before_s=round(quiet, 3))
+        watch.report(
+            "polls of the pages",
+            polls=NUM_POLLS,
+            longest_gap_of_a_stream_s=round(max(gaps[1:]), 3),
+            before_s=round(quiet, 3),
+        )
 
 
 if __name__ == "__main__":
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    floods = {flood.__name__: flood for flood in (abandoned_bodies, keyless_bodies, silent_connections, polls_of_the_pages)}
+    floods = {
+        flood.__name__: flood
+        for flood in (abandoned_bodies, keyless_bodies, silent_connections, polls_of_the_pages)
+    }
     for name in sys.argv[1:] or floods:
         floods[name]()

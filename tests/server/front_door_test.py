@@ -13,7 +13,14 @@ MIB = 1 << 20
 
 
 def head(*lines, method="POST", target=COMPLETIONS, version="HTTP/1.1", host="Host: localhost"):
-    lines = [f"{method} {target} {version}", *([host] if host else []), "Content-Type: application/json", *lines, "", ""]
+    lines = [
+        f"{method} {target} {version}",
+        *([host] if host else []),
+        "Content-Type: application/json",
+        *lines,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 
@@ -53,7 +60,11 @@ class KeyTest(Raw, ServerTest):
     FLAGS = ("--api-key", "flag-key", "--kv-pages", "600")
 
     def test_a_request_without_a_key_is_refused_before_its_body(self):
-        for lines in (["Content-Length: 8000000"], ["Content-Length: 8000000", "Expect: 100-continue"], ["Transfer-Encoding: chunked"]):
+        for lines in (
+            ["Content-Length: 8000000"],
+            ["Content-Length: 8000000", "Expect: 100-continue"],
+            ["Transfer-Encoding: chunked"],
+        ):
             received = self.exchange(head(*lines))  # and not a byte of the body
             self.assertEqual(statuses(received), [401], received)
 
@@ -77,7 +88,9 @@ class KeyTest(Raw, ServerTest):
     def test_trailers_are_no_headers(self):
         body = b'{"prompt":"x","max_tokens":1}'
         chunks = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\nAuthorization: Bearer flag-key\r\n\r\n"
-        self.assertEqual(statuses(self.exchange(head("Transfer-Encoding: chunked", "Connection: close") + chunks)), [401])
+        self.assertEqual(
+            statuses(self.exchange(head("Transfer-Encoding: chunked", "Connection: close") + chunks)), [401]
+        )
         allowed = head("Transfer-Encoding: chunked", "Connection: close", "Authorization: Bearer flag-key")
         self.assertEqual(statuses(self.exchange(allowed + chunks)), [200])
 
@@ -87,26 +100,49 @@ class FramingTest(Raw, ServerTest):
 
     def test_a_body_is_never_the_next_request(self):
         hidden = head(method="GET", target="/v1/models")
-        for coding in ("xchunked", "gzip", "identity", "chunked, identity", "chunked, chunked", "\x0bchunked"):
+        for coding in (
+            "xchunked",
+            "gzip",
+            "identity",
+            "chunked, identity",
+            "chunked, chunked",
+            "\x0bchunked",
+        ):
             received = self.exchange(head(f"Transfer-Encoding: {coding}") + hidden)
             self.assertEqual(statuses(received), [400], (coding, received))
             self.assertIn(b"Connection: close", received)
-        for lines in (["Content-Length: 5", "Transfer-Encoding: chunked"], ["Content-Length: 5", "Content-Length: 6"], ["X: y", " Content-Length: 5"],
-                      ["Content-Length : 5"]):
+        for lines in (
+            ["Content-Length: 5", "Transfer-Encoding: chunked"],
+            ["Content-Length: 5", "Content-Length: 6"],
+            ["X: y", " Content-Length: 5"],
+            ["Content-Length : 5"],
+        ):
             self.assertEqual(statuses(self.exchange(head(*lines) + b"0\r\n\r\n" + hidden)), [400], lines)
-        self.assertEqual(statuses(self.exchange(head("Transfer-Encoding: chunked", version="HTTP/1.0") + b"0\r\n\r\n" + hidden)), [400])
+        self.assertEqual(
+            statuses(
+                self.exchange(head("Transfer-Encoding: chunked", version="HTTP/1.0") + b"0\r\n\r\n" + hidden)
+            ),
+            [400],
+        )
         self.assertEqual(statuses(self.exchange(head("Transfer-Encoding: gzip, chunked") + hidden)), [501])
 
     def test_hosts(self):
         for host in (None, "Host: localhost\r\nHost: localhost", "Host: localhost:80@evil", "Host: a b"):
-            self.assertEqual(statuses(self.exchange(head(method="GET", target="/v1/models", host=host))), [400], host)
+            self.assertEqual(
+                statuses(self.exchange(head(method="GET", target="/v1/models", host=host))), [400], host
+            )
 
     def test_what_clients_may_send(self):
         close = "Connection: close"
-        for data in (head(close, method="GET", target="http://localhost/v1/models"), b"\r\n" + head(close, method="GET", target="/v1/models"),
-                     head(method="GET", target="/v1/models", version="HTTP/1.0", host=None)):
+        for data in (
+            head(close, method="GET", target="http://localhost/v1/models"),
+            b"\r\n" + head(close, method="GET", target="/v1/models"),
+            head(method="GET", target="/v1/models", version="HTTP/1.0", host=None),
+        ):
             self.assertEqual(statuses(self.exchange(data)), [200], data)
-        self.assertEqual(statuses(self.exchange(head(close, method="GET", target="http://evil.example/v1/models"))), [403])
+        self.assertEqual(
+            statuses(self.exchange(head(close, method="GET", target="http://evil.example/v1/models"))), [403]
+        )
 
     def test_a_refusal_keeps_the_connection_when_the_next_request_can_be_found(self):
         body = b'{"prompt":"x"}'
@@ -120,7 +156,13 @@ class FramingTest(Raw, ServerTest):
         self.check_refused(self.server.get("/v1/models/somebody"), 404, "somebody")
         messages = [{"role": "user", "content": "x"}]
         tools = [{"type": "function", "function": {"name": "f"}}]
-        self.assertEqual(self.server.post("/v1/chat/completions", {"messages": messages, "tools": tools, "tool_choice": "none", "max_tokens": 1}).status, 200)
+        self.assertEqual(
+            self.server.post(
+                "/v1/chat/completions",
+                {"messages": messages, "tools": tools, "tool_choice": "none", "max_tokens": 1},
+            ).status,
+            200,
+        )
         page = self.server.get("/")
         self.assertIn("frame-ancestors 'none'", page.headers["Content-Security-Policy"])
 
@@ -130,7 +172,14 @@ class ReboundNameTest(unittest.TestCase):
 
     def test_without_keys_only_addresses_are_taken(self):
         with Server("--host", "0.0.0.0", "--kv-pages", "600") as server:
-            self.assertEqual(server.get("/v1/models", Host=f"rebound.example:{server.port}", Origin=f"http://rebound.example:{server.port}").status, 403)
+            self.assertEqual(
+                server.get(
+                    "/v1/models",
+                    Host=f"rebound.example:{server.port}",
+                    Origin=f"http://rebound.example:{server.port}",
+                ).status,
+                403,
+            )
             self.assertEqual(server.get("/health/ready", Host="probe.example").status, 200)
             for host in (f"127.0.0.1:{server.port}", "localhost", "10.0.0.7:8000", "[::1]"):
                 self.assertEqual(server.get("/v1/models", Host=host).status, 200, host)
@@ -150,7 +199,9 @@ class ConnectionFloodTest(ServerTest):
                 for path in ("/health/live", "/health/ready"):
                     self.assertEqual(self.server.get(path).status, 200, i)
         # Who has just come has a moment to speak, then is closed for whoever has something to say.
-        wait_until(lambda: self.server.post(COMPLETIONS, {"prompt": "x", "max_tokens": 1}).status == 200, "room")
+        wait_until(
+            lambda: self.server.post(COMPLETIONS, {"prompt": "x", "max_tokens": 1}).status == 200, "room"
+        )
         for connection in held:
             connection.close()
 
@@ -158,7 +209,18 @@ class ConnectionFloodTest(ServerTest):
         held = []
         for _ in range(20):
             connection = self.server.connect()
-            connection.sendall(request_bytes(COMPLETIONS, {"prompt": "Anna", "max_tokens": 3000, "ignore_eos": True, "temperature": 1, "stream": True}))
+            connection.sendall(
+                request_bytes(
+                    COMPLETIONS,
+                    {
+                        "prompt": "Anna",
+                        "max_tokens": 3000,
+                        "ignore_eos": True,
+                        "temperature": 1,
+                        "stream": True,
+                    },
+                )
+            )
             connection.recv(1)
             held.append(connection)
         for path in ("/health/live", "/health/ready"):
@@ -200,26 +262,56 @@ class BodyFloodTest(Raw, ServerTest):
         for i in range(150):
             with self.server.connect() as connection:
                 try:
-                    connection.sendall(head(f"Content-Length: {len(self.LONG)}", target=(COMPLETIONS, "/tokenize")[i % 2]) + self.LONG)
+                    connection.sendall(
+                        head(f"Content-Length: {len(self.LONG)}", target=(COMPLETIONS, "/tokenize")[i % 2])
+                        + self.LONG
+                    )
                 except OSError:
                     pass  # told 429 before everything was sent
         self.assertLess(resident_bytes(self.server), 700 * MIB)
-        wait_until(lambda: self.server.post(COMPLETIONS, b'{"prompt":"Hi","max_tokens":1,"user":"' + b"u" * 100_000 + b'"}').status == 200, "an answer")
+        wait_until(
+            lambda: self.server.post(
+                COMPLETIONS, b'{"prompt":"Hi","max_tokens":1,"user":"' + b"u" * 100_000 + b'"}'
+            ).status
+            == 200,
+            "an answer",
+        )
         self.check_canary()
 
 
 class FlagsTest(unittest.TestCase):
     def refused(self, *flags):
-        return subprocess.run([QUIRE, "serve", "--port", "0", *flags], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return subprocess.run(
+            [QUIRE, "serve", "--port", "0", *flags],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
 
     def test_bounds_of_flags(self):
-        for flag in ("--request-timeout", "--ttft-timeout", "--queue-timeout", "--shutdown-timeout", "--stall-timeout", "--header-timeout", "--body-timeout",
-                     "--idle-timeout", "--write-timeout", "--sse-ping-interval"):
+        for flag in (
+            "--request-timeout",
+            "--ttft-timeout",
+            "--queue-timeout",
+            "--shutdown-timeout",
+            "--stall-timeout",
+            "--header-timeout",
+            "--body-timeout",
+            "--idle-timeout",
+            "--write-timeout",
+            "--sse-ping-interval",
+        ):
             for value in ("1e300", "nan", "inf", "-1", "x"):
                 result = self.refused(f"{flag}={value}")
                 self.assertNotEqual(result.returncode, 0, (flag, value))
                 self.assertIn(flag, result.stderr, (flag, value))
-        for words in (["--max-num-queued-reqs=99999999999"], ["--max-num-reqs-per-key=-1"], ["--max-body-bytes=0"], ["--max-body-bytes=200MiB"]):
+        for words in (
+            ["--max-num-queued-reqs=99999999999"],
+            ["--max-num-reqs-per-key=-1"],
+            ["--max-body-bytes=0"],
+            ["--max-body-bytes=200MiB"],
+        ):
             self.assertNotEqual(self.refused(*words).returncode, 0, words)
 
     def test_names_hold_no_control_characters(self):

@@ -14,7 +14,14 @@ import serving
 from serving import COMPLETIONS, QUESTION, QUIRE, Server, ServerTest, wait_until
 from streams import request_bytes
 
-ENDLESS = {"prompt": "Anna put the key", "max_tokens": 4000, "ignore_eos": True, "temperature": 1, "seed": 1, "stream": True}
+ENDLESS = {
+    "prompt": "Anna put the key",
+    "max_tokens": 4000,
+    "ignore_eos": True,
+    "temperature": 1,
+    "seed": 1,
+    "stream": True,
+}
 LINES_OF_A_PIPE = 1500  # of the log of requests: more than 64 KiB
 
 
@@ -29,8 +36,19 @@ class BlindServer(Server):
 
     def __init__(self, stderr, *flags, wait=True, preexec_fn=None):
         self.port, self.log = free_port(), []
-        command = [QUIRE, "serve", "--threads", "2", "--enable-log-requests", "--port", str(self.port), *map(str, flags)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=preexec_fn)
+        command = [
+            QUIRE,
+            "serve",
+            "--threads",
+            "2",
+            "--enable-log-requests",
+            "--port",
+            str(self.port),
+            *map(str, flags),
+        ]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=preexec_fn
+        )
         if wait:
             wait_until(self.is_up, "the server to be ready")
 
@@ -102,7 +120,9 @@ class LogTest(unittest.TestCase):
 
     def test_errors_that_cannot_be_said(self):
         with open("/dev/full", "w") as full:
-            result = subprocess.run([QUIRE, "run", "/nowhere/model", "-p", "x"], stderr=full, timeout=serving.PATIENCE_S)
+            result = subprocess.run(
+                [QUIRE, "run", "/nowhere/model", "-p", "x"], stderr=full, timeout=serving.PATIENCE_S
+            )
         self.assertEqual(result.returncode, 2)
 
 
@@ -137,7 +157,9 @@ class SignalTest(unittest.TestCase):
 
     def test_a_hangup_that_is_ignored_stays_so(self):
         with open(os.devnull, "w") as nowhere:
-            server = BlindServer(nowhere, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))  # as nohup does
+            server = BlindServer(
+                nowhere, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            )  # as nohup does
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.5)
         self.assertEqual(server.get("/health/ready").status, 200)

@@ -21,10 +21,25 @@ from serving import CHAT, COMPLETIONS
 HANG_S = 20  # nothing here computes for long
 EXIT_OF_FAILURE = 1
 FLAGS = ("--threads", 1, "--kv-pages", 64, "--max-model-len", 256, "--max-num-seqs", 4, "--disable-log-stats")
-MESSAGES = [{"role": "system", "content": [{"type": "text", "text": "Short."}]}, {"role": "user", "content": "Who has the lamp?"}]
+MESSAGES = [
+    {"role": "system", "content": [{"type": "text", "text": "Short."}]},
+    {"role": "user", "content": "Who has the lamp?"},
+]
 CALLS = (
-    (CHAT, {"messages": MESSAGES, "max_tokens": 2, "temperature": 0, "metadata": {"a": [1, {"b": [2, [3]]}]}}),
-    (COMPLETIONS, {"prompt": ["Anna put the key", "Ben"], "max_tokens": 3, "stream": True, "logprobs": 2, "stop": ["zz"]}),
+    (
+        CHAT,
+        {"messages": MESSAGES, "max_tokens": 2, "temperature": 0, "metadata": {"a": [1, {"b": [2, [3]]}]}},
+    ),
+    (
+        COMPLETIONS,
+        {
+            "prompt": ["Anna put the key", "Ben"],
+            "max_tokens": 3,
+            "stream": True,
+            "logprobs": 2,
+            "stop": ["zz"],
+        },
+    ),
     (COMPLETIONS, {"prompt": "Anna", "max_tokens": 1, "user": "u" * 20_000}),
     ("/tokenize", {"messages": MESSAGES}),
     ("/detokenize", {"tokens": [5, 6, 7]}),
@@ -82,7 +97,10 @@ class Search:
 
     def is_well(self):
         try:
-            return ask(self.server.port, *CALLS[0]) == 200 and ask(self.server.port, "/health/ready", None) == 200
+            return (
+                ask(self.server.port, *CALLS[0]) == 200
+                and ask(self.server.port, "/health/ready", None) == 200
+            )
         except Hang:
             return False
 
@@ -137,7 +155,13 @@ def main():
             search.look_at(place)
     finally:
         search.close()
-    report = {"allocations": num_places, "places": len(places), "in a row": args.in_a_row, "outcomes": dict(search.outcomes), "failures": search.failures[:40]}
+    report = {
+        "allocations": num_places,
+        "places": len(places),
+        "in a row": args.in_a_row,
+        "outcomes": dict(search.outcomes),
+        "failures": search.failures[:40],
+    }
     print(json.dumps(report, indent=1))
     sys.exit(1 if search.failures else 0)
 

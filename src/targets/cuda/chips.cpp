@@ -46,7 +46,7 @@ int kernel_family(int sm) {
 
 KernelCompiler make_cuda_compiler(const DeviceOptions& options, int max_major) {
   std::vector<std::string> extra;
-  if (options.setting("cuda.lane_arrivals") == "1") extra.emplace_back("-DQUIRE_LANE_ARRIVALS");
+  if (options.bool_setting("cuda.lane_arrivals")) extra.emplace_back("-DQUIRE_LANE_ARRIVALS");
   return {std::make_shared<Nvrtc>(options.setting("cuda.nvrtc"), max_major), embedded_kernel_text(),
           options.cache_dir, std::move(extra)};
 }

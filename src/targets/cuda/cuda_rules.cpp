@@ -109,10 +109,9 @@ LinearTiles CudaRules::few_rows_tiles(int elem) const {
 }
 
 KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const {
-  KernelShape shape{threads, exchange_bytes(4), 1, kSmallRing};
+  KernelShape shape{threads, exchange_bytes(4), 1, with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"})};
   if (name == "sample_bins" || name == "sample_cut" || name == "sample_draw") {
     // Rows of any length, since lists of candidates are. With room for bins: counts and sums of 64 bits.
-    shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"});
     shape.shared_bytes = round_up(exchange_bytes(4), 1024) + kNumBins * 12;
   } else if (name == "ceiling_dot" && sm_ == 90) {
     shape.options = with(kSmallRing, {"-DQUIRE_WARPS=4", "-DQUIRE_WARPGROUPS=1"});
@@ -121,8 +120,6 @@ KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threa
     // Loads hide each other's latencies; a block finds room beside one of a linear layer. f32 would spill.
     shape.blocks_per_unit = std::min(most_blocks(sm_), (dtype == DType::kF32 ? 1024 : 1280) / threads);
     shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=1"});
-  } else {
-    shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"});
   }
   return shape;
 }

@@ -49,6 +49,13 @@ class MappedBuffer : public Buffer {
   std::shared_ptr<MemoryMap> map_;
 };
 
+// Of any kernel's params.
+constexpr std::size_t most_params_bytes() {
+  std::size_t most = 0;
+  for (const KernelFacts& facts : kKernelFacts) most = std::max<std::size_t>(most, facts.params_bytes);
+  return most;
+}
+
 struct LaunchableKernel {
   JitKernel facts;
   EmulatedEntry entry = nullptr;  // null: not looked up yet
@@ -59,16 +66,14 @@ class EmulatorAttention : public JitAttention {
  public:
   EmulatorAttention(const TileRules& rules, const EmulatorOptions& options)
       : JitAttention(rules, options.num_programs, options.num_programs), tiles_(options.tiles) {}
-  BatchKindCaps caps(const AttentionClass& problem) const override {
-    BatchKindCaps caps = JitAttention::caps(problem);
-    if (!tiles_) return caps;
-    caps.rows = many_rows(*tiles_);
-    caps.few_rows = tiles_->few_keys > 0 ? kFewRows : 0;
-    caps.keys = std::max(tiles_->keys, tiles_->few_keys);
-    return caps;
-  }
 
  private:
+  AttentionTuning tuning_of(const AttentionClass& problem) const override {
+    AttentionTuning config = JitAttention::tuning_of(problem);
+    if (tiles_) config.tiles = *tiles_;
+    return config;
+  }
+
   const std::optional<AttentionTiles> tiles_;
 };
 
@@ -81,7 +86,7 @@ class EmulatorDevice : public Device {
         rules_(cuda_rules(options.sm)),
         attention_(*rules_, options) {
     counters_ = allocate(2 * sizeof(int));
-    params_ = allocate(kMaxParamsBytes);
+    params_ = allocate(most_params_bytes());
     caps_.target = "emulator";
     caps_.architecture = fmt::format("sm_{}", options.sm);
     caps_.description = "lanes as fibers on this processor";
@@ -113,8 +118,6 @@ class EmulatorDevice : public Device {
   }
 
  private:
-  static constexpr std::size_t kMaxParamsBytes = 4096;
-
   struct Resolved {
     KernelVariant variant, compiled;
     KernelName name;
@@ -134,9 +137,7 @@ class EmulatorDevice : public Device {
     const LaunchableKernel& kernel = find(r, form_of(r.variant, params));
     const int num_items = num_work_items(r.name, kernel.facts, params, num_work);
     if (num_items <= 0) return;
-    QUIRE_CHECK_KIND(kInternal, kernel.facts.params_bytes <= kMaxParamsBytes, "{}: too many parameters",
-                     kernel.facts.name);
-    std::memcpy(params_->data(), params, kernel.facts.params_bytes);
+    std::memcpy(params_->data(), params, facts_of(r.name).params_bytes);
     run_blocks(kernel, std::min(num_items, options_.num_programs));
   }
 

@@ -1,10 +1,14 @@
 #include "targets/jit/jit_attention.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "kernels/params.h"
 
 namespace quire {
+
+static_assert(kHeadDimBounds[std::size(kHeadDimBounds) - 1] == kMaxHeadDim,
+              "the largest heads have a kernel");
 
 JitAttention::JitAttention(const TileRules& rules, int num_units, int max_programs)
     : rules_(rules),
@@ -28,11 +32,16 @@ KernelAbilities JitAttention::abilities() const {
   return abilities;
 }
 
-BatchKindCaps JitAttention::caps(const AttentionClass& problem) const {
+AttentionTuning JitAttention::tuning_of(const AttentionClass& problem) const {
   AttentionTuning config = store_.of(problem);
   // Where few rows have no form of their own, prefill's kernel serves all batches.
   if (config.tiles.few_keys == 0)
     config.tiles = store_.of({problem.dtype, problem.head_dim, BatchKind::kPrefill}).tiles;
+  return config;
+}
+
+BatchKindCaps JitAttention::caps(const AttentionClass& problem) const {
+  const AttentionTuning config = tuning_of(problem);
   const AttentionTiles& t = config.tiles;
   BatchKindCaps caps;
   caps.num_programs = programs_at_once(t.blocks_per_sm);

@@ -26,6 +26,10 @@ class JitAttention : public AttentionTarget {
   bool rounds_probs(DType v) const override { return v != DType::kF32; }
   TunableAttention* tunable() const override { return tunable_; }
 
+ protected:
+  // Of the kernel that serves these problems.
+  virtual AttentionTuning tuning_of(const AttentionClass& problem) const;
+
  private:
   const TileRules& rules_;
   const int num_units_, max_programs_;

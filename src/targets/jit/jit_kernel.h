@@ -1,7 +1,6 @@
 // A kernel as a run-time compiler gets it, and how it is started.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -22,7 +21,6 @@ struct JitKernel {
   KernelShape shape;
   bool persistent = false;           // a fixed grid that takes items by counters in memory
   int tile_rows = 0, tile_cols = 0;  // of items of a linear layer of many rows; 0: columns are shared evenly
-  std::size_t params_bytes = 0;
 };
 
 }  // namespace quire

@@ -234,7 +234,6 @@ JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules, co
                                                : make_row_kernel(instance, rules);
   const std::vector<std::string> common = rules.common_options();
   k.shape.options.insert(k.shape.options.end(), common.begin(), common.end());
-  k.params_bytes = facts_of(name).params_bytes;
   return k;
 }
 

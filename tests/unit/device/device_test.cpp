@@ -6,24 +6,12 @@
 
 #include <set>
 
-#include "base/error.h"
 #include "device/registry.h"
 #include "kernels/params.h"
+#include "unit/error_message.h"
 
 namespace quire {
 namespace {
-
-template <class F>
-std::string message_of(const F& f, ErrorKind kind) {
-  try {
-    f();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return {};
-}
 
 // Counts what it is asked for. Has no norms.
 class CountingDevice : public Device {
@@ -128,6 +116,14 @@ TEST(DeviceOptions, SettingsAreCheckedByTheirTarget) {
             std::string::npos);
   options.settings["cpu.threads"] = "2x";
   message_of([&] { options.int_setting("cpu.threads", 0, 0, 8); }, ErrorKind::kInvalidArgument);
+
+  EXPECT_FALSE(options.bool_setting("cuda.lane_arrivals"));
+  options.settings["cuda.lane_arrivals"] = "true";
+  EXPECT_TRUE(options.bool_setting("cuda.lane_arrivals"));
+  options.settings["cuda.lane_arrivals"] = "1";
+  EXPECT_NE(message_of([&] { options.bool_setting("cuda.lane_arrivals"); }, ErrorKind::kInvalidArgument)
+                .find("true or false, got \"1\""),
+            std::string::npos);
 
   TargetRegistry targets;
   TargetEntry entry;

@@ -67,10 +67,24 @@ class SkippedTest(unittest.TestCase):
         """(exit code, what was said) about the tests, which ctest runs."""
         (self.folder / "CTestTestfile.cmake").write_text(self.tests, encoding="utf-8")
         (self.folder / "expected.txt").write_text(expected, encoding="utf-8")
-        subprocess.run([CTEST, "--output-junit", "tests.xml", "--test-output-size-passed", "100000"], cwd=self.folder,
-                       capture_output=True, check=False)
-        result = subprocess.run([ROOT / "scripts/skipped", self.folder / "tests.xml", "--expected", self.folder / "expected.txt",
-                                 *(["--strict"] if strict else [])], capture_output=True, text=True, check=False)
+        subprocess.run(
+            [CTEST, "--output-junit", "tests.xml", "--test-output-size-passed", "100000"],
+            cwd=self.folder,
+            capture_output=True,
+            check=False,
+        )
+        result = subprocess.run(
+            [
+                ROOT / "scripts/skipped",
+                self.folder / "tests.xml",
+                "--expected",
+                self.folder / "expected.txt",
+                *(["--strict"] if strict else []),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         return result.returncode, result.stderr
 
     def test_no_skip_is_fine(self):

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <optional>
 
-#include "base/error.h"
+#include "unit/error_message.h"
 #include "tuning/attention_target.h"
 #include "imitated_driver.h"
 #include "kernels/params.h"
@@ -16,18 +16,6 @@
 
 namespace quire {
 namespace {
-
-template <class F>
-std::string message_of(const F& f, ErrorKind kind) {
-  try {
-    f();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return {};
-}
 
 class CudaDeviceTest : public testing::Test {
  protected:

@@ -10,7 +10,7 @@
 #include <optional>
 #include <set>
 
-#include "base/error.h"
+#include "unit/error_message.h"
 #include "device/device.h"
 #include "targets/cuda/chips.h"
 #include "targets/cuda/driver.h"
@@ -24,18 +24,6 @@ namespace fs = std::filesystem;
 std::string read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-template <class F>
-std::string message_of(const F& f, ErrorKind kind) {
-  try {
-    f();
-  } catch (const Error& e) {
-    EXPECT_EQ(e.kind(), kind) << e.what();
-    return e.what();
-  }
-  ADD_FAILURE() << "no error";
-  return {};
 }
 
 TEST(EmbeddedTextTest, EqualsTheFiles) {
@@ -172,6 +160,9 @@ TEST_F(CompilerTest, TheKeyKnowsAllThatTheCodeDependsOn) {
   keys.insert(compiler_->key_of(defined, "sm_80"));
   EXPECT_EQ(keys.size(), 4u);
   EXPECT_TRUE(keys.contains(make_cuda_compiler(options_).key_of(one, "sm_80")));
+  DeviceOptions lanes = options_;
+  lanes.settings["cuda.lane_arrivals"] = "true";  // as a flag of the command line says it
+  EXPECT_FALSE(keys.contains(make_cuda_compiler(lanes).key_of(one, "sm_80")));
 }
 
 TEST_F(CompilerTest, AnErrorCarriesTheLog) {

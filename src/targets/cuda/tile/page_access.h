@@ -12,6 +12,10 @@ constexpr NativePage native_page(int page_size, int head_dim_qk, int head_dim_vo
   return {page_size, head_dim_qk, head_dim_vo, kChunkElems<typename Kv::Key>};
 }
 
+// A ring of tiles, see thread_ring.h and producer_ring.h. Kv: KvTypes.
+template <class Kv, int max_rows, int max_keys>
+struct KvStage;
+
 // token / page size for token < 2^31 without a division: the quotient by multiplication is right or one too small.
 struct PageIndex {
   int size;

@@ -7,8 +7,6 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 // Keys and values have slots of their own, as keys are done with earlier. For the producer `keys_at` is the tile it fills next.
-template <class Kv, int max_rows, int max_keys>
-struct KvStage;
 template <class E, int max_rows, int max_keys>
 struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   using Elem = E;

@@ -7,8 +7,6 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 // A ring of tiles of keys and values. `select` makes one of them the current one.
-template <class Kv, int max_rows, int max_keys>
-struct KvStage;
 template <class E, int max_rows, int max_keys>
 struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   using Elem = E;
