@@ -84,6 +84,20 @@ TEST_F(StubTarget, ItsKernelsAreKeptOnDisk) {
   EXPECT_EQ(stub::diary().num_compiled, num_compiled);
 }
 
+// A soft cap and a bias by distance are compiled into one kernel: two variants, one piece of code.
+TEST_F(StubTarget, VariantsOfTheSameCodeShareIt) {
+  AttentionVariant capped = variant_of(small_desc()), biased = capped;
+  capped.mods = kModSoftCap;
+  biased.mods = kModBias;
+  EXPECT_NE(device_->resolve(capped).idx, device_->resolve(biased).idx);
+  AttentionParams params{};
+  params.has_few = 1;
+  params.head_dim_qk = params.head_dim_vo = 64;
+  device_->run(capped, params, 1);
+  device_->run(biased, params, 1);
+  EXPECT_EQ(stub::diary().num_loaded, 1);
+}
+
 TEST_F(StubTarget, GraphsReplayAndTilesChange) {
   decode({100});
   op_->reserve(4);
