@@ -126,9 +126,12 @@ class Server:
         return events_of(answer.body)
 
     def metrics(self):
-        """{name with labels but model and engine: value}"""
+        """{name with labels but model and engine: value}; nothing where the server has no place for a connection"""
         values = {}
-        for line in self.get("/metrics").body.decode().splitlines():
+        answer = self.get("/metrics")
+        if answer.status == 503:
+            return values
+        for line in answer.body.decode().splitlines():
             if line and not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 name = re.sub(r'model_name="[^"]*",engine="0",?', "", name).replace("{}", "")
@@ -141,7 +144,12 @@ class Server:
     def wait_idle(self):
         """Until nothing runs, waits or holds a page."""
         names = ("quire:kv_pages_held", "vllm:num_requests_running", "vllm:num_requests_waiting")
-        wait_until(lambda: all(self.metrics()[name] == 0 for name in names), "pages to come back")
+
+        def is_idle():
+            values = self.metrics()  # one who has just left may still hold its place
+            return bool(values) and all(values[name] == 0 for name in names)
+
+        wait_until(is_idle, "places and pages to come back")
 
 
 def events_of(body):
