@@ -90,8 +90,6 @@ constexpr Redundant kRedundant[] = {
      "the fence of the scores counts for both: no wait is between"},
     {"row_scale/settle, warpgroup wait 1", "`consume` has waited for all products at its end"},
     {"store_rows/settle, warpgroup wait 1", "the same"},
-    {"load_rows/produce_rows/Operand, arrival wait 1",
-     "no problem here gives a program a second item of many rows that has keys"},
     {"for_each_work/take_items, arrival wait 1",
      "there are two slots: it matters from a program's third item on"},
     {"for_each_work/take_items/count_warp, arrival 1", "what that waits for"},

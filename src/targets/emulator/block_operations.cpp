@@ -15,7 +15,7 @@ int Block::atomic_add(int* counter, int x) {
   const auto add = [&] { return std::atomic_ref<int>(*counter).fetch_add(x); };
   if (memory_.writes == nullptr) return add();
   clocks_->publish(current_, known_[shape_.block_idx]);
-  return memory_.writes->exchange(counter, known_, add);
+  return memory_.writes->exchange(shape_.block_idx, counter, known_, add);
 }
 
 void Block::atomic_add(unsigned long long* sum, unsigned long long x) {

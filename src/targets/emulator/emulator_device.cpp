@@ -160,7 +160,7 @@ class EmulatorDevice : public Device {
   // A thread for each block but the first. All end before the first error is thrown on.
   void run_blocks(const LaunchableKernel& kernel, int num_blocks) {
     ++num_launches_;
-    GlobalWrites writes;
+    GlobalWrites writes(num_blocks);
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(num_blocks));
     const auto run_block = [&](int idx) {
       const auto i = static_cast<std::size_t>(idx);
@@ -177,6 +177,7 @@ class EmulatorDevice : public Device {
       } catch (...) {
         errors[i] = std::current_exception();
       }
+      writes.leave(idx);
     };
     {
       std::vector<std::jthread> threads;

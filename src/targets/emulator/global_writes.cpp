@@ -17,6 +17,24 @@ std::optional<GlobalWrites::Writer> GlobalWrites::find(const void* p) const {
   return found->second;
 }
 
+void GlobalWrites::leave(int block) {
+  const std::scoped_lock lock(mutex_);
+  is_running_[static_cast<std::size_t>(block)] = false;
+  if (turn_ == block) pass_turn();
+}
+
+// To the next block that runs, which may be the same one.
+void GlobalWrites::pass_turn() {
+  const int num_blocks = static_cast<int>(is_running_.size());
+  for (int i = 1; i <= num_blocks; ++i) {
+    const int next = (turn_ + i) % num_blocks;
+    if (!is_running_[static_cast<std::size_t>(next)]) continue;
+    turn_ = next;
+    break;
+  }
+  turn_changed_.notify_all();
+}
+
 void GlobalWrites::join(Known& to, const Known& from) {
   for (const auto& [block, ticks] : from) {
     Clocks::Ticks& known = to[block];

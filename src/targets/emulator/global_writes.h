@@ -1,12 +1,16 @@
 // What the blocks of a launch wrote to global memory, and what they told each other through counters: so that
 // a block that reads another block's results before they are known to be there is found, whatever the timing.
+// Blocks add to counters in turns. Which block takes which item of a queue is then the same in every run, and
+// so is every finding, however the host's threads run.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "targets/emulator/clocks.h"
 
@@ -20,28 +24,40 @@ class GlobalWrites {
   };
   using Known = std::map<int, Clocks::Ticks>;  // by block
 
+  explicit GlobalWrites(int num_blocks) : is_running_(static_cast<std::size_t>(num_blocks), true) {}
+
   void note(const void* p, std::size_t bytes, Writer writer);
   std::optional<Writer> find(const void* p) const;
 
-  // An atomic operation: `known` goes to the counter, what the counter has comes back, the operation is
-  // performed between.
+  // An atomic operation, in this block's turn: `known` goes to the counter, what the counter has comes back,
+  // the operation is performed between.
   template <class F>
-  auto exchange(const void* counter, Known& known, const F& operation) {
-    const std::scoped_lock lock(mutex_);
+  auto exchange(int block, const void* counter, Known& known, const F& operation) {
+    std::unique_lock lock(mutex_);
+    turn_changed_.wait(lock, [&] { return turn_ == block; });
     Known& board = boards_[address(counter)];
     join(board, known);
     known = board;
-    return operation();
+    const auto result = operation();
+    pass_turn();
+    return result;
   }
+
+  // The block has ended, well or not, and takes no turn from now on.
+  void leave(int block);
 
  private:
   static constexpr std::uintptr_t kGranuleBytes = 4;
   static std::uintptr_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
   static void join(Known& to, const Known& from);
+  void pass_turn();
 
   mutable std::mutex mutex_;
   std::unordered_map<std::uintptr_t, Writer> writers_;  // by granule
   std::unordered_map<std::uintptr_t, Known> boards_;    // by address of the counter
+  std::condition_variable turn_changed_;
+  int turn_ = 0;                  // the block that may add to a counter next
+  std::vector<bool> is_running_;  // by block
 };
 
 }  // namespace quire

@@ -3,8 +3,10 @@
 #include <sys/mman.h>
 
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -296,7 +298,7 @@ TEST(EmulatorBlock, ResultsOfOtherBlocks) {
   const auto read_by_other_block = [](bool with_barrier, bool looks) {
     alignas(16) float result[64] = {};
     int counter = 0;
-    GlobalWrites writes;
+    GlobalWrites writes(2);
     Block block;
     BlockShape shape;
     shape.num_threads = 64;
@@ -317,6 +319,29 @@ TEST(EmulatorBlock, ResultsOfOtherBlocks) {
   EXPECT_NO_THROW(read_by_other_block(true, true));
   EXPECT_THROW(read_by_other_block(false, true), Error);
   EXPECT_THROW(read_by_other_block(true, false), Error);
+}
+
+// Block b adds b + 1 times, the later blocks first if the host's threads had their way.
+TEST(EmulatorBlock, CountersAreAddedToInTurns) {
+  GlobalWrites writes(3);
+  std::vector<int> order;
+  const auto run_block = [&](int block) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10 * (2 - block)));
+    int counter = 0;
+    GlobalWrites::Known known;
+    for (int i = 0; i <= block; ++i) {
+      writes.exchange(block, &counter, known, [&] {
+        order.push_back(block);
+        return 0;
+      });
+    }
+    writes.leave(block);
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int block = 0; block < 3; ++block) threads.emplace_back(run_block, block);
+  }
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 1, 2, 2}));
 }
 
 // Additions may come in any order, but not beside plain accesses of other lanes.
