@@ -16,10 +16,10 @@ void check_desc(const AttentionDesc& d) {
               d.num_kv_heads);
   QUIRE_CHECK(d.num_qo_heads >= 1 && d.num_qo_heads <= 65536 && d.num_qo_heads % d.num_kv_heads == 0,
               "num_qo_heads must be a multiple of num_kv_heads ({}), got {}", d.num_kv_heads, d.num_qo_heads);
-  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= kMaxHeadDim, "head_dim_qk must be 1 to {}, got {}",
-              kMaxHeadDim, d.head_dim_qk);
-  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= kMaxHeadDim, "head_dim_vo must be 1 to {}, got {}",
-              kMaxHeadDim, d.head_dim_vo);
+  QUIRE_CHECK(d.head_dim_qk >= 1 && d.head_dim_qk <= kMaxHeadShape.qk, "head_dim_qk must be 1 to {}, got {}",
+              kMaxHeadShape.qk, d.head_dim_qk);
+  QUIRE_CHECK(d.head_dim_vo >= 1 && d.head_dim_vo <= kMaxHeadShape.vo, "head_dim_vo must be 1 to {}, got {}",
+              kMaxHeadShape.vo, d.head_dim_vo);
   QUIRE_CHECK(d.page_size >= 1 && d.page_size <= 65536, "page_size must be 1 to 65536 tokens, got {}",
               d.page_size);
   QUIRE_CHECK(std::isfinite(d.sm_scale), "sm_scale must be finite, got {}", d.sm_scale);

@@ -138,10 +138,10 @@ class UnifiedBackend : public AttentionBackend {
     const KernelAbilities abilities = device.attention().abilities();
     if (!abilities.has_kernel())
       return fmt::format("target {} has no attention kernel", device.caps().target);
-    const int head_dim = std::max(desc.head_dim_qk, desc.head_dim_vo);
-    if (head_dim <= abilities.max_head_dim) return "";
-    return fmt::format("heads of {} elements, target {} takes at most {}", head_dim, device.caps().target,
-                       abilities.max_head_dim);
+    const HeadShape most = abilities.max_heads;
+    if (desc.head_dim_qk <= most.qk && desc.head_dim_vo <= most.vo) return "";
+    return fmt::format("heads of {}/{} elements, target {} takes at most {}/{}", desc.head_dim_qk,
+                       desc.head_dim_vo, device.caps().target, most.qk, most.vo);
   }
   std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const override {
     check_desc(desc);

@@ -12,6 +12,7 @@ struct HeadShape {
   int qk = 0, vo = 0;
   auto operator<=>(const HeadShape&) const = default;
 };
+constexpr HeadShape kMaxHeadShape{576, 512};  // that there are kernels for
 
 // What stored numbers are multiplied by when they are read.
 enum class ScaleKind : std::uint8_t {

@@ -12,6 +12,8 @@
 
 namespace quire {
 
+static_assert(kMaxHeadShape == HeadShape{kMaxHeadDimQk, kMaxHeadDimVo}, "said twice: kernels do not include base");
+
 struct AttentionVariant {
   DType q = DType::kBF16, o = DType::kBF16;
   KvFormat kv;

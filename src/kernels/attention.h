@@ -9,8 +9,8 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 // One work item. Q, O: element types of q and o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores), kDimQk, kDimVo (bounds
-// of head sizes),
-// kMods (ScoreMods that may come), kPartsAtOnce (whose states are loaded together).
+// of the head sizes of K and of a part of V), kValueParts (passes over the keys, each for kDimVo columns of V, where sums of all do not
+// fit into the registers), kMods (ScoreMods that may come), kPartsAtOnce (whose states are loaded together).
 template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:
@@ -29,14 +29,14 @@ class AttentionItem {
         state_(program) {}
 
   QUIRE_DEV void attend(Program& program) {
-    reset(state_, rows_, p_.head_dim_vo);
-    scan_keys(program);
-    complete_sum(state_.d);
-    const float to_log2 = scale_log2_;
-    row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
-    join(state_);
-    if (w_.num_splits == 1) return finish();
-    publish();
+    KvStage<Kv, kRows, kKeys> stage(program, kDimQk, kDimVo);
+    Scores<kRows, kKeys> scores(program);
+    for (int part = 0; part < Config::kValueParts; ++part) {
+      const int first_col = part * kDimVo;
+      if (part > 0 && first_col >= p_.head_dim_vo) break;
+      attend_to_columns(program, stage, scores, first_col);
+    }
+    if (w_.num_splits == 1) return;
     if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
@@ -79,16 +79,36 @@ class AttentionItem {
     }
   }
 
+  // Columns of V from `first_col` on that one part has.
+  QUIRE_DEV int cols_from(int first_col) const {
+    const int cols = p_.head_dim_vo - first_col;
+    return Config::kValueParts > 1 && cols > kDimVo ? kDimVo : cols;
+  }
+
+  // Output, or this split's share of it, for columns of V from `first_col` on.
+  template <class Stage, class Scores>
+  QUIRE_DEV void attend_to_columns(Program& program, Stage& stage, Scores& scores, int first_col) {
+    reset(state_, rows_, cols_from(first_col));
+    scan_keys(program, stage, scores, first_col);
+    complete_sum(state_.d);
+    const float to_log2 = scale_log2_;
+    row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
+    join(state_);
+    if (w_.num_splits == 1) return finish(first_col);
+    publish(first_col);
+  }
+
   // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
-  QUIRE_DEV void scan_keys(Program& program) {
+  template <class Stage, class Scores>
+  QUIRE_DEV void scan_keys(Program& program, Stage& stage, Scores& scores, int first_col) {
     const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    const KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
-                         head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
+                                head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    if (first_col > 0) view.v_base += view.page.v_offset(0, first_col);
+    view.page.head_dim_vo = cols_from(first_col);
     const int first_tile = w_.kv_begin / kKeys;
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
-    KvStage<Kv, kRows, kKeys> stage(program, kDimQk, kDimVo);
-    Scores<kRows, kKeys> scores(program);
     pipeline(
         program, num_tiles, stage, scores,
         Loads{[&] { load_queries(); },
@@ -144,8 +164,9 @@ class AttentionItem {
   }
   QUIRE_DEV float* partial_md(int split) const { return p_.partial_md + 2 * (w_.partial_begin + long{split} * rows_); }
 
-  QUIRE_DEV void publish() {
-    store_rows(state_.o, rows_, p_.head_dim_vo, [&](int r) { return partial_row(w_.split_idx, r); });
+  QUIRE_DEV void publish(int first_col) {
+    store_rows(state_.o, rows_, cols_from(first_col), [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
+    if (first_col > 0) return;  // m and d are those of the first part
     store_row(state_.m, rows_, partial_md(w_.split_idx));
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
   }
@@ -191,13 +212,13 @@ class AttentionItem {
     state_.m = m_new;
   }
 
-  QUIRE_DEV void finish() {
+  QUIRE_DEV void finish(int first_col) {
     Row<kRows> weight, factor;
     row_map(weight, rows_, [](auto r) { return to_f32(r) * 0.0f + 1.0f; });
     if (p_.sinks != nullptr) add_sinks(weight);
     row_map(factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
-    store_rows(state_.o, factor, rows_, p_.head_dim_vo, [&](int r) { return output_row(r); });
-    if (p_.lse == nullptr) return;
+    store_rows(state_.o, factor, rows_, cols_from(first_col), [&](int r) { return output_row(r) + first_col; });
+    if (p_.lse == nullptr || first_col > 0) return;
     Row<kRows> lse;
     row_map(lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
             state_.d);

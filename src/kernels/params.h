@@ -22,8 +22,8 @@ struct AttentionWork {
   int counter_idx;            // arrival counter of the splits
 };
 
-// Elements of the largest heads that kernels are compiled for.
-constexpr int kMaxHeadDim = 256;
+// Elements of the largest heads that kernels are compiled for: of q and k, and of v and o.
+constexpr int kMaxHeadDimQk = 576, kMaxHeadDimVo = 512;
 
 enum class PositionBias : int { kNone, kAlibi, kAlibiSqrt };
 

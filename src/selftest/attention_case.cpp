@@ -11,7 +11,9 @@ namespace {
 
 constexpr int kPageSizes[] = {1, 2, 3, 5, 8, 16, 20, 32, 48, 64, 128, 528};
 constexpr int kGroupSizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 32, 71};
-constexpr int kHeadSizes[] = {64, 128, 8, 9, 16, 24, 32, 40, 72, 77, 80, 96, 112, 160, 192, 200, 255, 256};
+// Of q and k; the last is that of latent attention, whose values have 512.
+constexpr int kHeadSizes[] = {64,  128, 8,   9,   16,  24,  32,  40,  72,  77,  80,
+                              96,  112, 160, 192, 200, 255, 256, 320, 512, 576};
 
 template <std::size_t n>
 int at(const int (&list)[n], int idx) {
@@ -144,8 +146,8 @@ AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_id
   d.num_kv_heads = group_size > 8 ? random.between(1, 2) : random.pick({1, 1, 2, 3});
   d.num_qo_heads = d.num_kv_heads * group_size;
   d.head_dim_qk = focus == AttentionFocus::kHeadSizes ? at(kHeadSizes, case_idx) : random_head_size(random);
-  d.head_dim_vo = random.chance(focus == AttentionFocus::kHeadSizes ? 0.5 : 0.8) ? d.head_dim_qk
-                                                                                 : random_head_size(random);
+  const bool is_same = random.chance(focus == AttentionFocus::kHeadSizes ? 0.5 : 0.8);
+  d.head_dim_vo = std::min(is_same ? d.head_dim_qk : random_head_size(random), kMaxHeadShape.vo);
   choose_lengths(focus, c, random);
   shorten(c, size * (focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6));
   choose_features(focus, c, random);

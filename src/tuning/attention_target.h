@@ -50,10 +50,10 @@ class TunableAttention {
 struct KernelAbilities {
   unsigned mods = 0;             // of ScoreMods
   bool dtypes[kNumDTypes] = {};  // of q, k, v and o alike, by DType
-  int max_head_dim = 0;          // elements
+  HeadShape max_heads;           // elements
 
   bool has(DType dtype) const { return dtypes[static_cast<int>(dtype)]; }
-  bool has_kernel() const { return max_head_dim > 0; }
+  bool has_kernel() const { return max_heads.qk > 0; }
 };
 
 class AttentionTarget {

@@ -16,6 +16,10 @@ int head_dim_bound(int head_dim) {
   return bound == std::end(kHeadDimBounds) ? bound[-1] : *bound;
 }
 
+HeadShape heads_of_bound(int bound) {
+  return {std::min(bound, kMaxHeadShape.qk), std::min(bound, kMaxHeadShape.vo)};
+}
+
 std::string to_string(const AttentionClass& problem) {
   return fmt::format("{} d{} {}", to_string(problem.dtype), problem.head_dim, to_string(problem.kind));
 }

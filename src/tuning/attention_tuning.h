@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/dtype.h"
+#include "base/formats.h"
 
 namespace quire {
 
@@ -15,15 +16,19 @@ constexpr int kNumBatchKinds = 3;
 constexpr BatchKind kBatchKinds[] = {BatchKind::kDecode, BatchKind::kPrefill, BatchKind::kMixed};
 const char* to_string(BatchKind kind);  // "decode"
 
-constexpr int kHeadDimBounds[] = {64, 128, 192, 256};  // elements; what kernels are compiled for
+// Elements of the larger one of both head sizes, qk and vo: what kernels are compiled for.
+constexpr int kHeadDimBounds[] = {64, 128, 192, 256, 576};
 
 // The smallest bound that holds heads of `head_dim` elements, at most the last one.
 int head_dim_bound(int head_dim);
 
+// The head sizes that a kernel of this bound takes at most.
+HeadShape heads_of_bound(int bound);
+
 // Problems that one configuration serves.
 struct AttentionClass {
   DType dtype = DType::kBF16;
-  int head_dim = 128;  // a bound
+  int head_dim = 128;  // one of kHeadDimBounds
   BatchKind kind = BatchKind::kDecode;
   bool operator==(const AttentionClass&) const = default;
 };

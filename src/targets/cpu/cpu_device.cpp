@@ -94,7 +94,7 @@ class CpuAttention : public AttentionTarget, public TunableAttention {
     store_.read_tables(chip_, cache_dir, {});
   }
 
-  KernelAbilities abilities() const override { return {kAllScoreMods, {true, true, true}, kMaxHeadDim}; }
+  KernelAbilities abilities() const override { return {kAllScoreMods, {true, true, true}, kMaxHeadShape}; }
   BatchKindCaps caps(const AttentionClass& problem) const override {
     BatchKindCaps caps;
     caps.num_programs = chip_.num_units;

@@ -14,6 +14,7 @@ constexpr int kSystemBytes = 1024;       // of shared memory, that the system ta
 constexpr int kMaxStages = 4;            // the words for arrivals have room for as many slots
 constexpr int kWarpgroupKeys = 128;      // the width of one product
 constexpr int kMaxBlocks = 2;
+constexpr int kWideHeads = 256;          // from here on Q and tiles of keys leave room for little else
 constexpr int kFewProducerRegisters = 88, kManyProducerRegisters = 72;  // with less the producer of many rows spills
 constexpr int kProducerRegisters[] = {24, 40, 56, 72, 88, 104};
 
@@ -24,11 +25,29 @@ bool has_warpgroups(const AttentionClass& problem, int sm) {
 // Bytes of shared memory that `blocks` blocks of a multiprocessor may have together, the system's included.
 int shared_room(int sm) { return shared_limit(sm) + kSystemBytes; }
 
+// A tile's keys are a multiple of this: matrix steps, and rows that all warps copy in whole rounds.
+int step_of(const AttentionClass& problem) { return problem.dtype == DType::kF32 ? 8 : 16; }
+bool are_whole(const AttentionClass& problem, int num_warps, int keys) {
+  return keys > 0 && keys % step_of(problem) == 0 && keys % (4 * num_warps) == 0;
+}
+
+// Without a form for few rows: as many warps, and then as long tiles, as shared memory has room for beside Q.
+AttentionTiles wide_tiles(const AttentionClass& problem, int sm) {
+  for (const int num_warps : {4, 2}) {
+    for (const int keys : {32, 16, 8}) {
+      const AttentionTiles tiles{num_warps, keys, 0, 2 * keys, 1, 0};
+      if (are_whole(problem, num_warps, keys) && tiles_bytes(problem, tiles) <= shared_limit(sm)) return tiles;
+    }
+  }
+  return {1, step_of(problem), 0, 2 * step_of(problem), 1, 0};
+}
+
 AttentionTiles heuristic_tiles(const AttentionClass& problem, int sm) {
   if (has_warpgroups(problem, sm)) {
     const int registers = problem.kind == BatchKind::kDecode ? kFewProducerRegisters : kManyProducerRegisters;
     return {8, kWarpgroupKeys, kWarpgroupKeys, 384, 1, registers};
   }
+  if (problem.head_dim > kWideHeads) return wide_tiles(problem, sm);
   const int keys = problem.dtype == DType::kF32 ? 32 : 64;
   for (const int stages : {3, 2}) {
     const AttentionTiles tiles{4, keys, keys, stages * keys, 2, 0};
@@ -38,7 +57,7 @@ AttentionTiles heuristic_tiles(const AttentionClass& problem, int sm) {
     const AttentionTiles tiles{4, keys, keys, stages * keys, 1, 0};
     if (tiles_bytes(problem, tiles) <= shared_limit(sm)) return tiles;
   }
-  return {4, keys / 2, 0, keys, 1, 0};
+  return wide_tiles(problem, sm);
 }
 
 std::string why_illegal_warpgroups(const AttentionClass& problem, const AttentionTiles& t, int sm) {
@@ -59,10 +78,13 @@ std::string why_illegal_warpgroups(const AttentionClass& problem, const Attentio
 
 // All warps copy and multiply: rows of a tile are copied in whole rounds of all threads, and a warp's own keys are whole matrix steps.
 std::string why_illegal_warps(const AttentionClass& problem, const AttentionTiles& t, int sm) {
-  const int step = problem.dtype == DType::kF32 ? 8 : 16;
+  const int step = step_of(problem);
   const bool has_few = heuristic_tiles(problem, sm).few_keys > 0;
-  if (t.num_warps != 4 && t.num_warps != 8) return fmt::format("4 or 8 warps compute, not {}", t.num_warps);
-  if (t.keys < step || t.keys % (4 * t.num_warps) != 0 || t.keys % step != 0) {
+  const bool is_half = !has_few && (t.num_warps == 1 || t.num_warps == 2);
+  if (t.num_warps != 4 && t.num_warps != 8 && !is_half) {
+    return fmt::format("{}4 or 8 warps compute, not {}", has_few ? "" : "1, 2, ", t.num_warps);
+  }
+  if (!are_whole(problem, t.num_warps, t.keys)) {
     return fmt::format("{} keys are no multiple of {}, which {} warps copy at a time, and of {}", t.keys, 4 * t.num_warps, t.num_warps, step);
   }
   if (has_few != (t.few_keys > 0)) {
@@ -99,11 +121,17 @@ int exchange_bytes(int num_warps) { return kExchangeBytesPerWarp * num_warps; }
 
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   const bool is_f32 = problem.dtype == DType::kF32;
-  const int panels = ceil_div(problem.head_dim * static_cast<int>(dtype_bytes(problem.dtype)), 128);
+  const auto panels_of = [&](int cols) { return ceil_div(cols * static_cast<int>(dtype_bytes(problem.dtype)), 128); };
+  const int cols = value_cols_of(problem), panels = panels_of(problem.head_dim), both = panels + panels_of(cols);
   const int probs = is_f32 ? kFewRows * t.num_warps * std::max(t.keys, t.few_keys) * 4 : 0;
-  const int tiles = round_up(panels * kFewRows * t.num_warps * 128, 1024) + 2 * panels * t.ring_keys * 128 + probs;
+  const int tiles = round_up(panels * kFewRows * t.num_warps * 128, 1024) + both * t.ring_keys * 128 + probs;
   const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? kArrivalBytes : 0), 1024);  // beside the tiles
-  return reserved + std::max(tiles, t.num_warps * problem.head_dim * 64);
+  return reserved + std::max(tiles, t.num_warps * cols * 64);
+}
+
+int value_cols_of(const AttentionClass& problem) {
+  if (problem.head_dim <= kWideHeads) return problem.head_dim;
+  return problem.dtype == DType::kF32 ? 128 : 256;
 }
 
 AttentionTuning heuristic_config(const AttentionClass& problem, int sm) {
@@ -132,9 +160,10 @@ std::vector<AttentionTiles> legal_tiles_of(const AttentionClass& problem, int sm
   }
   const bool has_few = found.front().few_keys > 0;
   if (!has_few && problem.kind != BatchKind::kPrefill) return found;  // all batches run on prefill's kernel
-  const int step = problem.dtype == DType::kF32 ? 8 : 16;
-  for (const int num_warps : {4, 8}) {
-    for (const int keys : {16, 32, 64, 128}) {
+  const int step = step_of(problem);
+  for (const int num_warps : {1, 2, 4, 8}) {
+    if (has_few && num_warps < 4) continue;
+    for (const int keys : {8, 16, 32, 64, 128}) {
       const int few_keys = has_few ? std::max(keys, step * num_warps) : 0;
       const bool is_same_kernel = problem.kind == BatchKind::kDecode && has_few && few_keys != keys;
       for (int stages = 2; stages <= kMaxStages && !is_same_kernel; ++stages) {

@@ -13,6 +13,9 @@ int shared_limit(int sm);              // bytes of shared memory that a block ma
 int exchange_bytes(int num_warps);     // of it, for values that warps exchange
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& tiles);  // of shared memory that a block needs
 
+// Columns of V that a program's registers hold sums of.
+int value_cols_of(const AttentionClass& problem);
+
 // Warpgroups where the chip has them. Otherwise the largest tiles and deepest ring that fit, two blocks to a multiprocessor where
 // registers allow that.
 AttentionTuning heuristic_config(const AttentionClass& problem, int sm);

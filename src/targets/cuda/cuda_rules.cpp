@@ -50,6 +50,8 @@ class CudaRules : public TileRules {
              fmt::format("-DQUIRE_PRODUCER={}", t.producer_registers)}};
   }
 
+  int value_cols(const AttentionClass& problem) const override { return value_cols_of(problem); }
+
   LinearTiles linear(DType x, bool is_many) const override {
     const int elem = static_cast<int>(dtype_bytes(x));
     return is_many ? many_rows_tiles(elem) : few_rows_tiles(elem);

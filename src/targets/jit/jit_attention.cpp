@@ -7,7 +7,7 @@
 
 namespace quire {
 
-static_assert(kHeadDimBounds[std::size(kHeadDimBounds) - 1] == kMaxHeadDim,
+static_assert(kHeadDimBounds[std::size(kHeadDimBounds) - 1] == kMaxHeadShape.qk,
               "the largest heads have a kernel");
 
 JitAttention::JitAttention(const TileRules& rules, int num_units, int max_programs)
@@ -28,7 +28,7 @@ KernelAbilities JitAttention::abilities() const {
   KernelAbilities abilities;
   abilities.mods = kAllScoreMods;
   std::fill(std::begin(abilities.dtypes), std::end(abilities.dtypes), true);
-  abilities.max_head_dim = kMaxHeadDim;
+  abilities.max_heads = kMaxHeadShape;
   return abilities;
 }
 

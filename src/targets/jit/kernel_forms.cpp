@@ -23,12 +23,12 @@ constexpr int kExact = 1, kMany = 1, kRagged = 1, kShort = 2;
 // At the start of a piece of 16 bytes.
 bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
-// Bounds that are met exactly, by q, k and v alike, and rows of aligned pieces of 16 bytes spare the kernel
+// Bounds that are met exactly and rows of aligned pieces of 16 bytes spare the kernel
 // what runs at edges.
 bool is_exact(const AttentionParams& p, DType dtype) {
   const long piece = 16 / static_cast<long>(dtype_bytes(dtype));
-  return p.head_dim_qk == p.head_dim_vo && head_dim_bound(p.head_dim_qk) == p.head_dim_qk &&
-         p.q_token_stride % piece == 0 && p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
+  const HeadShape heads{p.head_dim_qk, p.head_dim_vo};
+  return heads == heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo))) && p.q_token_stride % piece == 0 && p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
 }
 
 // Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
@@ -122,16 +122,16 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
   const AttentionTiles t = given != nullptr ? *given : rules.heuristics(problem).tiles;
   const auto kind = static_cast<std::size_t>(problem.kind);
   const bool exact = instance.form % 2 == kExact, has_producer = t.producer_registers > 0;
+  const int value_cols = std::min(v.heads.vo, rules.value_cols(problem));
   // Registers are scarce where text for many rows needs them, most of all beside that for few.
   const int parts_at_once = problem.kind == BatchKind::kDecode                    ? 4
                             : problem.kind == BatchKind::kPrefill && has_producer ? 2
                                                                                   : 1;
   const auto config = [&](const char* name, int rows, int keys) {
     return fmt::format(
-        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kPartsAtOnce = "
-        "{}; "
-        "static constexpr unsigned kMods = {}; }};\n",
-        name, rows, keys, v.heads.qk, v.heads.vo, parts_at_once, v.mods);
+        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kValueParts = {}, "
+        "kPartsAtOnce = {}; static constexpr unsigned kMods = {}; }};\n",
+        name, rows, keys, v.heads.qk, value_cols, ceil_div(v.heads.vo, value_cols), parts_at_once, v.mods);
   };
   const std::string few =
       t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
@@ -201,11 +201,12 @@ JitKernel make_row_kernel(const KernelInstance& instance, const TileRules& rules
 KernelVariant compiled_variant(const KernelVariant& variant) {
   if (const auto* a = std::get_if<AttentionVariant>(&variant)) {
     common_type(*a);
-    const int head_dim = std::max(a->heads.qk, a->heads.vo), bound = head_dim_bound(head_dim);
-    QUIRE_CHECK_KIND(kUnsupported, head_dim <= bound,
-                     "no attention kernel for head size {}, the largest is {}", head_dim, bound);
+    const HeadShape bound = heads_of_bound(head_dim_bound(std::max(a->heads.qk, a->heads.vo)));
+    QUIRE_CHECK_KIND(kUnsupported, a->heads.qk <= bound.qk && a->heads.vo <= bound.vo,
+                     "no attention kernel for heads of {}/{} elements, the largest are {}/{}", a->heads.qk,
+                     a->heads.vo, bound.qk, bound.vo);
     AttentionVariant compiled = *a;
-    compiled.heads = {bound, bound};
+    compiled.heads = bound;
     compiled.mods = a->mods != 0 ? kAllScoreMods : 0;
     return compiled;
   }
@@ -242,7 +243,8 @@ std::vector<KernelInstance> all_instances() {
   for (const DTypeFacts& e : kDTypeFacts) {
     for (const int head_dim : kHeadDimBounds) {
       for (const unsigned mods : {0u, kAllScoreMods}) {
-        variants.push_back(AttentionVariant{e.dtype, e.dtype, plain_kv(e.dtype), {head_dim, head_dim}, mods});
+        variants.push_back(
+            AttentionVariant{e.dtype, e.dtype, plain_kv(e.dtype), heads_of_bound(head_dim), mods});
       }
     }
     variants.push_back(LinearVariant{e.dtype, {e.dtype}, e.dtype});

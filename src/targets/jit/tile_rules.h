@@ -29,6 +29,10 @@ class TileRules {
   virtual KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& tiles,
                                       bool is_exact) const = 0;
 
+  // Columns of V whose sums a program's registers hold, a divisor of the bound of V: for more, attention goes
+  // over the keys again.
+  virtual int value_cols(const AttentionClass& problem) const = 0;
+
   virtual LinearTiles linear(DType x, bool is_many) const = 0;
 
   // Of kernels without tiles, by name, with blocks of `threads`. `is_ragged`: rows need not be of whole

@@ -123,9 +123,9 @@ TEST(Backends, AFeatureThatNoKernelHasIsNamed) {
   Error e = error_of([&] { choose_backend("unified", d, device); });
   EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
   EXPECT_NE(std::string(e.what()).find("lacks soft cap"), std::string::npos) << e.what();
-  device.abilities_of().max_head_dim = 32;
+  device.abilities_of().max_heads = {32, 32};
   e = error_of([&] { choose_backend("unified", good_desc(), device); });
-  EXPECT_NE(std::string(e.what()).find("heads of 64 elements, target cuda takes at most 32"),
+  EXPECT_NE(std::string(e.what()).find("heads of 64/64 elements, target cuda takes at most 32/32"),
             std::string::npos)
       << e.what();
 }

@@ -62,6 +62,7 @@ class StubRules : public TileRules {
   KernelShape attention_shape(const AttentionClass&, const AttentionTiles& t, bool) const override {
     return {kLanes * t.num_warps, 32768, t.blocks_per_sm, {fmt::format("-DWAVES={}", t.num_warps)}};
   }
+  int value_cols(const AttentionClass& problem) const override { return problem.head_dim; }
   LinearTiles linear(DType, bool is_many) const override {
     return {is_many ? 128 : kFewRows, 64, 64, {kLanes * 4, 16384, 1, {}}};
   }
