@@ -111,10 +111,13 @@ void add_backend_flag(CLI::App& command, EngineOptions& options) {
 }
 
 void add_step_flags(CLI::App& command, EngineOptions& options) {
-  command.add_option("--graphs", options.graphs, "Record decode steps and start them as a whole (default: on a GPU)")
-      ->type_name("0|1");
-  command.add_option("--run-ahead", options.run_ahead, "Start a step before the tokens of the last are back (default: on a GPU)")
-      ->type_name("0|1");
+  const auto group = [](CLI::Option* option) {
+    with_env(option)->group("Memory and batching")->type_name("0|1");
+  };
+  group(command.add_option("--graphs", options.graphs,
+                           "Record decode steps and start them as a whole (default: on a GPU)"));
+  group(command.add_option("--run-ahead", options.run_ahead,
+                           "Start a step before the tokens of the last are back (default: on a GPU)"));
 }
 
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
