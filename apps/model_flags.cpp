@@ -95,6 +95,8 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
                            "Tokens computed in one step"))
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  options.step_time_target_ms = kStepTimeTargetMs;
+  add_step_time_flag(command, options)->group("Memory and batching");
   group(command.add_flag("--no-prefix-cache", flags.no_prefix_cache,
                          "Compute equal beginnings of prompts anew"));
   group(command.add_flag("--batch-invariant", options.batch_invariant,
@@ -108,6 +110,14 @@ void add_backend_flag(CLI::App& command, EngineOptions& options) {
   for (const auto& backend : attention_backends()) names.emplace_back(backend->name());
   const std::string text = fmt::format("Attention: {} (default: the first that can)", fmt::join(names, ", "));
   with_env(command.add_option("--attention-backend", options.attention_backend, text))->type_name("NAME");
+}
+
+CLI::Option* add_step_time_flag(CLI::App& command, EngineOptions& options) {
+  return with_env(command.add_option("--step-time-target", options.step_time_target_ms,
+                                     "Most milliseconds of a step that goes on with answers, at the cost of prompts; 0 = any"))
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("MS")
+      ->capture_default_str();
 }
 
 void add_step_flags(CLI::App& command, EngineOptions& options) {
