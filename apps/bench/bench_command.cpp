@@ -41,6 +41,7 @@ void add_bench_command(CLI::App& app, Program& program) {
   add_bench_linear(bench, program);
   add_bench_latency(bench, program);
   add_bench_throughput(bench, program);
+  add_bench_stall(bench, program);
   add_bench_scheduler(bench, program);
   add_bench_serve(bench, program);
 }
