@@ -72,8 +72,8 @@ def ask(port, path, body):
 
 
 class Search:
-    def __init__(self, library, num_in_a_row):
-        self.faults, self.num_in_a_row = Faults(library), num_in_a_row
+    def __init__(self, library, num_in_a_row, trace=None):
+        self.faults, self.num_in_a_row = Faults(library, trace), num_in_a_row
         self.outcomes, self.failures, self.server = collections.Counter(), [], None
 
     def start(self):
@@ -144,8 +144,9 @@ def main():
     parser.add_argument("--places", type=int, default=240)
     parser.add_argument("--in-a-row", type=int, default=1, help="allocations that fail at each place")
     parser.add_argument("--first", type=int, default=0, help="the place to begin with")
+    parser.add_argument("--trace", help="a file that takes the stack of each allocation that fails")
     args = parser.parse_args()
-    search = Search(args.library, args.in_a_row)
+    search = Search(args.library, args.in_a_row, args.trace)
     try:
         search.start()
         num_places = search.count_places()
