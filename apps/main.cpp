@@ -85,6 +85,7 @@ bool is_out_of_memory() noexcept {
 [[noreturn]] void end_in_words() noexcept {
   if (!is_out_of_memory()) std::abort();
   print_error(kOutOfMemory);
+  flush_stderr();
   ::_exit(kExitFailure);
 }
 

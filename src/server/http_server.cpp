@@ -88,10 +88,10 @@ struct HttpServer::Impl {
   asio::awaitable<bool> accept_some();
   asio::awaitable<bool> sweep_once();
   template <class Turn>
-  asio::awaitable<void> repeat(const char* name, Turn turn);
+  asio::awaitable<void> repeat(const char* last_words, Turn turn);
   void run(Loop& loop);
   void join();
-  void fail(const char* what) noexcept;
+  void fail(const char* last_words) noexcept;
   void welcome(tcp::socket socket);
   bool evict_idle(Clock::time_point before);
   void limit_connections();
@@ -155,8 +155,11 @@ int HttpServer::start() {
                    impl.options.port, error.message());
   const auto accept = [&impl] { return impl.accept_some(); };
   const auto sweep = [&impl] { return impl.sweep_once(); };
-  asio::co_spawn(impl.control(), impl.repeat("accepting connections", accept), asio::detached);
-  asio::co_spawn(impl.control(), impl.repeat("watching over time", sweep), asio::detached);
+  asio::co_spawn(impl.control(),
+                 impl.repeat("no connection can be accepted any more: the process ends", accept),
+                 asio::detached);
+  asio::co_spawn(impl.control(), impl.repeat("nobody watches over time any more: the process ends", sweep),
+                 asio::detached);
   impl.limit_connections();
   int num_started = 0;
   try {
@@ -214,20 +217,20 @@ void HttpServer::Impl::run(Loop& loop) {
 
 // Nobody is served any more when one of the server's own coroutines is gone: whoever waits for the end is
 // told.
-void HttpServer::Impl::fail(const char* what) noexcept {
+void HttpServer::Impl::fail(const char* last_words) noexcept {
   if (has_ended_once) return;
-  attempt([&] { log(fmt::format("the server has lost the coroutine for {} and ends", what)); });
+  attempt([&] { log(last_words); });
   end(ShutdownKind::kFailed);
 }
 
 // One turn after another until a turn returns false. What a turn throws does not end the loop.
 template <class Turn>
-asio::awaitable<void> HttpServer::Impl::repeat(const char* name, Turn turn) {
+asio::awaitable<void> HttpServer::Impl::repeat(const char* last_words, Turn turn) {
   struct Lifeline {  // also ends when memory runs out while the coroutine is resumed, which destroys it
     Impl& impl;
-    const char* name;
-    ~Lifeline() { impl.fail(name); }
-  } const lifeline{*this, name};
+    const char* last_words;
+    ~Lifeline() { impl.fail(last_words); }
+  } const lifeline{*this, last_words};
   for (;;) {
     try {
       if (!co_await turn()) co_return;
