@@ -4,7 +4,7 @@ half dead, and no call hangs.
 
     python3 tests/server/memory_test.py build/ci/apps/quire build/ci/tests/server/libfaulty_system.so --places 5000
 
-Without --places it looks at a few hundred places, spread evenly over all that the calls reach."""
+Without --places it looks at some, spread evenly over all that the calls reach."""
 
 import argparse
 import collections
@@ -220,7 +220,7 @@ class Search:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("library")
-    parser.add_argument("--places", type=int, default=240)
+    parser.add_argument("--places", type=int, default=120)
     parser.add_argument("--in-a-row", type=int, nargs="+", default=NUMS_IN_A_ROW, help="allocations that fail at each place")
     parser.add_argument("--first", type=int, default=0, help="the place to begin with")
     parser.add_argument("--trace", help="a file that takes the stack of each allocation that fails")
