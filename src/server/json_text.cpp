@@ -55,7 +55,11 @@ JsonText& JsonText::text(std::string_view value) {
   return *this;
 }
 
-JsonText& JsonText::number(double value) { return raw(fmt::format("{:#}", value)); }
+JsonText& JsonText::number(double value) {
+  std::string digits = fmt::format("{}", value);
+  if (digits.find_first_of(".e") == digits.npos) digits += ".0";  // some readers tell integers from others
+  return raw(digits);
+}
 
 JsonText& JsonText::raw(std::string_view json) {
   separate();

@@ -220,7 +220,7 @@ class Search:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("library")
-    parser.add_argument("--places", type=int, default=120)
+    parser.add_argument("--places", type=int, default=100)
     parser.add_argument("--in-a-row", type=int, nargs="+", default=NUMS_IN_A_ROW, help="allocations that fail at each place")
     parser.add_argument("--first", type=int, default=0, help="the place to begin with")
     parser.add_argument("--trace", help="a file that takes the stack of each allocation that fails")
