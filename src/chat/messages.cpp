@@ -79,7 +79,7 @@ ordered_json with_content_format(ordered_json messages, ContentFormat format) {
       dismantle(content);
       content = std::move(text);
     } else if (format == ContentFormat::kParts && content.is_string()) {
-      ordered_json part;  // member by member: lists of them would be trees that end here
+      ordered_json part = ordered_json::object();  // lists of members would be trees that end here
       part["type"] = "text";
       part["text"] = std::move(content);
       content = ordered_json::array();
