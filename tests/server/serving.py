@@ -144,13 +144,12 @@ class Server:
 
     def wait_idle(self):
         """Until nothing runs, waits or holds a page."""
+        wait_until(self.is_idle, "places and pages to come back")
+
+    def is_idle(self):
         names = ("quire:kv_pages_held", "vllm:num_requests_running", "vllm:num_requests_waiting")
-
-        def is_idle():
-            values = self.metrics()  # one who has just left may still hold its place
-            return bool(values) and all(values[name] == 0 for name in names)
-
-        wait_until(is_idle, "places and pages to come back")
+        values = self.metrics()  # one who has just left may still hold its place
+        return bool(values) and all(values[name] == 0 for name in names)
 
 
 def findings_of(server):
