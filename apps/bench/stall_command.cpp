@@ -10,7 +10,8 @@ namespace quire {
 namespace {
 
 constexpr int kAnswerPromptLen = 32;  // of the requests that are being answered
-constexpr int kNumStepsBefore = 24;   // of answers alone, before the prompt arrives
+constexpr int kNumStepsBefore = 24;   // before the prompt arrives
+constexpr int kLeastOutputLen = kAnswerPromptLen + kNumStepsBefore + 8;  // then answers outlast the prompt
 constexpr RequestId kPromptId = 1'000'000;
 
 struct StallFlags : ModelBenchFlags {
@@ -53,7 +54,8 @@ bool step(LoadedEngine& model) {
 void run_round(Contestant& contestant, const StallFlags& flags) {
   LoadedEngine& model = contestant.model;
   for (int i = 1; i <= flags.num_seqs; ++i)
-    submit(model, static_cast<RequestId>(i), kAnswerPromptLen, flags.prompt_len);
+    submit(model, static_cast<RequestId>(i), kAnswerPromptLen,
+           flags.prompt_len + kLeastOutputLen - kAnswerPromptLen);
   for (int i = 0; i < kNumStepsBefore; ++i) step(model);
   const double start_s = now_s();
   submit(model, kPromptId, flags.prompt_len, 1);
@@ -89,6 +91,9 @@ BenchRow row_of(const Contestant& contestant, const StallFlags& flags, double ta
 int run_stall(const StallFlags& flags) {
   const double target_ms = flags.options.step_time_target_ms;
   QUIRE_CHECK(target_ms > 0, "--step-time-target is {}, must be above 0 to be compared with none", target_ms);
+  QUIRE_CHECK(flags.output_len >= kLeastOutputLen,
+              "--output-len is {}, must be at least {}: answers go on until the prompt has its first token",
+              flags.output_len, kLeastOutputLen);
   Contestant without = load_contestant(flags, 0), with = load_contestant(flags, target_ms);
   for (int round = 0; round < flags.num_rounds; ++round) {
     run_round(without, flags);
@@ -108,9 +113,9 @@ int run_stall(const StallFlags& flags) {
 void add_bench_stall(CLI::App& bench, Program& program) {
   CLI::App& command = *bench.add_subcommand("stall", "How long a prompt that arrives holds up answers");
   command.footer(R"(
-Requests are being answered when a long prompt arrives. The time is the 99th percentile of the gaps between their
-tokens until the prompt has its first one; first_token_ms is the median time to it. Two engines take turns, one
-with --step-time-target and one without.
+Requests are being answered when a long prompt arrives. The time is the 99th percentile of the gaps between
+their tokens until the prompt has its first one; first_token_ms is the median time to it. Two engines take
+turns, one with --step-time-target and one without.
 
 Examples:
   quire bench stall --prompt-len 4000 --output-len 96          the demo model

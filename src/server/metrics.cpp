@@ -243,7 +243,8 @@ void Metrics::write_own(std::string& text, const EngineStats& stats) const {
   out.counter("quire:cache_repairs_total", "Idle checks that found pages lost.", stats.num_repairs);
   out.one("quire:step_seconds_total", "counter", "Time in steps.", stats.step_time_s);
   out.one("quire:step_time_target_seconds", "gauge",
-          "Time that steps which continue answers should take at most; 0 = no target.", stats.step_time_target_s);
+          "Time that steps which continue answers should take at most; 0 = no target.",
+          stats.step_time_target_s);
   out.one("quire:prompt_token_seconds", "gauge",
           "Estimate: time that a prompt token adds to a step; 0 = not known.", stats.prompt_token_s);
   out.counter("quire:steps_limited_total", "Steps in which prompts got less for the sake of the target.",
