@@ -31,13 +31,10 @@ class AttentionItem {
   QUIRE_DEV void attend(Program& program) {
     KvStage<Kv, kRows, kKeys> stage(program, kDimQk, kDimVo);
     Scores<kRows, kKeys> scores(program);
-    for (int part = 0; part < Config::kValueParts; ++part) {
-      const int first_col = part * kDimVo;
-      if (part > 0 && first_col >= p_.head_dim_vo) break;
+    for (int first_col = 0; first_col < Config::kValueParts * kDimVo; first_col += kDimVo) {
+      if (first_col > 0 && first_col >= p_.head_dim_vo) break;
       attend_to_columns(program, stage, scores, first_col);
     }
-    if (w_.num_splits == 1) return;
-    if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
  private:
@@ -96,6 +93,8 @@ class AttentionItem {
     join(state_);
     if (w_.num_splits == 1) return finish(first_col);
     publish(first_col);
+    if (Config::kValueParts > 1 && first_col + kDimVo < p_.head_dim_vo) return;
+    if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
   // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
@@ -105,8 +104,10 @@ class AttentionItem {
     const long head = w_.kv_head * p_.head_stride;
     KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
                                 head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
-    if (first_col > 0) view.v_base += view.page.v_offset(0, first_col);
-    view.page.head_dim_vo = cols_from(first_col);
+    if constexpr (Config::kValueParts > 1) {
+      view.v_base += view.page.v_offset(0, first_col);
+      view.page.head_dim_vo = cols_from(first_col);
+    }
     const int first_tile = w_.kv_begin / kKeys;
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
     pipeline(

@@ -185,7 +185,7 @@ std::vector<Check> attention_checks() {
   };
   const Row rows[] = {
       {AttentionFocus::kPageSizes, "page sizes 1 to 528", 84},
-      {AttentionFocus::kHeadSizes, "head sizes 1 to 256", 108},
+      {AttentionFocus::kHeadSizes, "head sizes 1 to 576", 126},
       {AttentionFocus::kGroupSizes, "query heads per KV head 1 to 71", 91},
       {AttentionFocus::kBatches, "mixed batches, padding", 60},
       {AttentionFocus::kNonCausal, "non-causal, empty rows", 90},

@@ -33,15 +33,17 @@ inline std::vector<AttentionCase> attention_cases(DType dtype) {
   return {c, invariant, without_keys};
 }
 
+inline void run_case(Device& device, const AttentionCase& c, Comparison& found) {
+  Random random(5);
+  AttentionData data = make_attention_data(c, random);
+  const PagedProblem problem(device, c, std::move(data), random);
+  const auto op = choose_backend("unified", c.desc, device).backend->make(device, c.desc);
+  const std::vector<PagedProblem::Part> parts = problem.all_parts();
+  problem.compare(problem.run(*op, parts, found), parts, probs_dtype(device, c.desc.dtype), found);
+}
+
 inline void run_attention(Device& device, DType dtype, Comparison& found) {
-  for (const AttentionCase& c : attention_cases(dtype)) {
-    Random random(5);
-    AttentionData data = make_attention_data(c, random);
-    const PagedProblem problem(device, c, std::move(data), random);
-    const auto op = choose_backend("unified", c.desc, device).backend->make(device, c.desc);
-    const std::vector<PagedProblem::Part> parts = problem.all_parts();
-    problem.compare(problem.run(*op, parts, found), parts, probs_dtype(device, dtype), found);
-  }
+  for (const AttentionCase& c : attention_cases(dtype)) run_case(device, c, found);
 }
 
 }  // namespace quire

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "conformance/emulated_attention.h"
 #include "selftest/selftest.h"
 #include "targets/cuda/chips.h"
 #include "targets/jit/kernel_forms.h"
@@ -37,6 +38,30 @@ INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
                                          Setting{"emulator:sm_90a", 4, 1},
                                          Setting{"emulator:sm_90a/reversed", 5, 0.2},
                                          Setting{"emulator:sm_90a/shuffled", 6, 0.2}));
+
+// Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels, pages that are no
+// multiple of 8 tokens among them.
+TEST(EmulatorDevice, HeadsOfManySizes) {
+  for (const int sm : {80, 90}) {
+    EmulatorOptions options;
+    options.sm = sm;
+    const auto device = open_emulator(options);
+    for (const DType dtype : {DType::kBF16, DType::kF32}) {
+      for (const HeadShape heads : {HeadShape{576, 512}, {512, 512}, {300, 290}, {40, 400}, {80, 80}, {104, 72}, {9, 120}}) {
+        AttentionCase c = attention_cases(dtype).front();
+        c.desc.head_dim_qk = heads.qk;
+        c.desc.head_dim_vo = heads.vo;
+        c.desc.page_size = heads.qk == 104 ? 12 : 16;
+        c.desc.sm_scale = default_sm_scale(heads.qk);
+        c.query_len = {20, 1};
+        c.kv_len = {70, 130};
+        Comparison found;
+        run_case(*device, c, found);
+        EXPECT_TRUE(found.passed()) << heads.qk << "/" << heads.vo << " on sm_" << sm << ": " << found.worst();
+      }
+    }
+  }
+}
 
 TEST(EmulatorDevice, HasEveryKernelOfItsChips) {
   for (const int sm : {80, 90}) {

@@ -5,6 +5,12 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
+template <class E>
+struct PagedToken {
+  const E* page;
+  int token;  // in the page; negative: none
+};
+
 // token / page size for token < 2^31 without a division: the quotient by multiplication is right or one too small.
 struct PageIndex {
   int size;
@@ -15,6 +21,14 @@ struct PageIndex {
     return page + (token - page * size >= size ? 1 : 0);
   }
 };
+
+// Where a key lies, if it is one of [begin, end).
+template <class E>
+QUIRE_DEV PagedToken<E> find_token(const KvView<KvTypes<E, E>, NativePage>& view, const PageIndex& pages, int key, int begin, int end) {
+  const bool is_there = key >= begin && key < end;
+  const int page = pages.of(key);
+  return {view.pool + (is_there ? view.page_table[page] * view.page_stride : 0), is_there ? key - page * pages.size : -1};
+}
 
 // Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
 template <class E>

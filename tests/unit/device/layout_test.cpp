@@ -68,6 +68,14 @@ TEST(SwizzledPages, WorkedExamples) {
   EXPECT_EQ(bf16->k_offset(9, 0), 584);
   EXPECT_EQ(bf16->k_offset(0, 64), 1024) << "the second panel";
   EXPECT_EQ(bf16->v_offset(5, 63), 343 + 0);
+  const auto narrow = cuda_page_layout(plain_kv(DType::kBF16), {80, 104}, 16);
+  EXPECT_EQ(narrow->k_elems(), 16 * 80) << "nothing is padded";
+  EXPECT_EQ(narrow->v_elems(), 16 * 104);
+  EXPECT_EQ(narrow->k_offset(1, 64), 1040) << "a panel of 2 chunks";
+  EXPECT_EQ(narrow->k_offset(4, 64), 1096) << "row 4 begins at 1,088; chunk 8 is at place 1";
+  EXPECT_EQ(narrow->v_offset(2, 64), 1096) << "a panel of 4 chunks";
+  EXPECT_EQ(narrow->v_offset(3, 96), 1560) << "the last chunk";
+  EXPECT_EQ(cuda_page_layout(plain_kv(DType::kBF16), {77, 77}, 16)->k_elems(), 16 * 80) << "whole chunks";
   const auto f32 = cuda_page_layout(plain_kv(DType::kF32), {64, 64}, 16);
   EXPECT_EQ(f32->k_offset(0, 32), 512) << "a panel has 32 columns";
   EXPECT_EQ(f32->k_offset(3, 4), 96 + 2 * 4);

@@ -1,9 +1,10 @@
 // The cuda target's layouts of pages and packed weights: plain arithmetic that kernels, host and tests share.
 //
-// The unit is a chunk of 16 bytes; 8 chunks make a row of a panel, 128 bytes. K and V alike are
-//   [ceil(head_dim / panel columns)][page_size][8 chunks]     chunk c of token t at place c ^ (t % 8)
-// which is what a matrix unit with 128-byte swizzle reads from fast memory, for any page size. What a row holds beyond
-// head_dim is zero. A weight [N, K] is plain rows of K, padded with zeros to whole chunks.
+// The unit is a chunk of 16 bytes. A head is cut into panels of 8 chunks, and what is left into one of 4, one of 2 and one of 1 chunk,
+// where it has them, so that nothing but the last chunk is padded, with zeros. K and V alike are
+//   [panels][page_size][width chunks]     chunk c of a panel, of token t, at place c ^ (t width / 8 % width)
+// which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any page size.
+// A weight [N, K] is plain rows of K, padded with zeros to whole chunks.
 #pragma once
 
 #include "tile/ranges.h"
@@ -12,11 +13,24 @@ namespace quire {
 
 constexpr int kRowChunks = 8;
 
-// Offset of element (row, col) inside a matrix of `num_rows` rows of swizzled chunks of `unit` elements.
-constexpr long swizzled_offset(int num_rows, int row, int col, int unit) {
-  const int chunk = col / unit;
-  const long panel_row = long{chunk / kRowChunks} * num_rows + row;
-  return (panel_row * kRowChunks + ((chunk % kRowChunks) ^ (row % kRowChunks))) * unit + col % unit;
+// Chunks [first, first + width) of a row.
+struct ChunkPanel {
+  int first, width;
+  // Where one of them lies in a matrix of `num_rows` rows, in chunks.
+  constexpr long place(int num_rows, int row, int chunk) const {
+    return long{first} * num_rows + row * width + ((chunk - first) ^ (row * width / kRowChunks % width));
+  }
+};
+// The panel of a chunk, in rows of `num_chunks`.
+constexpr ChunkPanel panel_of(int num_chunks, int chunk) {
+  ChunkPanel panel{chunk / kRowChunks * kRowChunks, kRowChunks};
+  if (panel.first + kRowChunks <= num_chunks) return panel;
+  for (panel.width = 4; panel.width > 1; panel.width /= 2) {
+    if ((num_chunks & panel.width) == 0) continue;
+    if (chunk < panel.first + panel.width) break;
+    panel.first += panel.width;
+  }
+  return panel;
 }
 
 // One page of one KV head.
@@ -25,17 +39,22 @@ struct SwizzledPage {
   int head_dim_qk, head_dim_vo;  // elements
   int unit;                      // elements of a chunk
 
-  // Elements of a token's key and value that are written: the head size, and zeros behind it.
-  constexpr int stored_k_dim() const { return round_up(head_dim_qk, kRowChunks * unit); }
-  constexpr int stored_v_dim() const { return round_up(head_dim_vo, kRowChunks * unit); }
+  // Elements of a token's key and value that are written: the head size, and zeros up to a whole chunk.
+  constexpr int stored_k_dim() const { return round_up(head_dim_qk, unit); }
+  constexpr int stored_v_dim() const { return round_up(head_dim_vo, unit); }
 
   // Elements of the K part and of the V part.
   constexpr long k_elems() const { return long{page_size} * stored_k_dim(); }
   constexpr long v_elems() const { return long{page_size} * stored_v_dim(); }
 
   // The index maps: element offset from the start of the part.
-  constexpr long k_offset(int token, int dim) const { return swizzled_offset(page_size, token, dim, unit); }
-  constexpr long v_offset(int token, int dim) const { return swizzled_offset(page_size, token, dim, unit); }
+  constexpr long k_offset(int token, int dim) const { return offset(stored_k_dim(), token, dim); }
+  constexpr long v_offset(int token, int dim) const { return offset(stored_v_dim(), token, dim); }
+
+  constexpr long offset(int stored_dim, int token, int dim) const {
+    const int chunk = dim / unit;
+    return panel_of(stored_dim / unit, chunk).place(page_size, token, chunk) * unit + dim % unit;
+  }
 };
 
 // A packed weight [out_dim, in_dim].

@@ -41,12 +41,6 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   QUIRE_DEV Chunks values() const { return {v, max_keys}; }
 };
 
-template <class E>
-struct PagedToken {
-  const E* page;
-  int token;  // in the page; negative: none
-};
-
 // Keys [begin, end) of the tile that holds `begin`: the rest of the tile is zero. Eight threads bring a row; page numbers are read
 // before the first copy, so that their latencies overlap. With 16 rows a warp brings the keys that it multiplies itself.
 template <class E, int max_rows, int max_keys>
@@ -65,25 +59,26 @@ QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, con
   const PageIndex page_of(layout.page_size);
   const int first_row = kFew ? warp_idx() * (max_keys / kWarps) + lane_idx() / kRowChunks : thread_idx() / kRowChunks;
   const int first_chunk = thread_idx() % kRowChunks;
-  const auto find = [&](int row) {
-    const int key = stage.first_key + row, page = page_of.of(key);
-    const bool is_there = key >= begin && key < end;
-    return PagedToken<E>{view.pool + (is_there ? view.page_table[page] * view.page_stride : 0), is_there ? key - page * layout.page_size : -1};
-  };
+  // The panel of this thread's chunk behind the last whole one.
+  const ChunkPanel k_last = panel_of(k_full, k_full / kRowChunks * kRowChunks + first_chunk);
+  const ChunkPanel v_last = panel_of(v_full, v_full / kRowChunks * kRowChunks + first_chunk);
   const auto copy = [&](int row, const PagedToken<E>& at) {
     const bool is_there = at.token >= 0;
     const int token = is_there ? at.token : 0;
-    const auto from = [&](int c) { return (long{c / kRowChunks * layout.page_size + token} * kRowChunks + ((c ^ token) % kRowChunks)) * kUnit; };
+    const auto from = [&](const ChunkPanel& last, int c) {
+      const bool is_whole = kExactHeads || c < last.first;
+      return (is_whole ? ChunkPanel{c - first_chunk, kRowChunks} : last).place(layout.page_size, token, c) * kUnit;
+    };
     for (int c = first_chunk; c < stage.k_chunks; c += kRowChunks) {
-      copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(c), is_there && c < k_full);
+      copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(k_last, c), is_there && c < k_full);
     }
     for (int c = first_chunk; c < stage.v_chunks; c += kRowChunks) {
-      copy_async_16(stage.values().at(row, c), at.page + view.v_base + from(c), is_there && c < v_full);
+      copy_async_16(stage.values().at(row, c), at.page + view.v_base + from(v_last, c), is_there && c < v_full);
     }
   };
   PagedToken<E> tokens[kRows];
 #pragma unroll
-  for (int i = 0; i < kRows; ++i) tokens[i] = find(first_row + i * kStep);
+  for (int i = 0; i < kRows; ++i) tokens[i] = find_token(view, page_of, stage.first_key + first_row + i * kStep, begin, end);
 #pragma unroll
   for (int i = 0; i < kRows; ++i) copy(first_row + i * kStep, tokens[i]);
 }

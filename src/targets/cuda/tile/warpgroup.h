@@ -111,6 +111,7 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
     shared_memory_fence();
     count_warp(kLeftFull);
   }
+  stage.finish();
 }
 
 template <class Stage, class Loads, class Compute>
