@@ -1,5 +1,5 @@
-// Words of the tile language that are made of other words, written once for all targets. A target includes this file behind its
-// exp2 (of every form of a value that it has).
+// Words of the tile language that are made of other words, written once for all targets. A target includes
+// this file behind its exp2 (of every form of a value that it has).
 #pragma once
 
 namespace quire {

@@ -1,5 +1,5 @@
-// What a machine of lanes can do: reading memory, f32 multiply-adds. Each program writes a number that depends on all of its work.
-// Included behind the language and CeilingParams.
+// What a machine of lanes can do: reading memory, f32 multiply-adds. Each program writes a number that
+// depends on all of its work. Included behind the language and CeilingParams.
 #pragma once
 
 namespace quire {

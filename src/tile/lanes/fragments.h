@@ -1,11 +1,11 @@
 // Rows and scores that lie in registers as fragments of a matrix step, and the words on them.
-// For any machine of lanes; included behind the target's program.h and what says which lane holds what of a block of sums:
+// For any machine of lanes; included behind the target's program.h and what says which lane holds what of a
+// block of sums:
 //   struct Fragment                  16 rows (kFewRows) and kCols columns
-//     kRows, kLaneCols               that a lane holds; its register i is of its row i / kLaneCols and its column i % kLaneCols
-//     first_row(), row_offset(i)     its row i is their sum
-//     first_col(), col_offset(i)     its column i likewise
-//     speaks()                       one of the lanes that hold the same rows
-//     sum_of_row(x), max_of_row(x)   over those lanes
+//     kRows, kLaneCols               that a lane holds; its register i is of its row i / kLaneCols and its
+//     column i % kLaneCols first_row(), row_offset(i)     its row i is their sum first_col(), col_offset(i)
+//     its column i likewise kRowLanes, kRowLaneStep        how many lanes hold the same rows, and from one of
+//     them to the next
 #pragma once
 
 namespace quire {
@@ -14,7 +14,8 @@ namespace QUIRE_TARGET {
 constexpr int kManyRows = kFewRows * kWarps;
 constexpr int kFragmentRegisters = Fragment::kRows * Fragment::kLaneCols;  // of a lane, in a block
 
-// The target's, f32 x[kBlocks][kFragmentRegisters] in each lane: sums; scores, of which a warp has columns from first_col() on.
+// The target's, f32 x[kBlocks][kFragmentRegisters] in each lane: sums; scores, of which a warp has columns
+// from first_col() on.
 template <int max_rows, int max_cols>
 struct Accum;
 template <int max_rows, int max_keys>
@@ -31,7 +32,8 @@ QUIRE_DEV bool speaks_for_rows() {
   return max_rows != kFewRows || warp_idx() == 0;
 }
 
-// One f32 a row: of rows first_row() + row_offset(i), equal in all lanes that share them (and in all warps once joined, for 16 rows).
+// One f32 a row: of rows first_row() + row_offset(i), equal in all lanes that share them (and in all warps
+// once joined, for 16 rows).
 template <int max_rows>
 struct Row {
   float value[Fragment::kRows] = {};
@@ -46,7 +48,9 @@ QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
 }
 template <int max_rows, class Pointer>
 QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& pointer) {
-  if (is_producer() || !Fragment::speaks() || !speaks_for_rows<max_rows>()) return;
+  if (is_producer() || lane_idx() / Fragment::kRowLaneStep % Fragment::kRowLanes != 0 ||
+      !speaks_for_rows<max_rows>())
+    return;
   for (int i = 0; i < Fragment::kRows; ++i) {
     const int r = first_row<max_rows>() + Fragment::row_offset(i);
     if (r < rows) *pointer(r) = row.value[i];
@@ -54,7 +58,8 @@ QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& po
 }
 template <int max_rows, class F, class... Inputs>
 QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
-  for (int i = 0; i < Fragment::kRows; ++i) out.value[i] = f(first_row<max_rows>() + Fragment::row_offset(i), inputs.value[i]...);
+  for (int i = 0; i < Fragment::kRows; ++i)
+    out.value[i] = f(first_row<max_rows>() + Fragment::row_offset(i), inputs.value[i]...);
 }
 
 template <int max_rows, int max_cols>
@@ -90,19 +95,30 @@ QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&...
   }
 }
 
-// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is enough.
+// One value from one of each of the lanes that hold the same rows.
+template <class Join>
+QUIRE_DEV float join_lanes(float x, const Join& join) {
+#pragma unroll
+  for (int i = 1; i < Fragment::kRowLanes; i *= 2) x = join(x, shuffle_xor(x, i * Fragment::kRowLaneStep));
+  return x;
+}
+
+// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is
+// enough.
 template <int max_rows, class Join>
 QUIRE_DEV void join_row(float (&x)[Fragment::kRows], int slot, const Join& join) {
   if (is_producer()) return;
   if constexpr (max_rows == kFewRows) {
     float* values = exchange_values() + slot * kWarps * kFewRows;
-    if (Fragment::speaks()) {
-      for (int i = 0; i < Fragment::kRows; ++i) values[warp_idx() * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)] = x[i];
+    if (lane_idx() / Fragment::kRowLaneStep % Fragment::kRowLanes == 0) {
+      for (int i = 0; i < Fragment::kRows; ++i)
+        values[warp_idx() * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)] = x[i];
     }
     team_barrier();
     for (int i = 0; i < Fragment::kRows; ++i) {
       x[i] = values[first_row<max_rows>() + Fragment::row_offset(i)];
-      for (int w = 1; w < kWarps; ++w) x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)]);
+      for (int w = 1; w < kWarps; ++w)
+        x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)]);
     }
   }
 }
@@ -123,20 +139,23 @@ QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& til
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
-    for (int i = 0; i < kFragmentRegisters; ++i) most[i] = n == 0 ? tile.x[0][i] : vec_max(most[i], tile.x[n][i]);
+    for (int i = 0; i < kFragmentRegisters; ++i)
+      most[i] = n == 0 ? tile.x[0][i] : vec_max(most[i], tile.x[n][i]);
   }
   for (int i = 0; i < Fragment::kRows; ++i) {
     float of_lane = most[i * Fragment::kLaneCols];
 #pragma unroll
-    for (int j = 1; j < Fragment::kLaneCols; ++j) of_lane = vec_max(of_lane, most[i * Fragment::kLaneCols + j]);
-    row.value[i] = vec_max(row.value[i], Fragment::max_of_row(of_lane));
+    for (int j = 1; j < Fragment::kLaneCols; ++j)
+      of_lane = vec_max(of_lane, most[i * Fragment::kLaneCols + j]);
+    row.value[i] = vec_max(row.value[i], join_lanes(of_lane, [](float a, float b) { return vec_max(a, b); }));
   }
 }
 
-// x := exp2(scale (x - m)), d += row sum, of which each of a row's lanes has a part. A row whose maximum is -inf holds only -inf and
-// becomes 0. Sums lag behind: who adds an exponential at once waits for it.
+// x := exp2(scale (x - m)), d += row sum, of which each of a row's lanes has a part. A row whose maximum is
+// -inf holds only -inf and becomes 0. Sums lag behind: who adds an exponential at once waits for it.
 template <int max_rows, int max_keys>
-QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m,
+                         Row<max_rows>& d) {
   constexpr int kLag = 2;  // blocks
   float sum[Fragment::kRows] = {}, base[Fragment::kRows];
   for (int i = 0; i < Fragment::kRows; ++i) base[i] = m.value[i] == kNegInf ? 0.0f : m.value[i] * scale;
@@ -158,7 +177,8 @@ QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Ro
 template <int max_rows>
 QUIRE_DEV void complete_sum(Row<max_rows>& d) {
   if (is_producer()) return;
-  for (int i = 0; i < Fragment::kRows; ++i) d.value[i] = Fragment::sum_of_row(d.value[i]);
+  for (int i = 0; i < Fragment::kRows; ++i)
+    d.value[i] = join_lanes(d.value[i], [](float a, float b) { return a + b; });
 }
 
 }  // namespace QUIRE_TARGET

@@ -1,5 +1,6 @@
 // A program on a machine of lanes is a block of warps: its parts, and the fast memory that they share.
-// Included behind the functions of the chip (QUIRE_SIMT_HEADER), which also say how many lanes a warp (a wave) has: kLaneCount.
+// Included behind the functions of the chip (QUIRE_SIMT_HEADER), which also say how many lanes a warp (a
+// wave) has: kLaneCount.
 #pragma once
 
 #include "tile/lanes/facts.h"
@@ -12,16 +13,18 @@ namespace QUIRE_TARGET {
 #ifndef QUIRE_WARPS
 #define QUIRE_WARPS 4
 #endif
-constexpr int kWarps = QUIRE_WARPS;            // of a program with tiles
-constexpr int kExchangeBytes = kExchangeBytesPerWarp * kWarps;  // at the start of shared memory: values that warps exchange
+constexpr int kWarps = QUIRE_WARPS;  // of a program with tiles
+constexpr int kExchangeBytes =
+    kExchangeBytesPerWarp * kWarps;  // at the start of shared memory: values that warps exchange
 
 QUIRE_DEV int lane_idx() { return thread_idx() % kLaneCount; }
 QUIRE_DEV int warp_idx() { return thread_idx() / kLaneCount; }
 QUIRE_DEV int num_warps() { return num_threads() / kLaneCount; }
 
 // QUIRE_PRODUCER: registers of a thread of the producer; 0: there is none.
-// The team: the warps that compute. Warps beside them, the producer, may do nothing but fill rings of stages, where a chip has barriers
-// for a part of a block; they go through the same text, where most of what tiles do is not for them.
+// The team: the warps that compute. Warps beside them, the producer, may do nothing but fill rings of stages,
+// where a chip has barriers for a part of a block; they go through the same text, where most of what tiles do
+// is not for them.
 #if QUIRE_PRODUCER
 constexpr bool kHasProducer = true;
 constexpr int kProducerWarps = 4;
@@ -38,7 +41,8 @@ QUIRE_DEV void team_barrier() {
 #endif
 }
 
-// Of attention: both head sizes are the bound that the kernel was compiled for, and rows of q and o are whole, aligned pieces of 16 bytes.
+// Of attention: both head sizes are the bound that the kernel was compiled for, and rows of q and o are
+// whole, aligned pieces of 16 bytes.
 #if QUIRE_EXACT_HEADS
 constexpr bool kExactHeads = true;
 #else
@@ -51,7 +55,8 @@ struct LaunchState {
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kOwnArrivalBytes = kArrivalBytes;  // words that count arrivals, and work items on their way to the team
+constexpr int kOwnArrivalBytes =
+    kArrivalBytes;  // words that count arrivals, and work items on their way to the team
 #else
 constexpr int kOwnArrivalBytes = 0;
 #endif
@@ -75,7 +80,8 @@ struct RingPlace {
   }
 };
 
-// What every program has: counters of the launch, and shared memory that tiles take until the current item ends.
+// What every program has: counters of the launch, and shared memory that tiles take until the current item
+// ends.
 struct BlockProgram {
   int* counters;
   int used = kReservedBytes;
@@ -90,11 +96,15 @@ struct BlockProgram {
     return p;
   }
   // What lies `offset` bytes behind the first tile.
-  QUIRE_DEV char* take_from(int offset) const { return shared_memory() + round_up(kReservedBytes, 1024) + offset; }
+  QUIRE_DEV char* take_from(int offset) const {
+    return shared_memory() + round_up(kReservedBytes, 1024) + offset;
+  }
 };
 
 QUIRE_DEV float* exchange_values() { return reinterpret_cast<float*>(shared_memory()); }
-QUIRE_DEV int* exchange_item() { return reinterpret_cast<int*>(shared_memory() + kReservedBytes - kJoinBytes) - 1; }
+QUIRE_DEV int* exchange_item() {
+  return reinterpret_cast<int*>(shared_memory() + kReservedBytes - kJoinBytes) - 1;
+}
 
 }  // namespace QUIRE_TARGET
 }  // namespace quire

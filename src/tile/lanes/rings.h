@@ -1,12 +1,13 @@
-// Who fills and who reads a ring of stages in shared memory, and when: the same for any machine of lanes whose warps start copies that
-// they wait for later. Included behind the target's tiles and work.h.
+// Who fills and who reads a ring of stages in shared memory, and when: the same for any machine of lanes
+// whose warps start copies that they wait for later. Included behind the target's tiles and work.h.
 #pragma once
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// The program fills and reads a ring together. Of a Stage: kStages; kIsOfWarps: each warp reads what it has brought itself; select(tile)
-// makes a tile's slot the current one; set_origin() after tile 0 has been asked for.
+// The program fills and reads a ring together. Of a Stage: kStages; kIsOfWarps: each warp reads what it has
+// brought itself; select(tile) makes a tile's slot the current one; set_origin() after tile 0 has been asked
+// for.
 template <class Stage, class Load, class Compute>
 QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
   constexpr int kStages = Stage::kStages;
@@ -44,11 +45,13 @@ QUIRE_DEV Cut cut_columns(int n, int most) {
   return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
 }
 
-// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`; rings are filled before
-// results of earlier launches are there.
+// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`;
+// rings are filled before results of earlier launches are there.
 template <class Stage, class Load, class Accumulate, class Finish>
-QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate, const Finish& finish) {
-  const int mine = block_idx() < num_items ? (num_items - 1 - block_idx()) / num_blocks() + 1 : 0, total = mine * num_steps;
+QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load,
+                           const Accumulate& accumulate, const Finish& finish) {
+  const int mine = block_idx() < num_items ? (num_items - 1 - block_idx()) / num_blocks() + 1 : 0,
+            total = mine * num_steps;
   int ahead_item = block_idx(), ahead_step = 0;
   const auto fetch = [&](int slot) {
     stage.fill_slot = slot;
@@ -81,14 +84,15 @@ QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Loa
 }
 
 template <class Stage, class Load, class Accumulate, class Finish>
-QUIRE_DEV void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate,
-                             const Finish& finish) {
+QUIRE_DEV void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load,
+                             const Accumulate& accumulate, const Finish& finish) {
   if constexpr (Stage::kIsStream) {
     run_streams(num_items, num_steps, stage, load, accumulate, finish);
   } else {
     for_each_work(program, num_items, [&](int item) {
-      run_ring(num_steps, stage, [&](auto& to, int step) { load(to, item, step); },
-               [&](const auto& block, int step) { accumulate(block, item, step); });
+      run_ring(
+          num_steps, stage, [&](auto& to, int step) { load(to, item, step); },
+          [&](const auto& block, int step) { accumulate(block, item, step); });
       finish(item);
     });
   }

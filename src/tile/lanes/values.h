@@ -1,4 +1,5 @@
-// Types of elements and of several numbers at once, on any machine of lanes. Plain data: the functions of a chip take them.
+// Types of elements and of several numbers at once, on any machine of lanes. Plain data: the functions of a
+// chip take them.
 #pragma once
 
 namespace quire {

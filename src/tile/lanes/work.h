@@ -6,8 +6,12 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 // Otherwise item i goes to program i mod the number of programs.
-QUIRE_DEV bool is_queue_needed(const BlockProgram& program, int n) { return program.counters != nullptr && n > num_blocks(); }
-QUIRE_DEV int fetch_item(const BlockProgram& program) { return atomic_add(program.counters, 1) + num_blocks(); }
+QUIRE_DEV bool is_queue_needed(const BlockProgram& program, int n) {
+  return program.counters != nullptr && n > num_blocks();
+}
+QUIRE_DEV int fetch_item(const BlockProgram& program) {
+  return atomic_add(program.counters, 1) + num_blocks();
+}
 
 // By one thread of each block after its last item: the last of them resets the counters for the next launch.
 QUIRE_DEV void leave_queue(const BlockProgram& program) {
@@ -43,7 +47,8 @@ QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, con
 }
 #endif
 
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
+// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The
+// counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (is_producer()) return false;
   team_barrier();

@@ -11,20 +11,11 @@ namespace QUIRE_TARGET {
 
 // What lanes hold of a block of sums of a matrix step (multiply_step): rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of 8.
 struct Fragment {
-  static constexpr int kCols = 8, kRows = 2, kLaneCols = 2;
+  static constexpr int kCols = 8, kRows = 2, kLaneCols = 2, kRowLanes = 4, kRowLaneStep = 1;
   static QUIRE_DEV int first_row() { return lane_idx() / 4; }
   static QUIRE_DEV int first_col() { return lane_idx() % 4 * 2; }
   static constexpr int row_offset(int i) { return 8 * i; }
   static constexpr int col_offset(int i) { return i; }
-  static QUIRE_DEV bool speaks() { return lane_idx() % 4 == 0; }
-  static QUIRE_DEV float sum_of_row(float x) {
-    x += shuffle_xor(x, 1);
-    return x + shuffle_xor(x, 2);
-  }
-  static QUIRE_DEV float max_of_row(float x) {
-    x = vec_max(x, shuffle_xor(x, 1));
-    return vec_max(x, shuffle_xor(x, 2));
-  }
 };
 
 QUIRE_DEV void copy_async_wait_all() {

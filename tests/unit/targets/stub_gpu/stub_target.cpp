@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "targets/jit/jit_device.h"
+#include "targets/jit/row_weights.h"
 
 namespace quire::stub {
 namespace {
@@ -30,22 +31,8 @@ std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
   return std::make_unique<PageLayoutOf<RowPage>>(format, RowPage{page_size, heads.qk, heads.vo});
 }
 
-class RowWeights : public WeightLayout {
- public:
-  RowWeights(int out_dim, int in_dim) : out_dim_(out_dim), in_dim_(in_dim) {}
-  long elems() const override { return long{out_dim_} * in_dim_; }
-  long offset(int n, int k) const override { return long{n} * in_dim_ + k; }
-  long group_elems(int num) const override { return long{num} * in_dim_; }
-  void pack_group(const std::byte* rows, int num, std::size_t elem_bytes, std::byte* to) const override {
-    std::memcpy(to, rows, static_cast<std::size_t>(group_elems(num)) * elem_bytes);
-  }
-
- private:
-  int out_dim_, in_dim_;
-};
-
 std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int out_dim, int in_dim) {
-  return std::make_unique<RowWeights>(out_dim, in_dim);
+  return std::make_unique<RowWeights>(out_dim, in_dim, 1);
 }
 
 class StubRules : public TileRules {
