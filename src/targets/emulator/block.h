@@ -21,7 +21,7 @@
 #include "targets/emulator/global_writes.h"
 #include "targets/emulator/instructions.h"
 #include "targets/emulator/lane_stacks.h"
-#include "targets/emulator/memory_map.h"
+#include "targets/jit/memory_map.h"
 #include "targets/emulator/shared_memory.h"
 
 namespace quire {

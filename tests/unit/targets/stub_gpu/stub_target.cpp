@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
-#include <cstring>
+#include <cstdint>
 
+#include "targets/jit/host_api.h"
 #include "targets/jit/jit_device.h"
 #include "targets/jit/row_weights.h"
 
@@ -78,62 +77,28 @@ class StubCompiler : public RuntimeCompiler {
   }
 };
 
-class StubApi : public GpuApi {
+class StubApi : public HostApi {
  public:
-  const GpuFacts& facts() const override { return facts_; }
-  void bind() override {}
+  StubApi() : HostApi({"stub", "Stub GPU", 10}) {}
+
   std::byte* allocate(std::size_t bytes) override {
     ++diary().num_buffers;
-    return static_cast<std::byte*>(std::malloc(bytes));
+    return HostApi::allocate(bytes);
   }
   void release(std::byte* memory) override {
     --diary().num_buffers;
-    std::free(memory);
-  }
-  void* pin(std::size_t bytes, const char*) override { return std::malloc(bytes); }
-  void unpin(void* memory) override { std::free(memory); }
-  void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) override {
-    free_bytes = total_bytes = std::size_t{1} << 30;
-  }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
-    std::memcpy(to, from, bytes);
-  }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
-    std::memcpy(to, from, bytes);
-  }
-  void clear(std::byte* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
-  void synchronize() override {}
-  GpuEvent* make_event(bool) override { return reinterpret_cast<GpuEvent*>(new double(0)); }
-  void destroy(GpuEvent* event) override { delete reinterpret_cast<double*>(event); }
-  void record(GpuEvent* event) override {
-    *reinterpret_cast<double*>(event) = 1.0 * static_cast<double>(diary().launches.size());
-  }
-  void wait(GpuEvent*, const char*) override {}
-  double elapsed_us(GpuEvent* a, GpuEvent* b) override {
-    return *reinterpret_cast<double*>(b) - *reinterpret_cast<double*>(a);
+    HostApi::release(memory);
   }
   GpuCode load(const JitKernel&, const CompiledKernel&, const std::string&) override {
     const auto number = static_cast<std::uintptr_t>(++diary().num_loaded);
     return {reinterpret_cast<GpuModule*>(number), reinterpret_cast<GpuFunction*>(number)};
   }
   void unload(const GpuCode&) override { --diary().num_loaded; }
-  void launch(const JitKernel& kernel, const GpuCode&, int num_blocks, void**) override {
-    auto& launches = recording_ != nullptr ? *recording_ : diary().launches;
-    launches.push_back({kernel.name, num_blocks, kernel.shape.threads});
-  }
-  void begin_recording() override { recording_ = new std::vector<Launch>; }
-  GpuGraph* end_recording(bool is_good) override {
-    if (!is_good) delete recording_;
-    return reinterpret_cast<GpuGraph*>(is_good ? std::exchange(recording_, nullptr) : (recording_ = nullptr));
-  }
-  void launch(GpuGraph* graph) override {
-    for (const Launch& l : *reinterpret_cast<std::vector<Launch>*>(graph)) diary().launches.push_back(l);
-  }
-  void destroy(GpuGraph* graph) override { delete reinterpret_cast<std::vector<Launch>*>(graph); }
 
  private:
-  const GpuFacts facts_{"stub", "Stub GPU", 10};
-  std::vector<Launch>* recording_ = nullptr;
+  void run(const JitKernel& kernel, const GpuCode&, int num_blocks, const void*, int*) override {
+    diary().launches.push_back({kernel.name, num_blocks, kernel.shape.threads});
+  }
 };
 
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
