@@ -30,8 +30,8 @@ std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
   return std::make_unique<PageLayoutOf<RowPage>>(format, RowPage{page_size, heads.qk, heads.vo});
 }
 
-std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int out_dim, int in_dim) {
-  return std::make_unique<RowWeights>(out_dim, in_dim, 1);
+std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) {
+  return std::make_unique<RowWeights>(out_dim, in_dim, static_cast<int>(16 / dtype_bytes(format.type)));
 }
 
 class StubRules : public TileRules {
@@ -101,18 +101,40 @@ class StubApi : public HostApi {
   }
 };
 
+// Of imitated_lt.cpp; the names of functions, attributes and their order are those of AMD's library.
+constexpr LtDialect kStubLt{.prefix = "stubLt",
+                            .has_status_string = false,
+                            .f32 = 7,
+                            .f16 = 8,
+                            .bf16 = 9,
+                            .compute_f32 = 2,
+                            .transpose = 5,
+                            .desc_transpose_a = 0,
+                            .desc_epilogue = 2,
+                            .desc_bias = 3,
+                            .desc_bias_type = 4,
+                            .epilogue_bias = 4,
+                            .max_workspace = 1,
+                            .min_alignment = -1,
+                            .not_supported = 3,
+                            .algorithm_bytes = 24};
+
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
-  return std::make_unique<JitDevice>(
-      JitParts{.api = std::make_shared<StubApi>(),
-               .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
-               .rules = std::make_unique<StubRules>(),
-               .architecture = "stub1",
-               .page_layout = page_layout,
-               .weight_layout = weight_layout,
-               .tuned_tables = {},
-               .tables_dir = "",
-               .spilled_bytes = [](const std::string&) { return 0; },
-               .open_vendor = {}});
+  const auto api = std::make_shared<StubApi>();
+  JitParts parts{.api = api,
+                 .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
+                 .rules = std::make_unique<StubRules>(),
+                 .architecture = "stub1",
+                 .page_layout = page_layout,
+                 .weight_layout = weight_layout,
+                 .tuned_tables = {},
+                 .tables_dir = "",
+                 .spilled_bytes = [](const std::string&) { return 0; },
+                 .open_vendor = {}};
+  if (const std::string library = options.setting("stub.lt"); !library.empty()) {
+    parts.open_vendor = [api, library] { return try_open_lt(std::span(&library, 1), kStubLt, api); };
+  }
+  return std::make_unique<JitDevice>(std::move(parts));
 }
 
 }  // namespace
@@ -129,6 +151,7 @@ void register_stub_target(TargetRegistry& registry) {
   entry.why_absent = [](const DeviceOptions&) { return std::string(); };
   entry.open = open_device;
   entry.levels = [](const DeviceOptions&) { return std::vector<std::string>{"Stub GPU"}; };
+  entry.settings = {"lt"};
   registry.add(std::move(entry));
 }
 
