@@ -1,11 +1,11 @@
-// Rows and scores that lie in registers as fragments of a matrix step, and the words on them.
-// For any machine of lanes; included behind the target's program.h and what says which lane holds what of a
-// block of sums:
-//   struct Fragment                  16 rows (kFewRows) and kCols columns
-//     kRows, kLaneCols               that a lane holds; its register i is of its row i / kLaneCols and its
-//     column i % kLaneCols first_row(), row_offset(i)     its row i is their sum first_col(), col_offset(i)
-//     its column i likewise kRowLanes, kRowLaneStep        how many lanes hold the same rows, and from one of
-//     them to the next
+// Rows and scores that lie in registers as fragments of a matrix step, and the words on them. For any machine
+// of lanes; included behind the target's program.h, whose struct Fragment says what a lane holds of a block of
+// sums, which has 16 rows (kFewRows) and kCols columns:
+//   kRows, kLaneCols              how many of its rows and columns; register i is of the row of number
+//                                 i / kLaneCols among them, and of the column of number i % kLaneCols
+//   first_row(), row_offset(i)    the sum of the two is the lane's row i
+//   first_col(), col_offset(i)    likewise its column i
+//   kRowLanes, kRowLaneStep       how many lanes hold the same rows, and how far it is from one to the next
 #pragma once
 
 namespace quire {

@@ -5,7 +5,7 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Otherwise item i goes to program i mod the number of programs.
+// Whether items are taken from a queue. Otherwise item i goes to program i mod the number of programs.
 QUIRE_DEV bool is_queue_needed(const BlockProgram& program, int n) {
   return program.counters != nullptr && n > num_blocks();
 }
