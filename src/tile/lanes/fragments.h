@@ -1,6 +1,6 @@
 // Rows and scores that lie in registers as fragments of a matrix step, and the words on them. For any machine
-// of lanes; included behind the target's program.h, whose struct Fragment says what a lane holds of a block of
-// sums, which has 16 rows (kFewRows) and kCols columns:
+// of lanes; included behind the target's program.h, whose struct Fragment says what a lane holds of a block
+// of sums, which has 16 rows (kFewRows) and kCols columns:
 //   kRows, kLaneCols              how many of its rows and columns; register i is of the row of number
 //                                 i / kLaneCols among them, and of the column of number i % kLaneCols
 //   first_row(), row_offset(i)    the sum of the two is the lane's row i
