@@ -10,7 +10,9 @@ namespace {
 
 constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 
-std::vector<AttentionClass> all_classes() {
+}  // namespace
+
+std::vector<AttentionClass> all_attention_classes() {
   std::vector<AttentionClass> classes;
   for (const DType dtype : kDTypes) {
     for (const int head_dim : kHeadDimBounds) {
@@ -20,10 +22,9 @@ std::vector<AttentionClass> all_classes() {
   return classes;
 }
 
-}  // namespace
-
 TuningStore::TuningStore(ConfigRules rules) : rules_(std::move(rules)) {
-  for (const AttentionClass& c : all_classes()) slots_[index_of(c)] = {rules_.heuristics(c), "heuristics"};
+  for (const AttentionClass& c : all_attention_classes())
+    slots_[index_of(c)] = {rules_.heuristics(c), "heuristics"};
 }
 
 std::size_t TuningStore::index_of(const AttentionClass& c) {

@@ -19,6 +19,8 @@ struct ConfigRules {
   std::function<std::string(const AttentionClass& problem, const AttentionTuning& config)> why_illegal;
 };
 
+std::vector<AttentionClass> all_attention_classes();
+
 // For every class of problems a configuration and where it comes from. A table with an illegal value is
 // refused as a whole, with words; what comes after it in the order is used instead.
 class TuningStore {

@@ -17,8 +17,6 @@ class CudaApi : public GpuApi {
   CudaApi(const CudaApi&) = delete;
   CudaApi& operator=(const CudaApi&) = delete;
 
-  CuStreamHandle* stream() const { return stream_; }
-
   const GpuFacts& facts() const override { return facts_; }
   void bind() override;
   std::byte* allocate(std::size_t bytes) override;
@@ -30,6 +28,7 @@ class CudaApi : public GpuApi {
   void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override;
   void clear(std::byte* to, std::size_t bytes) override;
   void synchronize() override;
+  void* queue() override { return stream_; }
   GpuEvent* make_event(bool has_time) override;
   void destroy(GpuEvent* event) override;
   void record(GpuEvent* event) override;

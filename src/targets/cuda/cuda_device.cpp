@@ -12,32 +12,6 @@
 namespace quire {
 namespace {
 
-constexpr std::size_t kVendorWorkspaceBytes = 32u << 20;
-
-class CublasLinearLayers : public VendorLinear {
- public:
-  CublasLinearLayers(std::shared_ptr<CudaApi> api, std::unique_ptr<CublasLt> library)
-      : api_(std::move(api)),
-        library_(std::move(library)),
-        workspace_(allocate_gpu(api_, kVendorWorkspaceBytes)) {}
-
-  bool can_do(const LinearVariant& variant, const LinearParams& params) override {
-    return library_->can_do(problem(variant, params));
-  }
-  bool run(const LinearVariant& variant, const LinearParams& params) override {
-    return library_->run(problem(variant, params), {api_->stream(), workspace_->data(), workspace_->bytes()});
-  }
-
- private:
-  static CublasLinear problem(const LinearVariant& v, const LinearParams& params) {
-    return {v.x, v.y == DType::kF32 && v.x != DType::kF32, params};
-  }
-
-  std::shared_ptr<CudaApi> api_;
-  std::unique_ptr<CublasLt> library_;
-  std::unique_ptr<Buffer> workspace_;
-};
-
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
   const auto driver = Driver::open();
   const int max_major = driver->version() / 1000, sm = driver->facts(options.device_idx).sm,
@@ -59,10 +33,8 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options) {
                  .dot_error = kMatrixUnitError,
                  .max_programs = options.int_setting("cuda.max_programs", 0, 0, 1 << 20)};
   if (!options.own_kernels_only) {
-    parts.open_vendor = [api, path = options.setting("cuda.cublas"),
-                         max_major]() -> std::unique_ptr<VendorLinear> {
-      auto library = CublasLt::try_open(path, max_major);
-      return library == nullptr ? nullptr : std::make_unique<CublasLinearLayers>(api, std::move(library));
+    parts.open_vendor = [api, path = options.setting("cuda.cublas"), max_major] {
+      return try_open_cublaslt(path, max_major, api);
     };
   }
   return std::make_unique<JitDevice>(std::move(parts));

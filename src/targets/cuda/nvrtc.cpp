@@ -7,17 +7,11 @@
 namespace quire {
 namespace {
 
-constexpr const char* kUsualFolder = "/usr/local/cuda/lib64";
 constexpr int kMajors[] = {13, 12};
 
 DynamicLibrary open_library(const std::string& path, int max_major) {
-  std::vector<std::string> names;
-  for (const int major : kMajors) {
-    if (major <= max_major) names.push_back(fmt::format("libnvrtc.so.{}", major));
-  }
-  names.emplace_back("libnvrtc.so");
   try {
-    return DynamicLibrary::open(library_names(path, names, kUsualFolder));
+    return DynamicLibrary::open(toolkit_names("libnvrtc", path, max_major, true));
   } catch (const Error& e) {
     throw_error(ErrorKind::kUnsupported,
                 "libnvrtc not found; install the CUDA toolkit's nvrtc package or pip's nvidia-cuda-nvrtc{} "
@@ -28,6 +22,16 @@ DynamicLibrary open_library(const std::string& path, int max_major) {
 }
 
 }  // namespace
+
+std::vector<std::string> toolkit_names(const std::string& library, const std::string& path, int max_major,
+                                       bool or_any) {
+  std::vector<std::string> names;
+  for (const int major : kMajors) {
+    if (major <= max_major) names.push_back(fmt::format("{}.so.{}", library, major));
+  }
+  if (or_any) names.push_back(library + ".so");
+  return library_names(path, names, "/usr/local/cuda/lib64");
+}
 
 Nvrtc::Nvrtc(const std::string& path, int max_major) : library_(open_library(path, max_major)) {
   library_.find("nvrtcGetErrorString", functions_.get_error_string);

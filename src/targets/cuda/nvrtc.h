@@ -16,6 +16,12 @@ namespace quire {
 // Throws Error{kInternal} if it does not say.
 int spilled_bytes(const std::string& log);
 
+// Where a library of the CUDA toolkit may be, for DynamicLibrary. `path`: the library or its folder; empty: the
+// loader's path, then /usr/local/cuda. `max_major`: the newest CUDA whose code the driver takes. `or_any`: as a
+// last resort a file whose name tells no version.
+std::vector<std::string> toolkit_names(const std::string& library, const std::string& path, int max_major,
+                                       bool or_any = false);
+
 struct NvrtcProgramHandle;
 
 // Pointers to the library's functions, under their names without the prefix.
@@ -37,8 +43,7 @@ struct NvrtcFunctions {
 
 class Nvrtc : public RuntimeCompiler {
  public:
-  // `path`: the library or its folder; empty: the loader's path, then /usr/local/cuda. `max_major`: the
-  // newest CUDA whose code the driver takes. Throws Error{kUnsupported} that says what to install.
+  // `path`, `max_major`: see toolkit_names. Throws Error{kUnsupported} that says what to install.
   explicit Nvrtc(const std::string& path, int max_major = 99);
 
   std::string name() const override { return "nvrtc"; }

@@ -20,25 +20,17 @@ void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 
-void __tsan_read1(void* p) { report(p, 1, false); }
-void __tsan_read2(void* p) { report(p, 2, false); }
-void __tsan_read4(void* p) { report(p, 4, false); }
-void __tsan_read8(void* p) { report(p, 8, false); }
-void __tsan_read16(void* p) { report(p, 16, false); }
-void __tsan_write1(void* p) { report(p, 1, true); }
-void __tsan_write2(void* p) { report(p, 2, true); }
-void __tsan_write4(void* p) { report(p, 4, true); }
-void __tsan_write8(void* p) { report(p, 8, true); }
-void __tsan_write16(void* p) { report(p, 16, true); }
-
-void __tsan_unaligned_read2(void* p) { report(p, 2, false); }
-void __tsan_unaligned_read4(void* p) { report(p, 4, false); }
-void __tsan_unaligned_read8(void* p) { report(p, 8, false); }
-void __tsan_unaligned_read16(void* p) { report(p, 16, false); }
-void __tsan_unaligned_write2(void* p) { report(p, 2, true); }
-void __tsan_unaligned_write4(void* p) { report(p, 4, true); }
-void __tsan_unaligned_write8(void* p) { report(p, 8, true); }
-void __tsan_unaligned_write16(void* p) { report(p, 16, true); }
+#define QUIRE_HOOKS(bytes)                                                \
+  void __tsan_read##bytes(void* p) { report(p, bytes, false); }           \
+  void __tsan_write##bytes(void* p) { report(p, bytes, true); }           \
+  void __tsan_unaligned_read##bytes(void* p) { report(p, bytes, false); } \
+  void __tsan_unaligned_write##bytes(void* p) { report(p, bytes, true); }
+QUIRE_HOOKS(1)
+QUIRE_HOOKS(2)
+QUIRE_HOOKS(4)
+QUIRE_HOOKS(8)
+QUIRE_HOOKS(16)
+#undef QUIRE_HOOKS
 
 void __tsan_read_range(void* p, std::size_t bytes) { report(p, bytes, false); }
 void __tsan_write_range(void* p, std::size_t bytes) { report(p, bytes, true); }

@@ -24,29 +24,12 @@ thread_local Block* current_block = nullptr;
 Block* Block::current() { return current_block; }
 
 std::string Block::Operation::text() const {
-  switch (kind) {
-    case OpKind::kNone:
-      return "no operation";
-    case OpKind::kBarrier:
-      return detail == 0 ? "the block's barrier" : fmt::format("named barrier {}", detail);
-    case OpKind::kWarpBarrier:
-      return "the warp's barrier";
-    case OpKind::kShuffle:
-      return "a shuffle";
-    case OpKind::kLoadMatrix:
-      return "load_matrix";
-    case OpKind::kLoadMatrixTransposed:
-      return "load_matrix_transposed";
-    case OpKind::kMultiplyStep:
-      return "multiply_step";
-    case OpKind::kWarpgroupFence:
-      return "warpgroup_fence";
-    case OpKind::kWarpgroupWait:
-      return fmt::format("warpgroup_wait<{}>", detail);
-    case OpKind::kMbarrierWait:
-      return fmt::format("the mbarrier at byte {}", detail);
-  }
-  return "?";
+  static constexpr const char* kTexts[] = {
+      "no operation",       "named barrier {}",       "the warp's barrier", "a shuffle",
+      "load_matrix",        "load_matrix_transposed", "multiply_step",      "warpgroup_fence",
+      "warpgroup_wait<{}>", "the mbarrier at byte {}"};  // by kind
+  if (kind == OpKind::kBarrier && detail == 0) return "the block's barrier";
+  return fmt::format(fmt::runtime(kTexts[static_cast<std::size_t>(kind)]), detail);
 }
 
 std::string Block::place(int thread) const {

@@ -15,14 +15,15 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "targets/emulator/clocks.h"
 #include "targets/emulator/global_writes.h"
 #include "targets/emulator/instructions.h"
 #include "targets/emulator/lane_stacks.h"
-#include "targets/emulator/memory_map.h"
 #include "targets/emulator/shared_memory.h"
+#include "targets/jit/memory_map.h"
 
 namespace quire {
 
@@ -76,8 +77,8 @@ class Block {
   void named_barrier(int barrier, int count, bool waits);
   void warp_barrier();
   float shuffle_xor(float x, int mask);
-  void load_matrix(const MatrixOperands& operands, bool transposed);
-  void multiply_step(emulator::Element16 type, const StepOperands& operands);
+  void load_matrix(MatrixOperands operands, bool transposed);
+  void multiply_step(emulator::Element16 type, StepOperands operands);
 
   void copy_async_16(void* to, const void* from, bool valid);
   void copy_async_commit();
@@ -130,6 +131,7 @@ class Block {
   struct Groups {  // those that are committed, and what belongs to the next
     std::deque<std::vector<T>> committed;
     std::vector<T> open;
+    void commit() { committed.push_back(std::exchange(open, {})); }
   };
   struct Lane {
     void* context = nullptr;
@@ -193,10 +195,10 @@ class Block {
   void check_global(const char* what, const void* p, std::size_t bytes);
   void check_fresh(const void* p, std::size_t bytes);
 
-  // Returns when all lanes of the warp have called it with the same operation; perform(operands) has then
-  // been called once.
-  template <class Perform>
-  void meet_warp(Operation operation, void* operand, const Perform& perform);
+  // Returns when all lanes of the warp have called it with the same operation; perform(operands of all lanes)
+  // has then been called once.
+  template <class Operand, class Perform>
+  void meet_warp(Operation operation, Operand* operand, const Perform& perform);
   void check_together(Operation operation);
   void note_of_warpgroup(Operation operation);
   void check_warpgroups();
@@ -216,6 +218,7 @@ class Block {
   RightOperand read_right(const emulator::WarpgroupProduct& product);
   Mbarrier& mbarrier_at(const char* what, void* barrier);
   void check_phase(Mbarrier& barrier);
+  void deliver(Mbarrier& barrier);
 
   BlockShape shape_;
   LaunchMemory memory_;

@@ -24,11 +24,7 @@ void Block::copy_async_16(void* to, const void* from, bool valid) {
   lane().copies.open.push_back({static_cast<char*>(to), valid ? from : nullptr, 16});
 }
 
-void Block::copy_async_commit() {
-  Groups<Copy>& copies = lane().copies;
-  copies.committed.push_back(std::move(copies.open));
-  copies.open.clear();
-}
+void Block::copy_async_commit() { lane().copies.commit(); }
 
 void Block::copy_async_wait(int pending) {
   auto& groups = lane().copies.committed;
@@ -66,6 +62,16 @@ void Block::check_phase(Mbarrier& b) {
   for (const int thread : std::exchange(b.waiting, {})) release(thread);
 }
 
+// The copies that a barrier counts.
+void Block::deliver(Mbarrier& b) {
+  for (const Copy& copy : std::exchange(b.copies, {})) {
+    perform(copy, b.engine, true);
+    b.bytes -= static_cast<long>(copy.bytes);
+  }
+  clocks_->publish(b.engine, b.board);
+  check_phase(b);
+}
+
 void Block::mbarrier_arrive(void* barrier, int expected_bytes) {
   Mbarrier& b = mbarrier_at("arrives at an mbarrier in", barrier);
   if (b.pending == 0) fail("arrives at an mbarrier that {} have arrived at already", b.count);
@@ -84,14 +90,7 @@ void Block::mbarrier_wait(void* barrier, int parity) {
   Mbarrier& b = mbarrier_at("waits at an mbarrier in", barrier);
   const Operation operation{OpKind::kMbarrierWait, static_cast<int>(shared_.offset_of(barrier))};
   const int phase = b.phase;
-  if (phase % 2 == parity) {
-    for (const Copy& copy : std::exchange(b.copies, {})) {
-      perform(copy, b.engine, true);
-      b.bytes -= static_cast<long>(copy.bytes);
-    }
-    clocks_->publish(b.engine, b.board);
-    check_phase(b);
-  }
+  if (phase % 2 == parity) deliver(b);
   if (b.phase == phase && phase % 2 == parity) {
     b.waiting.push_back(current_);
     suspend(operation);  // lanes of a warp may wait here at different times
@@ -110,13 +109,7 @@ void Block::copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   require("copies to", to, size, shared_.begin_copy(current_, offset, size));
   b.copies.push_back({static_cast<char*>(to), from, size});
   // A thread that waits already would not be asked again.
-  if (b.waiting.empty()) return;
-  for (const Copy& copy : std::exchange(b.copies, {})) {
-    perform(copy, b.engine, true);
-    b.bytes -= static_cast<long>(copy.bytes);
-  }
-  clocks_->publish(b.engine, b.board);
-  check_phase(b);
+  if (!b.waiting.empty()) deliver(b);
 }
 
 }  // namespace quire

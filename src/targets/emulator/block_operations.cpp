@@ -68,21 +68,23 @@ void Block::check_together(Operation operation) {
   }
 }
 
-template <class Perform>
-void Block::meet_warp(Operation operation, void* operand, const Perform& perform) {
+template <class Operand, class Perform>
+void Block::meet_warp(Operation operation, Operand* operand, const Perform& perform) {
   check_together(operation);
   Warp& w = warp();
   w.operation = operation;
   w.operands[static_cast<std::size_t>(current_ % kWarpLanes)] = operand;
   if (++w.num_arrived < kWarpLanes) return suspend(operation);
   w.num_arrived = 0;
-  perform(w.operands);
+  OfLanes<Operand*> operands;
+  for (std::size_t i = 0; i < kWarpLanes; ++i) operands[i] = static_cast<Operand*>(w.operands[i]);
+  perform(operands);
   const int first = current_ / kWarpLanes * kWarpLanes;
   for (int thread = first; thread < first + kWarpLanes; ++thread) release(thread);
 }
 
 void Block::warp_barrier() {
-  meet_warp({OpKind::kWarpBarrier, 0}, nullptr, [&](const OfLanes<void*>&) {
+  meet_warp({OpKind::kWarpBarrier, 0}, &lane(), [&](const auto&) {
     const auto first = static_cast<std::size_t>(current_ / kWarpLanes * kWarpLanes);
     clocks_->meet(std::span(threads_).subspan(first, kWarpLanes));
   });
@@ -95,35 +97,24 @@ float Block::shuffle_xor(float x, int mask) {
     float result;
   } mine{x, mask, 0};
   if (mask < 0 || mask >= kWarpLanes) fail("shuffles with mask {}", mask);
-  meet_warp({OpKind::kShuffle, 0}, &mine, [](const OfLanes<void*>& lanes) {
+  meet_warp({OpKind::kShuffle, 0}, &mine, [](const OfLanes<Operands*>& lanes) {
     for (std::size_t i = 0; i < kWarpLanes; ++i) {
-      auto& to = *static_cast<Operands*>(lanes[i]);
-      to.result = static_cast<Operands*>(lanes[i ^ static_cast<std::size_t>(to.mask)])->x;
+      lanes[i]->result = lanes[i ^ static_cast<std::size_t>(lanes[i]->mask)]->x;
     }
   });
   return mine.result;
 }
 
-void Block::load_matrix(const MatrixOperands& operands, bool transposed) {
+void Block::load_matrix(MatrixOperands operands, bool transposed) {
   const std::size_t offset = shared_place("load_matrix", operands.row, 16, 16);
   require("loads a matrix row from", operands.row, 16, shared_.read(current_, offset, 16));
-  MatrixOperands mine = operands;
-  meet_warp({transposed ? OpKind::kLoadMatrixTransposed : OpKind::kLoadMatrix, 0}, &mine,
-            [&](const OfLanes<void*>& lanes) {
-              OfLanes<const MatrixOperands*> all;
-              for (std::size_t i = 0; i < kWarpLanes; ++i)
-                all[i] = static_cast<const MatrixOperands*>(lanes[i]);
-              load_fragments(transposed, all);
-            });
+  meet_warp({transposed ? OpKind::kLoadMatrixTransposed : OpKind::kLoadMatrix, 0}, &operands,
+            [&](const OfLanes<MatrixOperands*>& lanes) { load_fragments(transposed, lanes); });
 }
 
-void Block::multiply_step(emulator::Element16 type, const StepOperands& operands) {
-  StepOperands mine = operands;
-  meet_warp({OpKind::kMultiplyStep, static_cast<int>(type)}, &mine, [&](const OfLanes<void*>& lanes) {
-    OfLanes<const StepOperands*> all;
-    for (std::size_t i = 0; i < kWarpLanes; ++i) all[i] = static_cast<const StepOperands*>(lanes[i]);
-    multiply_fragments(type, all);
-  });
+void Block::multiply_step(emulator::Element16 type, StepOperands operands) {
+  meet_warp({OpKind::kMultiplyStep, static_cast<int>(type)}, &operands,
+            [&](const OfLanes<StepOperands*>& lanes) { multiply_fragments(type, lanes); });
 }
 
 void Block::check_alignment(const void* p, int bytes) {
@@ -255,36 +246,35 @@ void Block::note_of_warpgroup(Operation operation) {
   const std::size_t at = group.done[warp % 4]++ - group.num_dropped;
   if (at == group.log.size()) group.log.push_back(operation);
   if (group.log[at] != operation) {
-    fail("{} where another warp of the warpgroup has {} (divergence)", operation.text(), group.log[at].text());
+    fail("{} where another warp of the warpgroup has {} (divergence)", operation.text(),
+         group.log[at].text());
   }
   const std::size_t num_warps = std::min<std::size_t>(4, warps_.size() - warp / 4 * 4);
-  const auto slowest = *std::min_element(group.done.begin(), group.done.begin() + static_cast<std::ptrdiff_t>(num_warps));
+  const auto slowest =
+      *std::min_element(group.done.begin(), group.done.begin() + static_cast<std::ptrdiff_t>(num_warps));
   for (; group.num_dropped < slowest; ++group.num_dropped) group.log.pop_front();
 }
 
 // At the block's end.
 void Block::check_warpgroups() {
   for (const Warpgroup& group : warpgroups_) {
-    QUIRE_CHECK_KIND(kInternal, group.log.empty(), "block {}: {} was executed by some warps of a warpgroup only (divergence)",
+    QUIRE_CHECK_KIND(kInternal, group.log.empty(),
+                     "block {}: {} was executed by some warps of a warpgroup only (divergence)",
                      shape_.block_idx, group.log.front().text());
   }
 }
 
 void Block::warpgroup_fence() {
   constexpr Operation kFence{OpKind::kWarpgroupFence, 0};
-  meet_warp(kFence, nullptr, [&](const OfLanes<void*>&) { note_of_warpgroup(kFence); });
+  meet_warp(kFence, &lane(), [&](const auto&) { note_of_warpgroup(kFence); });
   lane().is_fenced = true;
 }
 
-void Block::warpgroup_commit() {
-  Groups<Product>& products = lane().products;
-  products.committed.push_back(std::move(products.open));
-  products.open.clear();
-}
+void Block::warpgroup_commit() { lane().products.commit(); }
 
 void Block::warpgroup_wait(int pending) {
   const Operation wait{OpKind::kWarpgroupWait, pending};
-  meet_warp(wait, nullptr, [&](const OfLanes<void*>&) {
+  meet_warp(wait, &lane(), [&](const auto&) {
     note_of_warpgroup(wait);
     const std::size_t committed = lane().products.committed.size();
     perform_products(committed - std::min(committed, static_cast<std::size_t>(pending)));

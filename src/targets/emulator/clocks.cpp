@@ -3,14 +3,11 @@
 #include <algorithm>
 
 namespace quire {
-namespace {
 
-void join(Clocks::Ticks& to, const Clocks::Ticks& from) {
+void Clocks::join(Ticks& to, const Ticks& from) {
   to.resize(std::max(to.size(), from.size()));
   for (std::size_t i = 0; i < from.size(); ++i) to[i] = std::max(to[i], from[i]);
 }
-
-}  // namespace
 
 Clocks::Clocks(int num_threads)
     : now_(static_cast<std::size_t>(num_threads), 1),

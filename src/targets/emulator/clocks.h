@@ -13,6 +13,8 @@ class Clocks {
  public:
   using Ticks = std::vector<unsigned>;  // by thread: everything up to this tick of its is known
 
+  static void join(Ticks& to, const Ticks& from);  // to knows what both know
+
   explicit Clocks(int num_threads);
 
   unsigned now(int thread) const { return now_[static_cast<std::size_t>(thread)]; }

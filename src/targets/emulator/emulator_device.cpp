@@ -1,9 +1,6 @@
 #include "targets/emulator/emulator_device.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <exception>
 #include <set>
@@ -14,40 +11,11 @@
 #include "kernels/params.h"
 #include "targets/cuda/chips.h"
 #include "targets/cuda/cuda_layout.h"
-#include "targets/jit/jit_attention.h"
-#include "targets/jit/kernel_forms.h"
+#include "targets/jit/host_api.h"
+#include "targets/jit/jit_device.h"
 
 namespace quire {
 namespace {
-
-// Memory that kernels may touch, as long as it lives.
-class MappedBuffer : public Buffer {
- public:
-  MappedBuffer(std::size_t bytes, std::shared_ptr<MemoryMap> map) : bytes_(bytes), map_(std::move(map)) {
-    if (bytes == 0) return;
-    void* p =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    QUIRE_CHECK_KIND(kExhausted, p != MAP_FAILED, "cannot allocate {} bytes of memory: {}", bytes,
-                     std::strerror(errno));
-    data_ = static_cast<std::byte*>(p);
-    map_->add(data_, bytes);
-  }
-  ~MappedBuffer() override {
-    if (data_ == nullptr) return;
-    map_->remove(data_);
-    ::munmap(data_, bytes_);
-  }
-  MappedBuffer(const MappedBuffer&) = delete;
-  MappedBuffer& operator=(const MappedBuffer&) = delete;
-
-  std::byte* data() const override { return data_; }
-  std::size_t bytes() const override { return bytes_; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t bytes_;
-  std::shared_ptr<MemoryMap> map_;
-};
 
 // Of any kernel's params.
 constexpr std::size_t most_params_bytes() {
@@ -56,124 +24,64 @@ constexpr std::size_t most_params_bytes() {
   return most;
 }
 
-struct LaunchableKernel {
-  JitKernel facts;
-  EmulatedEntry entry = nullptr;  // null: not looked up yet
-};
-
-// What the chip's rules say, or the tiles that the options give to all attention kernels.
-class EmulatorAttention : public JitAttention {
+// Kernels were compiled when Quire was built: nothing is left to do.
+class BuiltIn : public RuntimeCompiler {
  public:
-  EmulatorAttention(const TileRules& rules, const EmulatorOptions& options)
-      : JitAttention(rules, options.num_programs, options.num_programs), tiles_(options.tiles) {}
-
- private:
-  AttentionTuning tuning_of(const AttentionClass& problem) const override {
-    AttentionTuning config = JitAttention::tuning_of(problem);
-    if (tiles_) config.tiles = *tiles_;
-    return config;
+  std::string name() const override { return "host compiler"; }
+  std::string version() const override { return ""; }
+  std::vector<std::string> options_for(const std::string&) const override { return {}; }
+  CompiledKernel compile(const std::string& name, const std::string&, std::span<const std::string>,
+                         std::span<const NamedText>) const override {
+    return {name, "", ""};
   }
-
-  const std::optional<AttentionTiles> tiles_;
 };
 
-class EmulatorDevice : public Device {
+class EmulatorApi : public HostApi {
  public:
-  EmulatorDevice(const EmulatorOptions& options, std::vector<EmulatedKernel> own)
-      : options_(options),
+  EmulatorApi(const EmulatorOptions& options, std::vector<EmulatedKernel> own)
+      : HostApi({"emulator", "lanes as fibers on this processor", options.num_programs}),
+        options_(options),
         own_(std::move(own)),
         blocks_(static_cast<std::size_t>(options.num_programs)),
-        rules_(cuda_rules(options.sm)),
-        attention_(*rules_, options) {
-    counters_ = allocate(2 * sizeof(int));
-    params_ = allocate(most_params_bytes());
-    caps_.target = "emulator";
-    caps_.architecture = fmt::format("sm_{}", options.sm);
-    caps_.description = "lanes as fibers on this processor";
-    caps_.is_emulated = true;
-    caps_.num_programs = options.num_programs;
-    caps_.has_pair_dot = true;
-    caps_.dot_error = kMatrixUnitError;
-  }
+        params_(allocate(most_params_bytes())) {}
+  ~EmulatorApi() override { release(params_); }
+  EmulatorApi(const EmulatorApi&) = delete;
+  EmulatorApi& operator=(const EmulatorApi&) = delete;
 
-  const DeviceCaps& caps() const override { return caps_; }
-  const AttentionTarget& attention() const override { return attention_; }
-  std::unique_ptr<Buffer> allocate(std::size_t bytes) override {
-    return std::make_unique<MappedBuffer>(bytes, map_);
+  GpuCode load(const JitKernel& kernel, const CompiledKernel&, const std::string&) override {
+    for (const std::span<const EmulatedKernel> kernels : {std::span(own_), emulated_kernels()}) {
+      for (const EmulatedKernel& k : kernels) {
+        if (k.sm != options_.sm || kernel.name != k.name) continue;
+        auto* found = const_cast<EmulatedKernel*>(&k);
+        return {reinterpret_cast<GpuModule*>(found), reinterpret_cast<GpuFunction*>(found)};
+      }
+    }
+    throw_error(ErrorKind::kUnsupported, "this build has no kernel {} for emulated sm_{}", kernel.name,
+                options_.sm);
   }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
-    if (bytes > 0) std::memcpy(to, from, bytes);
-  }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
-    if (bytes > 0) std::memcpy(to, from, bytes);
-  }
-  void synchronize() override {}
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
-                                          int page_size) const override {
-    return cuda_page_layout(format, heads, page_size);
-  }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim,
-                                              int in_dim) const override {
-    return cuda_weight_layout(format, out_dim, in_dim);
-  }
+  void unload(const GpuCode&) override {}
 
  private:
-  struct Resolved {
-    KernelVariant variant, compiled;
-    KernelName name;
-    std::vector<LaunchableKernel> forms;
-  };
-
-  void add_kernel(const KernelVariant& variant) override {
-    const KernelVariant compiled = compiled_variant(variant);
-    resolved_.push_back({variant, compiled, kernel_of(variant),
-                         std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
-  }
-
-  void start_kernel(KernelHandle handle, const void* params, int num_work, LaunchCost cost) override {
-    add_cost(cost);
-    if (num_work <= 0) return;
-    Resolved& r = resolved_[static_cast<std::size_t>(handle.idx)];
-    const LaunchableKernel& kernel = find(r, form_of(r.variant, params));
-    const int num_items = num_work_items(r.name, kernel.facts, params, num_work);
-    if (num_items <= 0) return;
-    std::memcpy(params_->data(), params, facts_of(r.name).params_bytes);
-    run_blocks(kernel, std::min(num_items, options_.num_programs));
-  }
-
-  const LaunchableKernel& find(Resolved& r, int form) {
-    LaunchableKernel& kernel = r.forms[static_cast<std::size_t>(form)];
-    if (kernel.entry != nullptr) return kernel;
-    kernel.facts = make_kernel({r.compiled, form}, *rules_, options_.tiles ? &*options_.tiles : nullptr);
-    const auto is_it = [&](const EmulatedKernel& k) {
-      return k.sm == options_.sm && kernel.facts.name == k.name;
-    };
-    const std::span<const EmulatedKernel> built = emulated_kernels();
-    const auto own = std::find_if(own_.begin(), own_.end(), is_it);
-    const auto found = std::find_if(built.begin(), built.end(), is_it);
-    QUIRE_CHECK_KIND(kUnsupported, own != own_.end() || found != built.end(),
-                     "this build has no kernel {} for emulated sm_{}", kernel.facts.name, options_.sm);
-    kernel.entry = own != own_.end() ? own->entry : found->entry;
-    return kernel;
-  }
-
   // A thread for each block but the first. All end before the first error is thrown on.
-  void run_blocks(const LaunchableKernel& kernel, int num_blocks) {
+  void run(const JitKernel& kernel, const GpuCode& code, int num_wanted, const void* params,
+           int* counters) override {
+    const EmulatedEntry entry = reinterpret_cast<const EmulatedKernel*>(code.function)->entry;
+    const int num_blocks = std::min(num_wanted, options_.num_programs);  // which share the work of any number
+    std::memcpy(params_, params, kernel.params_bytes);
     ++num_launches_;
     GlobalWrites writes(num_blocks);
     std::vector<std::exception_ptr> errors(static_cast<std::size_t>(num_blocks));
     const auto run_block = [&](int idx) {
       const auto i = static_cast<std::size_t>(idx);
+      const BlockShape shape{kernel.shape.threads,
+                             static_cast<std::size_t>(kernel.shape.shared_bytes),
+                             idx,
+                             num_blocks,
+                             options_.order,
+                             options_.seed + num_launches_ * 31 + i};
       try {
-        int* counters = kernel.facts.persistent ? counters_->as<int>() : nullptr;
-        const BlockShape shape{kernel.facts.shape.threads,
-                               static_cast<std::size_t>(kernel.facts.shape.shared_bytes),
-                               idx,
-                               num_blocks,
-                               options_.order,
-                               options_.seed + num_launches_ * 31 + i};
-        blocks_[i].run(shape, {map_.get(), num_blocks > 1 ? &writes : nullptr},
-                       [&] { kernel.entry(params_->data(), counters); });
+        blocks_[i].run(shape, {&buffers(), num_blocks > 1 ? &writes : nullptr},
+                       [&] { entry(params_, counters); });
       } catch (...) {
         errors[i] = std::current_exception();
       }
@@ -186,25 +94,20 @@ class EmulatorDevice : public Device {
     }
     for (const std::exception_ptr& error : errors) {
       if (error == nullptr) continue;
-      std::fill_n(counters_->as<int>(), 2, 0);  // as they are between launches
+      if (counters != nullptr) std::fill_n(counters, 2, 0);  // as they are between launches
       try {
         std::rethrow_exception(error);
       } catch (const Error& e) {
-        throw_error(e.kind(), "kernel {}: {}", kernel.facts.name, e.what());
+        throw_error(e.kind(), "kernel {}: {}", kernel.name, e.what());
       }
     }
   }
 
   const EmulatorOptions options_;
   const std::vector<EmulatedKernel> own_;
-  std::shared_ptr<MemoryMap> map_ = std::make_shared<MemoryMap>();
   std::vector<Block> blocks_;
-  std::unique_ptr<Buffer> counters_, params_;
-  const std::unique_ptr<TileRules> rules_;
-  const EmulatorAttention attention_;
-  std::vector<Resolved> resolved_;  // by handle
+  std::byte* const params_;
   std::uint64_t num_launches_ = 0;
-  DeviceCaps caps_;
 };
 
 std::string chip_names() {
@@ -231,7 +134,27 @@ EmulatorOptions parse_emulator_architecture(const std::string& text) {
 }
 
 std::unique_ptr<Device> open_emulator(const EmulatorOptions& options, std::vector<EmulatedKernel> kernels) {
-  return std::make_unique<EmulatorDevice>(options, std::move(kernels));
+  auto device =
+      std::make_unique<JitDevice>(JitParts{.api = std::make_shared<EmulatorApi>(options, std::move(kernels)),
+                                           .compiler = {std::make_shared<BuiltIn>(), {}, ""},
+                                           .rules = cuda_rules(options.sm),
+                                           .architecture = fmt::format("sm_{}", options.sm),
+                                           .page_layout = cuda_page_layout,
+                                           .weight_layout = cuda_weight_layout,
+                                           .tuned_tables = {},
+                                           .tables_dir = "",
+                                           .spilled_bytes = {},
+                                           .open_vendor = {},
+                                           .dot_error = kMatrixUnitError,
+                                           .max_programs = options.num_programs,
+                                           .is_emulated = true});
+  if (!options.tiles) return device;
+  const auto rules = cuda_rules(options.sm);
+  for (const AttentionClass& problem : all_attention_classes()) {
+    if (!rules->why_illegal(problem, *options.tiles).empty()) continue;
+    device->use_config(problem, {*options.tiles, rules->heuristics(problem).split_policy});
+  }
+  return device;
 }
 
 void register_emulator_target(TargetRegistry& registry) {

@@ -17,7 +17,8 @@ struct EmulatorOptions {
   LaneOrder order = LaneOrder::kForward;
   std::uint64_t seed = 1;  // of a shuffled order; each launch has its own
   int num_programs = 3;    // blocks of a launch, each on a thread of its own
-  std::optional<AttentionTiles> tiles;  // of all attention kernels, instead of what the heuristics choose
+  std::optional<AttentionTiles>
+      tiles;  // of attention, where they are legal, instead of what heuristics choose
 };
 
 // Throws Error{kInvalidArgument} for other text.

@@ -1,7 +1,5 @@
 #include "targets/emulator/global_writes.h"
 
-#include <algorithm>
-
 namespace quire {
 
 void GlobalWrites::note(const void* p, std::size_t bytes, Writer writer) {
@@ -36,11 +34,7 @@ void GlobalWrites::pass_turn() {
 }
 
 void GlobalWrites::join(Known& to, const Known& from) {
-  for (const auto& [block, ticks] : from) {
-    Clocks::Ticks& known = to[block];
-    known.resize(std::max(known.size(), ticks.size()));
-    for (std::size_t i = 0; i < ticks.size(); ++i) known[i] = std::max(known[i], ticks[i]);
-  }
+  for (const auto& [block, ticks] : from) Clocks::join(to[block], ticks);
 }
 
 }  // namespace quire

@@ -10,75 +10,15 @@ namespace {
 
 using emulator::Element16;
 
-constexpr int kDepth = 16;
+constexpr std::size_t kDepth = 16;
 
-float element(Element16 type, unsigned pair, int half) {
-  const auto bits = static_cast<std::uint16_t>(pair >> (16 * half));
-  return type == Element16::kBF16 ? bf16_to_f32(bits) : f16_to_f32(bits);
-}
-
-// The left operand [16, 16]: register r of lane l holds row l / 4 + 8 (r % 2), columns 2 (l % 4) + 8 (r / 2)
-// and + 1.
-struct LeftOperand {
-  float x[16][kDepth];
-
-  template <class RegistersOf>
-  LeftOperand(Element16 type, const RegistersOf& registers_of) {
-    for (int lane = 0; lane < kWarpLanes; ++lane) {
-      const unsigned* a = registers_of(lane);
-      for (int r = 0; r < 4; ++r) {
-        for (int half = 0; half < 2; ++half) {
-          x[lane / 4 + 8 * (r % 2)][2 * (lane % 4) + 8 * (r / 2) + half] = element(type, a[r], half);
-        }
-      }
-    }
-  }
-};
-
-// sums[16][8] from and to register r of lane l: row l / 4 + 8 (r / 2), column 2 (l % 4) + r % 2.
-template <class RegistersOf>
-void load_sums(float (&sums)[16][8], const RegistersOf& registers_of) {
-  for (int lane = 0; lane < kWarpLanes; ++lane) {
-    for (int r = 0; r < 4; ++r) sums[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2] = registers_of(lane)[r];
-  }
-}
-template <class RegistersOf>
-void store_sums(const float (&sums)[16][8], const RegistersOf& registers_of) {
-  for (int lane = 0; lane < kWarpLanes; ++lane) {
-    for (int r = 0; r < 4; ++r) registers_of(lane)[r] = sums[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2];
-  }
-}
-
-void multiply(float (&sums)[16][8], const LeftOperand& left, const float (&right)[kDepth][8]) {
-  for (int row = 0; row < 16; ++row) {
-    for (int k = 0; k < kDepth; ++k) {
-      const float a = left.x[row][k];
-      for (int col = 0; col < 8; ++col) sums[row][col] += a * right[k][col];
-    }
-  }
+float element(Element16 type, unsigned pair, std::size_t half) {
+  return emulator::to_f32(type, static_cast<unsigned short>(pair >> (16 * half)));
 }
 
 }  // namespace
 
-void multiply_fragments(Element16 type, const OfLanes<const StepOperands*>& lanes) {
-  const LeftOperand left(type, [&](int lane) { return lanes[static_cast<std::size_t>(lane)]->a; });
-  // Register r of lane l: rows 2 (l % 4) + 8 r and + 1, column l / 4.
-  float right[kDepth][8], sums[16][8];
-  for (int lane = 0; lane < kWarpLanes; ++lane) {
-    for (int r = 0; r < 2; ++r) {
-      for (int half = 0; half < 2; ++half) {
-        right[2 * (lane % 4) + 8 * r + half][lane / 4] =
-            element(type, lanes[static_cast<std::size_t>(lane)]->b[r], half);
-      }
-    }
-  }
-  const auto sums_of = [&](int lane) { return lanes[static_cast<std::size_t>(lane)]->c; };
-  load_sums(sums, sums_of);
-  multiply(sums, left, right);
-  store_sums(sums, sums_of);
-}
-
-void load_fragments(bool transposed, const OfLanes<const MatrixOperands*>& lanes) {
+void load_fragments(bool transposed, const OfLanes<MatrixOperands*>& lanes) {
   std::uint16_t matrices[4][8][8];
   for (std::size_t lane = 0; lane < kWarpLanes; ++lane)
     std::memcpy(matrices[lane / 8][lane % 8], lanes[lane]->row, 16);
@@ -112,21 +52,49 @@ std::size_t MatrixDescriptor::offset_of(int n, int k, bool is_transposed) const 
   return linear ^ ((linear >> 7 & mask) << 4);
 }
 
+// Of lane l, register r of the left operand [16, 16] holds row l / 4 + 8 (r % 2), columns 2 (l % 4) + 8 (r /
+// 2) and
+// + 1; register r of 8 columns of sums row l / 4 + 8 (r / 2), column 2 (l % 4) + r % 2.
 void multiply_warpgroup_rows(Element16 type, bool adds, const RightOperand& right,
                              const OfLanes<WarpgroupOperands>& lanes) {
-  const LeftOperand left(type, [&](int lane) { return lanes[static_cast<std::size_t>(lane)].a; });
-  const int num_blocks = static_cast<int>(right.size()) / 8;
-  for (int block = 0; block < num_blocks; ++block) {
-    float sums[16][8] = {}, part[kDepth][8];
-    for (int k = 0; k < kDepth; ++k) {
-      for (int col = 0; col < 8; ++col)
-        part[k][col] = right[static_cast<std::size_t>(block * 8 + col)][static_cast<std::size_t>(k)];
+  float left[16][kDepth];
+  for (std::size_t lane = 0; lane < kWarpLanes; ++lane) {
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::size_t r = i / 2, half = i % 2;
+      left[lane / 4 + 8 * (r % 2)][2 * (lane % 4) + 8 * (r / 2) + half] =
+          element(type, lanes[lane].a[r], half);
     }
-    const auto sums_of = [&](int lane) { return lanes[static_cast<std::size_t>(lane)].c + 4 * block; };
-    if (adds) load_sums(sums, sums_of);
-    multiply(sums, left, part);
-    store_sums(sums, sums_of);
   }
+  for (std::size_t first = 0; first < right.size(); first += 8) {
+    float sums[16][8] = {};
+    const auto each_sum = [&](const auto& f) {
+      for (std::size_t lane = 0; lane < kWarpLanes; ++lane) {
+        float* c = lanes[lane].c + first / 2;
+        for (std::size_t r = 0; r < 4; ++r) f(sums[lane / 4 + 8 * (r / 2)][2 * (lane % 4) + r % 2], c[r]);
+      }
+    };
+    if (adds) each_sum([](float& sum, float c) { sum = c; });
+    for (std::size_t row = 0; row < 16; ++row) {
+      for (std::size_t k = 0; k < kDepth; ++k) {
+        for (std::size_t col = 0; col < 8; ++col) sums[row][col] += left[row][k] * right[first + col][k];
+      }
+    }
+    each_sum([](float sum, float& c) { c = sum; });
+  }
+}
+
+// Register r of lane l of the right operand: rows 2 (l % 4) + 8 r and + 1, column l / 4.
+void multiply_fragments(Element16 type, const OfLanes<StepOperands*>& lanes) {
+  RightOperand right(8);
+  OfLanes<WarpgroupOperands> operands;
+  for (std::size_t lane = 0; lane < kWarpLanes; ++lane) {
+    const StepOperands& of_lane = *lanes[lane];
+    operands[lane] = {of_lane.c, of_lane.a};
+    for (std::size_t i = 0; i < 4; ++i) {
+      right[lane / 4][2 * (lane % 4) + 8 * (i / 2) + i % 2] = element(type, of_lane.b[i / 2], i % 2);
+    }
+  }
+  multiply_warpgroup_rows(type, true, right, operands);
 }
 
 namespace emulator {

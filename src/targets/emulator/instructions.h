@@ -26,14 +26,14 @@ struct StepOperands {
   const unsigned* a;  // [4]
   unsigned b[2];
 };
-void multiply_fragments(emulator::Element16 type, const OfLanes<const StepOperands*>& lanes);
+void multiply_fragments(emulator::Element16 type, const OfLanes<StepOperands*>& lanes);
 
 // ldmatrix.x4 [.trans]: `row` of lane l is row l % 8 of matrix l / 8, 16 bytes.
 struct MatrixOperands {
   const void* row;
   unsigned* r;  // [4]
 };
-void load_fragments(bool transposed, const OfLanes<const MatrixOperands*>& lanes);
+void load_fragments(bool transposed, const OfLanes<MatrixOperands*>& lanes);
 
 // Where element (n, k) of a wgmma's right operand [N, 16] lies: bytes from the start of shared memory.
 // Swizzle modes of the descriptor: 128, 64 and 32 bytes; without swizzle the canonical 8 x 16-byte cores.

@@ -1,7 +1,7 @@
 // A tool of the build: writes the C++ files that hold the emulator's kernels. Every kernel that the cuda
 // target would compile at run time for the given chips, from the same text with the same options; or those
-// whose names begin as given, or whose name is given with tiles of its own: NAME=8,64,128,256,1,0, in the order of AttentionTiles. Chips
-// on which these are not legal are left out.
+// whose names begin as given, or whose name is given with tiles of its own: NAME=8,64,128,256,1,0, in the
+// order of AttentionTiles. Chips on which these are not legal are left out.
 //   quire_emulator_sources FOLDER NUM_FILES PREFIX SIMT_HEADER CHIP[,CHIP...] [NAME...]
 // writes FOLDER/PREFIX_0.cpp ... and FOLDER/PREFIX_kernels.cpp, which defines PREFIX_kernels().
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "targets/cuda/chips.h"
 #include "targets/jit/kernel_forms.h"
+#include "tile/ranges.h"
 
 namespace quire {
 namespace {
@@ -39,8 +40,9 @@ struct Order {
   std::vector<std::string> names;  // beginnings, or names with tiles; empty: all
 
   bool wants(const std::string& name) const {
-    return names.empty() || std::any_of(names.begin(), names.end(),
-                                        [&](const std::string& n) { return name.rfind(n, 0) == 0 || n.rfind(name + "=", 0) == 0; });
+    return names.empty() || std::any_of(names.begin(), names.end(), [&](const std::string& n) {
+             return name.rfind(n, 0) == 0 || n.rfind(name + "=", 0) == 0;
+           });
   }
   // Given for this kernel.
   std::optional<AttentionTiles> tiles_of(const std::string& name) const {
@@ -75,21 +77,13 @@ void write_if_new(const std::string& path, const std::string& text) {
   QUIRE_CHECK(file.good(), "cannot write {}", path);
 }
 
-// The entry and the types that a kernel's text defines for itself.
-std::vector<std::string> own_names(const std::string& text) {
-  std::vector<std::string> names = {"quire_entry"};
-  std::istringstream words(text);
-  for (std::string word, before; words >> word; before = word) {
-    if (before == "struct") names.push_back(word);
-  }
-  return names;
-}
-
-// Includes first: the names that stand for different things in different kernels are replaced behind them.
+// Each kernel stands in a namespace of its own inside that of the headers, since kernels give the same names
+// to types of theirs.
 std::string file_text(const Order& order, std::size_t file, const std::string& defines,
                       const std::vector<Instance>& kernels) {
-  std::string text = fmt::format("#define QUIRE_TARGET {}_{}\n#define QUIRE_SIMT_HEADER \"{}\"\n{}",
-                                 order.prefix, file, order.simt_header, defines);
+  const std::string headers = fmt::format("{}_{}", order.prefix, file);
+  std::string text = fmt::format("#define QUIRE_TARGET {}\n#define QUIRE_SIMT_HEADER \"{}\"\n{}", headers,
+                                 order.simt_header, defines);
   std::set<std::string> includes;
   for (const Instance& k : kernels) {
     std::istringstream lines(k.text);
@@ -108,53 +102,43 @@ void call_entry(void (*entry)(Params, LaunchState), const void* params, int* cou
 }
 )";
   for (const Instance& k : kernels) {
-    text += "\n";
-    for (const std::string& name : own_names(k.text))
-      text += fmt::format("#define {0} {0}_{1}_{2}\n", name, order.prefix, k.number);
-    text += k.text;
-    text += fmt::format(R"(extern "C" void {}_kernel_{}(const void* params, int* counters) {{
-  quire::QUIRE_TARGET::call_entry(quire::QUIRE_TARGET::quire_entry, params, counters);
+    text += fmt::format(R"(
+#undef QUIRE_TARGET
+#define QUIRE_TARGET {0}::kernel_{1}
+#define quire_entry quire_entry_{2}_{1}
+{3}extern "C" void {2}_kernel_{1}(const void* params, int* counters) {{
+  quire::{0}::call_entry(quire::QUIRE_TARGET::quire_entry, params, counters);
 }}
+#undef quire_entry
 )",
-                        order.prefix, k.number);
-    for (const std::string& name : own_names(k.text)) text += fmt::format("#undef {}\n", name);
+                        headers, k.number, order.prefix, k.text);
   }
   return text;
 }
 
-// Each group gets a file; the others go where files are heaviest.
+// Files of about the same weight, each of kernels with the same options; the last ones may be empty.
 std::vector<std::string> file_texts(const Order& order, const Groups& groups) {
-  struct Share {
-    Groups::const_iterator group;
-    int weight;
-    std::size_t num_files;
-  };
-  std::vector<Share> shares;
-  for (auto g = groups.begin(); g != groups.end(); ++g) {
+  QUIRE_CHECK(!groups.empty() && groups.size() <= order.num_files,
+              "kernels with {} sets of options need as many files, not {}", groups.size(), order.num_files);
+  const auto num_files_of = [](const std::vector<Instance>& kernels, int most) {
     int weight = 0;
-    for (const Instance& k : g->second) weight += k.weight;
-    shares.push_back({g, weight, 1});
-  }
-  QUIRE_CHECK(!shares.empty() && shares.size() <= order.num_files,
-              "kernels with {} sets of options need as many files, not {}", shares.size(), order.num_files);
-  for (std::size_t i = shares.size(); i < order.num_files; ++i) {
-    std::size_t most = 0;
-    for (std::size_t s = 0; s < shares.size(); ++s) {
-      if (shares[s].weight / static_cast<double>(shares[s].num_files) >
-          shares[most].weight / static_cast<double>(shares[most].num_files))
-        most = s;
-    }
-    ++shares[most].num_files;
-  }
+    for (const Instance& k : kernels) weight += k.weight;
+    return std::min(kernels.size(), static_cast<std::size_t>(ceil_div(weight, most)));
+  };
+  const auto num_files = [&](int most) {
+    std::size_t num = 0;
+    for (const auto& [defines, kernels] : groups) num += num_files_of(kernels, most);
+    return num;
+  };
+  int most = 1;
+  while (num_files(most) > order.num_files) ++most;
   std::vector<std::string> texts;
-  for (const Share& s : shares) {
-    for (std::size_t part = 0; part < s.num_files; ++part) {
-      std::vector<Instance> kernels;
-      for (std::size_t k = part; k < s.group->second.size(); k += s.num_files)
-        kernels.push_back(s.group->second[k]);
-      texts.push_back(file_text(order, texts.size(), s.group->first, kernels));
-    }
+  for (const auto& [defines, kernels] : groups) {
+    std::vector<std::vector<Instance>> files(num_files_of(kernels, most));
+    for (std::size_t i = 0; i < kernels.size(); ++i) files[i % files.size()].push_back(kernels[i]);
+    for (const auto& file : files) texts.push_back(file_text(order, texts.size(), defines, file));
   }
+  texts.resize(order.num_files, "// No kernels.\n");
   return texts;
 }
 
@@ -175,8 +159,7 @@ void write_sources(const Order& order) {
       for (const std::string& option : k.shape.options) defines += define_of(option);
       const auto [known, is_new] = numbers.try_emplace(defines + k.source, static_cast<int>(numbers.size()));
       if (is_new) groups[defines].push_back({k.source, known->second, k.shape.shared_bytes > 2048 ? 10 : 1});
-      table +=
-          fmt::format("    {{{}, \"{}\", {}_kernel_{}}},\n", sm, k.name, order.prefix, known->second);
+      table += fmt::format("    {{{}, \"{}\", {}_kernel_{}}},\n", sm, k.name, order.prefix, known->second);
     }
   }
   std::string declarations;

@@ -49,43 +49,45 @@ SharedMemory::Finding SharedMemory::each_granule(std::size_t offset, std::size_t
   return {};
 }
 
-SharedMemory::Finding SharedMemory::check_read(int thread, Access written, bool by_matrix_unit) const {
-  if (written.is_none()) return by_matrix_unit ? Finding{} : "which nobody has written";
+// Whether the last write is known to the thread.
+SharedMemory::Finding SharedMemory::check_written(int thread, Access written) const {
+  if (written.is_none()) return {};
   if (written.is_in_flight())
     return fmt::format("to which thread {} is copying, not waited for", written.thread());
-  if (!has_seen(thread, written))
-    return fmt::format("which thread {} wrote with no barrier between", written.thread());
-  if (by_matrix_unit && fenced_[static_cast<std::size_t>(written.thread())] < written.tick()) {
+  if (has_seen(thread, written)) return {};
+  return fmt::format("which thread {} wrote with no barrier between", written.thread());
+}
+
+SharedMemory::Finding SharedMemory::check_read(int thread, Access written, bool by_matrix_unit) const {
+  if (written.is_none() && !by_matrix_unit) return "which nobody has written";
+  if (Finding finding = check_written(thread, written)) return finding;
+  if (by_matrix_unit && !written.is_none() &&
+      fenced_[static_cast<std::size_t>(written.thread())] < written.tick()) {
     return fmt::format("which thread {} wrote with no fence for the matrix units behind it",
                        written.thread());
   }
   return {};
 }
 
-SharedMemory::Finding SharedMemory::check_write(int thread, const Granule& granule) const {
-  const Access written = granule.written;
-  if (written.is_none()) return {};
-  if (written.is_in_flight())
-    return fmt::format("to which thread {} is copying, not waited for", written.thread());
-  if (!has_seen(thread, written))
-    return fmt::format("which thread {} wrote with no barrier between", written.thread());
-  for (const Access reader : granule.readers) {
-    if (!reader.is_none() && !has_seen(thread, reader)) {
-      return fmt::format("which thread {} read with no barrier between", reader.thread());
+SharedMemory::Finding SharedMemory::check_seen(int thread, const Accesses& others, const char* what) const {
+  for (const Access other : others) {
+    if (!other.is_none() && !has_seen(thread, other)) {
+      return fmt::format("which thread {} {} with no barrier between", other.thread(), what);
     }
   }
-  return check_added(thread, granule);
+  return {};
 }
 
 SharedMemory::Finding SharedMemory::check_added(int thread, const Granule& granule) const {
   const auto found = added_.empty() ? added_.end() : added_.find(&granule);
-  if (found == added_.end()) return {};
-  for (const Access other : found->second) {
-    if (!other.is_none() && !has_seen(thread, other)) {
-      return fmt::format("which thread {} added to with no barrier between", other.thread());
-    }
-  }
-  return {};
+  return found == added_.end() ? Finding{} : check_seen(thread, found->second, "added to");
+}
+
+SharedMemory::Finding SharedMemory::check_write(int thread, const Granule& granule) const {
+  if (granule.written.is_none()) return {};
+  if (Finding finding = check_written(thread, granule.written)) return finding;
+  if (Finding finding = check_seen(thread, granule.readers, "read")) return finding;
+  return check_added(thread, granule);
 }
 
 SharedMemory::Finding SharedMemory::read(int thread, std::size_t offset, std::size_t bytes,
@@ -108,10 +110,7 @@ SharedMemory::Finding SharedMemory::add(int thread, std::size_t offset, std::siz
   const Access me = now(thread);
   return each_granule(offset, bytes, [&](Granule& granule) -> Finding {
     if (Finding finding = check_read(thread, granule.written, false)) return finding;
-    for (const Access reader : granule.readers) {
-      if (!reader.is_none() && !has_seen(thread, reader))
-        return fmt::format("which thread {} read with no barrier between", reader.thread());
-    }
+    if (Finding finding = check_seen(thread, granule.readers, "read")) return finding;
     note(added_[&granule][static_cast<std::size_t>(thread) / 32 % 4], me, thread);
     return {};
   });

@@ -66,10 +66,11 @@ class SharedMemory {
     bool is_in_flight() const { return tick() == kInFlight; }
     bool operator==(const Access&) const = default;
   };
-  // Of the readers since the last write, one that others may not know of is enough: four, by warp.
+  // Of several accesses since the last write one that others may not know of is enough: four, by warp.
+  using Accesses = std::array<Access, 4>;
   struct Granule {
     Access written;
-    Access readers[4];
+    Accesses readers;
   };
 
   Access now(int thread) const;
@@ -78,7 +79,8 @@ class SharedMemory {
   }
   Finding check_read(int thread, Access written, bool by_matrix_unit) const;
   Finding check_write(int thread, const Granule& granule) const;
-  using Additions = std::array<Access, 4>;  // since the last write, by warp as readers are
+  Finding check_written(int thread, Access written) const;
+  Finding check_seen(int thread, const Accesses& others, const char* what) const;
   Finding check_added(int thread, const Granule& granule) const;
   void forget_added(const Granule& granule) {
     if (!added_.empty()) added_.erase(&granule);
@@ -93,7 +95,7 @@ class SharedMemory {
   char* base_ = nullptr;
   std::size_t num_bytes_ = 0;
   std::vector<Granule> granules_;
-  std::unordered_map<const Granule*, Additions> added_;  // of few granules
+  std::unordered_map<const Granule*, Accesses> added_;  // of few granules
   const Clocks* clocks_ = nullptr;
   std::vector<unsigned> fenced_;  // by thread: the tick of its last fence
 };

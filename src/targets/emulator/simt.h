@@ -3,6 +3,7 @@
 #pragma once
 
 #include "targets/emulator/lane_calls.h"
+#include "tile/lanes/values.h"
 
 #define QUIRE_DEV inline __attribute__((always_inline))
 #define QUIRE_DEV_APART inline __attribute__((noinline))
@@ -14,6 +15,7 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
+constexpr int kLaneCount = 32;  // of a warp
 QUIRE_DEV int thread_idx() { return emulator::thread_idx(); }
 QUIRE_DEV int num_threads() { return emulator::num_threads(); }
 QUIRE_DEV int block_idx() { return emulator::block_idx(); }
@@ -55,9 +57,6 @@ QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) {
 QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) {
   for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
 }
-struct Values4 {
-  float x, y, z, w;
-};
 QUIRE_DEV Values4 load_fresh_128(const float* p) { return {load_fresh(p), load_fresh(p + 1), load_fresh(p + 2), load_fresh(p + 3)}; }
 QUIRE_DEV Values4 load_128(const float* p) { return {p[0], p[1], p[2], p[3]}; }
 QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
@@ -94,12 +93,6 @@ QUIRE_DEV void pin(float&) {}
 QUIRE_DEV void pin(unsigned&) {}
 QUIRE_DEV void pin(int&) {}
 
-struct bf16 {
-  unsigned short bits;
-};
-struct f16 {
-  unsigned short bits;
-};
 QUIRE_DEV emulator::Element16 element_of(bf16) { return emulator::Element16::kBF16; }
 QUIRE_DEV emulator::Element16 element_of(f16) { return emulator::Element16::kF16; }
 
@@ -134,10 +127,6 @@ QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
 }
 QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   emulator::copy_bulk(to, from, bytes, barrier);
-}
-QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int panel_bytes) {
-  const unsigned long long address = (shared_address(p) & 0x3ffffu) >> 4;
-  return address | static_cast<unsigned long long>(panel_bytes >> 4) << 16 | 64ull << 32 | 1ull << 62;
 }
 template <class E, int num_blocks>
 QUIRE_DEV void multiply_rows(E type, float (&c)[num_blocks][4], unsigned long long a, unsigned long long b,

@@ -49,6 +49,7 @@ class GpuApi {
   virtual void copy_to_host(void* to, const std::byte* from, std::size_t bytes) = 0;
   virtual void clear(std::byte* to, std::size_t bytes) = 0;
   virtual void synchronize() = 0;
+  virtual void* queue() { return nullptr; }  // the vendor's handle of it, for libraries that launch into it
 
   virtual GpuEvent* make_event(bool has_time) = 0;
   virtual void destroy(GpuEvent* event) = 0;

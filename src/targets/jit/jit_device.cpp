@@ -37,14 +37,15 @@ JitDevice::JitDevice(JitParts parts)
       attention_(*parts_.rules, api_->facts().num_units, parts_.max_programs) {
   api_->clear(counters_->data(), counters_->bytes());
   attention_.store().read_tables(chip_, parts_.tables_dir, parts_.tuned_tables);
-  attention_.set_tunable(this);
+  if (!parts_.is_emulated) attention_.set_tunable(this);
   caps_.target = chip_.target;
   caps_.architecture = chip_.architecture;
   caps_.description = chip_.description;
   caps_.num_programs = attention_.caps({}).num_programs;
   caps_.has_pair_dot = true;
   caps_.dot_error = parts_.dot_error;
-  caps_.runs_async = true;
+  caps_.runs_async = !parts_.is_emulated;
+  caps_.is_emulated = parts_.is_emulated;
 }
 
 JitDevice::~JitDevice() {
@@ -80,6 +81,7 @@ std::unique_ptr<HostCopy> JitDevice::make_host_copy(std::size_t max_bytes) {
 
 DeviceMemory JitDevice::memory() const {
   DeviceMemory memory;
+  memory.is_host = parts_.is_emulated;
   api_->bind();
   api_->memory_info(memory.free_bytes, memory.total_bytes);
   return memory;

@@ -11,17 +11,9 @@
 #include "targets/jit/jit_attention.h"
 #include "targets/jit/kernel_compiler.h"
 #include "targets/jit/kernel_forms.h"
+#include "targets/jit/vendor_linear.h"
 
 namespace quire {
-
-// A vendor's library for linear layers of many rows.
-class VendorLinear {
- public:
-  virtual ~VendorLinear() = default;
-  virtual bool can_do(const LinearVariant& variant, const LinearParams& params) = 0;
-  // False, and nothing is launched, if it cannot do it after all.
-  virtual bool run(const LinearVariant& variant, const LinearParams& params) = 0;
-};
 
 struct JitParts {
   std::shared_ptr<GpuApi> api;
@@ -37,6 +29,7 @@ struct JitParts {
       open_vendor;       // null: our own kernels serve; called once, when it is first of use
   double dot_error = 1;  // see DeviceCaps
   int max_programs = 0;  // that run at the same time; 0: as many as the chip takes
+  bool is_emulated = false;  // the host runs the kernels, launches have been done when they return
 };
 
 class JitDevice : public Device, public TunableAttention {

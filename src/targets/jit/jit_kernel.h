@@ -1,6 +1,7 @@
 // A kernel as a run-time compiler gets it, and how it is started.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct JitKernel {
   std::string
       source;  // includes the kernel's header, defines quire_entry(const Params p, const LaunchState s)
   KernelShape shape;
+  std::size_t params_bytes = 0;
   bool persistent = false;           // a fixed grid that takes items by counters in memory
   int tile_rows = 0, tile_cols = 0;  // of items of a linear layer of many rows; 0: columns are shared evenly
 };

@@ -233,6 +233,7 @@ JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules, co
   JitKernel k = name == KernelName::kAttention ? make_attention(instance, rules, tiles)
                 : name == KernelName::kLinear  ? make_linear(instance, rules)
                                                : make_row_kernel(instance, rules);
+  k.params_bytes = facts_of(name).params_bytes;
   const std::vector<std::string> common = rules.common_options();
   k.shape.options.insert(k.shape.options.end(), common.begin(), common.end());
   return k;

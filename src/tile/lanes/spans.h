@@ -163,6 +163,22 @@ QUIRE_DEV void map(int num_rows, int n, const F& f) {
 // Pieces of a row for programs of their own: an element span a thread.
 QUIRE_DEV Cut cut_row(int n) { return cut_by(n, num_threads() * kSpan); }
 
+// use(load(0)) … use(load(n - 1)); `at_once` loads are under way together.
+template <int at_once, class Load, class Use>
+QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+  for (int first = 0; first < n; first += at_once) {
+    decltype(load(0)) loaded[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) loaded[j] = load(first + j);
+    }
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      if (first + j < n) use(loaded[j]);
+    }
+  }
+}
+
 // Constant memory that will be read soon comes into the first-level cache. The sum keeps the loads in the program.
 template <class E>
 QUIRE_DEV void prefetch_row(const E* p, int n) {

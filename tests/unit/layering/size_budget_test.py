@@ -16,13 +16,13 @@ FUNCTION_PARAMETERS, TEMPLATE_PARAMETERS = 8, 6
 TARGET_LINES, OTHER_TARGET_LINES = {"cpu": 3000, "cuda": 3500}, 2500
 SHARED_BY_TARGETS = {"jit"}  # of src/targets: what targets whose kernels are compiled at run time have in common
 # Targets that are beyond their budget, with the lines that they may have until they are not. To be emptied.
-OVER_BUDGET = {"cuda": 4000, "emulator": 2700}
+OVER_BUDGET = {}
 LINE_CHARACTERS = 110  # of .clang-format
 LONG_LINES = Path(__file__).with_name("long_lines.txt")  # files that have longer ones, and how many
 CODE = ("src", "include", "apps", "tests")
 
 NOT_A_FUNCTION = re.compile(r"^\s*(?:else\s+)?(?:if|for|while|switch|catch|do|namespace|extern)\b|\b(class|struct|enum|union)\s+[\w:<>, ]*(?:final\s*)?(?::[^:()]|$)|=\s*$|^\s*$")
-FOREIGN = re.compile(r"cu[A-Z]\w+$")  # functions of NVIDIA's driver, imitated for tests: their parameters are given
+FOREIGN = re.compile(r"(cu[A-Z]|stubLt)\w+$")  # of vendors' libraries, imitated for tests: their parameters are given
 TRANSPARENT = re.compile(r"\b(namespace|class|struct|union|extern)\b")
 
 

@@ -55,7 +55,7 @@ TEST(EmulatorInstructions, MultiplyStep) {
     unsigned a_registers[32][4] = {};
     float c_registers[32][4], before[16][8];
     StepOperands operands[32];
-    OfLanes<const StepOperands*> lanes;
+    OfLanes<StepOperands*> lanes;
     for (int lane = 0; lane < 32; ++lane) {
       StepOperands& mine = operands[lane] = {c_registers[lane], a_registers[lane], {0, 0}};
       for (int i = 0; i < 8; ++i)
@@ -85,7 +85,7 @@ TEST(EmulatorInstructions, LoadMatrix) {
   for (const bool transposed : {false, true}) {
     unsigned registers[32][4];
     MatrixOperands operands[32];
-    OfLanes<const MatrixOperands*> lanes;
+    OfLanes<MatrixOperands*> lanes;
     for (std::size_t lane = 0; lane < 32;
          ++lane) {  // lanes 0 to 7 address the rows of matrix 0, 8 to 15 those of matrix 1 …
       operands[lane] = {matrices[lane / 8][lane % 8], registers[lane]};

@@ -7,9 +7,6 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-constexpr float kLog2E = 1.4426950408889634f;
-constexpr float kLn2 = 0.6931471805599453f;
-
 // 2^x for x in [-126, 128), 3 ulp. Adding 1.5 * 2^23 rounds x to an integer n, which is then added to the exponent.
 QUIRE_DEV VecF exp2_unchecked(VecF x) {
   const VecF shifted = x + 12582912.0f;
@@ -52,29 +49,6 @@ QUIRE_DEV VecF log2(VecF x) {
   return (x >= 0.0f) ? y : splat(__builtin_nanf(""));
 }
 
-// tanh(x), 2^-22 absolute, stable for every |x|.
-QUIRE_DEV VecF tanh(VecF x) {
-  const VecF a = (x < 0.0f) ? -x : x;
-  const VecF t = exp2(a * (-2.0f * kLog2E));
-  const VecF y = (1.0f - t) / (1.0f + t);
-  return (x < 0.0f) ? -y : y;
-}
-
-// erf(x), 2^-22 absolute: 1 - 2^-(|x| q(|x|)) with the sign of x; q fitted to erfc on [0, 4.2], where erf becomes 1.
-QUIRE_DEV VecF erf(VecF x) {
-  const VecF a = (x < 0.0f) ? -x : x;
-  const VecF t = vec_max(-vec_max(-a, splat(-4.2f)), VecF{});
-  VecF q = t * 4.5357249e-05f - 4.45496705e-4f;
-  q = q * t + 1.4894068e-3f;
-  q = q * t + 7.74685319e-4f;
-  q = q * t - 2.82537284e-2f;
-  q = q * t + 0.148481636f;
-  q = q * t + 0.918416389f;
-  q = q * t + 1.62790859f;
-  const VecF y = (x == x) ? 1.0f - exp2(-(q * t)) : x;
-  return (x < 0.0f) ? -y : y;
-}
-
 QUIRE_DEV VecF sqrt(VecF x) {
 #if defined(__AVX512F__)
   return (VecF)_mm512_sqrt_ps((__m512)x);
@@ -86,6 +60,17 @@ QUIRE_DEV VecF sqrt(VecF x) {
   return (VecF)vsqrtq_f32((float32x4_t)x);
 #endif
 }
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire
+
+#include "tile/defaults.h"
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+QUIRE_DEV VecF tanh(VecF x) { return tanh_by_exp2(x); }  // 2^-22 absolute
+QUIRE_DEV VecF erf(VecF x) { return erf_by_exp2(x); }    // 2^-22 absolute
 
 // Single values use the same polynomials through one lane, so that a row's value does not depend on its form.
 QUIRE_DEV float exp2(float x) { return exp2(splat(x))[0]; }

@@ -74,12 +74,6 @@ QUIRE_DEV void convert_row(To* to, const From* from, int n) {
   }
 }
 
-// One f32 a row from and to memory.
-template <int max_rows>
-QUIRE_DEV void store_row(const Row<max_rows>& row, int rows, float* to) {
-  for (int r = 0; r < rows; ++r) to[r] = row.value[r];
-}
-
 // row[r] = f(r), and *pointer(r) = row[r].
 template <int max_rows, class F>
 QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {

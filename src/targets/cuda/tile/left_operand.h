@@ -14,6 +14,15 @@ struct Chunks {
     return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
   }
 };
+#if QUIRE_WARPGROUPS
+// A matrix of rows of 128 bytes with chunks swizzled by 8 rows, from a row that is a multiple of 8: the next 8 rows follow 1,024
+// bytes later, the next 64 columns (of values) `panel_bytes` later. PTX ISA, "matrix descriptor": address, leading and stride offsets in
+// units of 16 bytes, swizzle mode 1 in bits 62 and 63.
+QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int panel_bytes) {
+  const unsigned long long address = (shared_address(p) & 0x3ffffu) >> 4;
+  return address | static_cast<unsigned long long>(panel_bytes >> 4) << 16 | 64ull << 32 | 1ull << 62;
+}
+#endif
 template <class E>
 constexpr int panels_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);

@@ -16,7 +16,7 @@ struct LinearStage;
 template <class E, int max_rows, int max_cols, int max_k>
 struct LinearStage<E, WeightView<E>, max_rows, max_cols, max_k> {
   static constexpr int kPanels = panels_of<E>(max_k);
-  static constexpr bool kIsOfWarps = false;
+  static constexpr bool kIsStream = false, kIsOfWarps = false;
   static constexpr int kStages = QUIRE_RING_STEPS;
   char* base;  // [kStages][x panels, W panels]
   char *x = nullptr, *w = nullptr;
@@ -67,6 +67,7 @@ QUIRE_DEV void dot_add(Accum<max_rows, max_cols>& out, const LinearStage<E, Weig
 // reads chunk l % 4 of four and gives its first half to one step and its second to the next, of x and of W alike.
 template <class E, int max_cols, int max_k>
 struct LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k> {
+  static constexpr bool kIsStream = true;
   static constexpr int kStages = QUIRE_RING_STEPS;
   static constexpr int kPart = max_k / kWarps, kRowBytes = kPart * static_cast<int>(sizeof(E)), kChunks = kRowBytes / 16;
   static constexpr int kOddBytes = max_cols / 2 * kRowBytes + 64;  // from row 0 to row 1
@@ -227,68 +228,6 @@ struct PartProduct<float> {
 template <class E, int max_cols, int max_k>
 QUIRE_DEV void dot_add(Accum<kFewRows, max_cols>& out, const LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>& s) {
   if (s.num_chunks > 0) PartProduct<E>::run(out.x, out.cols, s);
-}
-
-// Pieces of at most `most` columns: of few rows as many as give all programs the same share, to one column.
-template <int max_rows>
-QUIRE_DEV Cut cut_columns(int n, int most) {
-  if (max_rows != kFewRows) return cut_by(n, most);
-  return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
-}
-
-// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`; rings are filled before
-// results of earlier launches are there.
-template <class Stage, class Load, class Accumulate, class Finish>
-QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate, const Finish& finish) {
-  const int mine = block_idx() < num_items ? (num_items - 1 - block_idx()) / num_blocks() + 1 : 0, total = mine * num_steps;
-  int ahead_item = block_idx(), ahead_step = 0;
-  const auto fetch = [&](int slot) {
-    stage.fill_slot = slot;
-    load(stage, ahead_item, ahead_step);
-    if (++ahead_step < num_steps) return;
-    ahead_step = 0;
-    ahead_item += num_blocks();
-  };
-  for (int i = 0; i < Stage::kStages; ++i) {
-    if (i < total) fetch(i);
-    copy_async_commit();
-  }
-  stage.is_paced = false;
-  wait_for_earlier_launches();
-  stage.prefetch_x(0);
-  int item = block_idx(), step = 0, slot = 0;
-  for (int i = 0; i < total; ++i) {
-    stage.select(slot, step);
-    stage.prefetch_x(step + 1 < num_steps ? step + 1 : 0);
-    accumulate(stage, item, step);
-    warp_barrier();  // all lanes are done with the slot
-    if (i + Stage::kStages < total) fetch(slot);
-    copy_async_commit();
-    if (++slot == Stage::kStages) slot = 0;
-    if (++step < num_steps) continue;
-    finish(item);
-    step = 0;
-    item += num_blocks();
-  }
-}
-
-template <class Stage>
-constexpr bool kIsStream = false;
-template <class E, int max_cols, int max_k>
-constexpr bool kIsStream<LinearStage<E, WeightView<E>, kFewRows, max_cols, max_k>> = true;
-
-template <class Stage, class Load, class Accumulate, class Finish>
-QUIRE_DEV void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load, const Accumulate& accumulate,
-                             const Finish& finish) {
-  if constexpr (kIsStream<Stage>) {
-    run_streams(num_items, num_steps, stage, load, accumulate, finish);
-  } else {
-    for_each_work(program, num_items, [&](int item) {
-      run_ring(num_steps, stage, [&](auto& to, int step) { load(to, item, step); },
-               [&](const auto& block, int step) { accumulate(block, item, step); });
-      finish(item);
-    });
-  }
 }
 
 }  // namespace QUIRE_TARGET

@@ -2,42 +2,13 @@
 #pragma once
 
 #include "targets/cuda/tile/stages.h"
+#include "tile/lanes/rings.h"
 #if QUIRE_PRODUCER
 #include "targets/cuda/tile/warpgroup.h"
 #endif
 
 namespace quire {
 namespace QUIRE_TARGET {
-
-template <class Stage, class Load, class Compute>
-QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
-  constexpr int kStages = Stage::kStages;
-  for (int tile = 0; tile < kStages - 1; ++tile) {
-    stage.select(tile);
-    if (tile < num_tiles) load(stage, tile);
-    if (tile == 0) stage.set_origin();
-    copy_async_commit();
-  }
-  for (int tile = 0; tile < num_tiles; ++tile) {
-    copy_async_wait<kStages - 2>();
-    // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
-    if (Stage::kIsOfWarps && tile > 0) {
-      warp_barrier();
-    } else {
-      team_barrier();
-    }
-    const int ahead = tile + kStages - 1;
-    if (ahead < num_tiles) {
-      stage.select(ahead);
-      load(stage, ahead);
-    }
-    copy_async_commit();
-    stage.select(tile);
-    compute(stage, tile);
-  }
-  copy_async_wait<0>();
-  team_barrier();  // the ring's memory is free
-}
 
 // scores = q K^T: columns are the keys of the stage, from stage.first_key.
 template <class E, int max_rows, int max_k, int max_keys>

@@ -3,11 +3,14 @@
 // folder names an instruction. Instructions and fragment layouts: PTX ISA, sections on mma, ldmatrix, cp.async, ex2 and lg2.
 #pragma once
 
+#include "tile/lanes/values.h"
+
 #define QUIRE_DEV __device__ __forceinline__
 
 namespace quire {
 namespace QUIRE_TARGET {
 
+constexpr int kLaneCount = 32;  // of a warp
 QUIRE_DEV int thread_idx() { return static_cast<int>(threadIdx.x); }
 QUIRE_DEV int num_threads() { return static_cast<int>(blockDim.x); }
 QUIRE_DEV int block_idx() { return static_cast<int>(blockIdx.x); }
@@ -61,9 +64,6 @@ QUIRE_DEV void store_32(void* p, unsigned x) { *reinterpret_cast<unsigned*>(p) =
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) { *reinterpret_cast<uint2*>(p) = make_uint2(x, y); }
 QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
 
-struct Values4 {
-  float x, y, z, w;
-};
 QUIRE_DEV Values4 load_128(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
   return {v.x, v.y, v.z, v.w};
@@ -114,13 +114,6 @@ QUIRE_DEV void load_matrix_transposed(unsigned (&r)[4], const void* row) {
 QUIRE_DEV void pin(float& x) { asm volatile("" : "+f"(x)::"memory"); }
 QUIRE_DEV void pin(unsigned& x) { asm volatile("" : "+r"(x)::"memory"); }
 QUIRE_DEV void pin(int& x) { asm volatile("" : "+r"(x)::"memory"); }
-
-struct bf16 {
-  unsigned short bits;
-};
-struct f16 {
-  unsigned short bits;
-};
 
 // c[16, 8] += a[16, 16] b[16, 8]. Lane l holds rows l / 4 and l / 4 + 8: of a the columns 2 (l % 4), + 1, + 8, + 9; of b the
 // same numbers as rows, of column l / 4; of c the columns 2 (l % 4), + 1.

@@ -58,14 +58,6 @@ QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
                : "memory");
 }
 
-// A matrix of rows of 128 bytes with chunks swizzled by 8 rows, from a row that is a multiple of 8: the next 8 rows follow 1,024
-// bytes later, the next 64 columns (of values) `panel_bytes` later. PTX ISA, "matrix descriptor": address, leading and stride offsets in
-// units of 16 bytes, swizzle mode 1 in bits 62 and 63.
-QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int panel_bytes) {
-  const unsigned long long address = (shared_address(p) & 0x3ffffu) >> 4;
-  return address | static_cast<unsigned long long>(panel_bytes >> 4) << 16 | 64ull << 32 | 1ull << 62;
-}
-
 // Operands of the products below: c[0 … 7] and c[0 … 15], by number and by register.
 #define QUIRE_NUMBERS_32 \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \

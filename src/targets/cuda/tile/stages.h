@@ -11,22 +11,6 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
-template <class E>
-QUIRE_DEV void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads, const E* k, const E* v) {
-  constexpr int kUnit = kChunkElems<E>;
-  const int k_chunks = layout.stored_k_dim() / kUnit, chunks = k_chunks + layout.stored_v_dim() / kUnit;
-  for (int i = thread_idx(); i < num_heads * chunks; i += num_threads()) {
-    const int head = i / chunks, chunk = i % chunks;
-    const bool is_value = chunk >= k_chunks;
-    const int dim = is_value ? layout.head_dim_vo : layout.head_dim_qk, first = (is_value ? chunk - k_chunks : chunk) * kUnit;
-    unsigned bits[4];
-    load_chunk(bits, (is_value ? v : k) + long{head} * dim, first, dim);
-    E* page = (is_value ? to.v : to.k) + head * to.head_stride;
-    store_bits(page + (is_value ? layout.v_offset(to.token, first) : layout.k_offset(to.token, first)), bits);
-  }
-}
-
 // Left fragment of 16 rows from `first_row`, 16 elements of k from chunk pair `step`.
 QUIRE_DEV void load_left(unsigned (&a)[4], const Chunks& rows, int first, int step) {
   load_matrix(a, rows.at(first + lane_idx() % 16, 2 * step + lane_idx() / 16));

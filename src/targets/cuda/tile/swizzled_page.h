@@ -1,10 +1,9 @@
-// The cuda target's layouts of pages and packed weights: plain arithmetic that kernels, host and tests share.
+// The cuda target's layout of pages: plain arithmetic that kernels, host and tests share.
 //
 // The unit is a chunk of 16 bytes. A head is cut into panels of 8 chunks, and what is left into one of 4, one of 2 and one of 1 chunk,
 // where it has them, so that nothing but the last chunk is padded, with zeros. K and V alike are
 //   [panels][page_size][width chunks]     chunk c of a panel, of token t, at place c ^ (t width / 8 % width)
 // which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any page size.
-// A weight [N, K] is plain rows of K, padded with zeros to whole chunks.
 #pragma once
 
 #include "tile/ranges.h"
@@ -55,15 +54,6 @@ struct SwizzledPage {
     const int chunk = dim / unit;
     return panel_of(stored_dim / unit, chunk).place(page_size, token, chunk) * unit + dim % unit;
   }
-};
-
-// A packed weight [out_dim, in_dim].
-struct RowWeight {
-  int out_dim, in_dim, unit;
-
-  constexpr int stride() const { return round_up(in_dim, unit); }  // elements from output to output
-  constexpr long elems() const { return long{stride()} * out_dim; }
-  constexpr long offset(int n, int k) const { return long{n} * stride() + k; }
 };
 
 }  // namespace quire

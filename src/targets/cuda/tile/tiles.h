@@ -7,13 +7,11 @@
 
 #include "targets/cuda/tile/program.h"
 #include "targets/cuda/tile/work.h"
+#include "tile/lanes/fragments.h"
 #include "tile/lanes/spans.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
-
-
-constexpr int kManyRows = kFewRows * kWarps;
 
 #if QUIRE_WARPGROUPS
 constexpr bool kHasWarpgroups = true;
@@ -25,23 +23,6 @@ template <class E>
 constexpr bool uses_warpgroups(int max_rows) {
   return kHasWarpgroups && max_rows == kManyRows && sizeof(E) == 2;
 }
-
-template <int max_rows>
-QUIRE_DEV int first_row() {
-  static_assert(max_rows == kFewRows || max_rows == kManyRows, "16 rows, or 16 a warp");
-  return lane_idx() / 4 + (max_rows == kFewRows ? 0 : warp_idx() * kFewRows);
-}
-// The warp that speaks for a row where all have the same.
-template <int max_rows>
-QUIRE_DEV bool speaks_for_rows() {
-  return max_rows != kFewRows || warp_idx() == 0;
-}
-
-// One f32 a row: of rows first_row() and + 8, equal in the four lanes that share them (and in all warps once joined, for 16 rows).
-template <int max_rows>
-struct Row {
-  float value[2] = {};
-};
 
 // Sums. With 16 rows: the value is the sum over the warps.
 template <int max_rows, int max_cols>
@@ -100,42 +81,6 @@ QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
   }
 #endif
 }
-template <int max_rows, class F>
-QUIRE_DEV void gather_row(Row<max_rows>& row, int rows, const F& f) {
-  for (int i = 0; i < 2; ++i) {
-    const int r = first_row<max_rows>() + 8 * i;
-    row.value[i] = r < rows ? f(r) : 0.0f;
-  }
-}
-template <int max_rows, class Pointer>
-QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& pointer) {
-  if (is_producer() || lane_idx() % 4 != 0 || !speaks_for_rows<max_rows>()) return;
-  for (int i = 0; i < 2; ++i) {
-    const int r = first_row<max_rows>() + 8 * i;
-    if (r < rows) *pointer(r) = row.value[i];
-  }
-}
-template <int max_rows>
-QUIRE_DEV void store_row(const Row<max_rows>& row, int rows, float* to) {
-  scatter_row(row, rows, [&](int r) { return to + r; });
-}
-template <int max_rows, class F, class... Inputs>
-QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
-  for (int i = 0; i < 2; ++i) out.value[i] = f(first_row<max_rows>() + 8 * i, inputs.value[i]...);
-}
-
-template <int max_rows, int max_cols>
-QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x) {
-  tile.rows = rows;
-  tile.cols = cols;
-  const bool is_part = !speaks_for_rows<max_rows>();
-#pragma unroll
-  for (int n = 0; n < tile.kBlocks; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) tile.x[n][i] = is_part ? 0.0f : x;
-  }
-}
-
 // For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in the order of its registers:
 // two of a block, of rows up to 8, or all four. `joined` is then the sum of register i of block n over the warps. Between the two no other
 // tile may use that memory.
@@ -312,104 +257,6 @@ QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& f
 #pragma unroll
     for (int i = 0; i < 4; ++i) tile.x[n][i] *= factor.value[i / 2];
   }
-}
-
-// A column of a tile: conversions of integers are slow, so that a lane has only one.
-struct Column {
-  float first;
-  int offset;
-};
-QUIRE_DEV float to_f32(Column col) { return col.first + static_cast<float>(col.offset); }
-
-template <int max_rows, int max_keys, class F, class... Rows>
-QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
-  float first = to_f32(tile.first_col());
-  pin(first);  // else all columns are computed ahead of the loop over tiles, and spilled
-#pragma unroll
-  for (int n = 0; n < tile.kBlocks; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) tile.x[n][i] = f(Column{first, n * 8 + i % 2}, tile.x[n][i], rows.value[i / 2]...);
-  }
-}
-
-// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is enough.
-template <int max_rows, class Join>
-QUIRE_DEV void join_row(float (&x)[2], int slot, const Join& join) {
-  if (is_producer()) return;
-  if constexpr (max_rows == kFewRows) {
-    float* values = exchange_values() + slot * kWarps * kFewRows;
-    if (lane_idx() % 4 == 0) {
-      for (int i = 0; i < 2; ++i) values[warp_idx() * kFewRows + first_row<max_rows>() + 8 * i] = x[i];
-    }
-    team_barrier();
-    for (int i = 0; i < 2; ++i) {
-      x[i] = values[first_row<max_rows>() + 8 * i];
-      for (int w = 1; w < kWarps; ++w) x[i] = join(x[i], values[w * kFewRows + first_row<max_rows>() + 8 * i]);
-    }
-  }
-}
-
-template <int at_once, class Load, class Use>
-QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
-  for (int first = 0; first < n; first += at_once) {
-    decltype(load(0)) loaded[at_once];
-#pragma unroll
-    for (int j = 0; j < at_once; ++j) {
-      if (first + j < n) loaded[j] = load(first + j);
-    }
-#pragma unroll
-    for (int j = 0; j < at_once; ++j) {
-      if (first + j < n) use(loaded[j]);
-    }
-  }
-}
-// With 16 rows each warp is a part of the program.
-template <int max_rows>
-QUIRE_DEV void join_max(Row<max_rows>& row) {
-  join_row<max_rows>(row.value, 0, [](float a, float b) { return vec_max(a, b); });
-}
-template <int max_rows>
-QUIRE_DEV void join_sum(Row<max_rows>& row) {
-  join_row<max_rows>(row.value, 1, [](float a, float b) { return a + b; });
-}
-
-template <int max_rows, int max_keys>
-QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
-  float most[4];  // two chains a row, as each step waits for the last
-#pragma unroll
-  for (int n = 0; n < tile.kBlocks; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) most[i] = n == 0 ? tile.x[0][i] : vec_max(most[i], tile.x[n][i]);
-  }
-  for (int i = 0; i < 2; ++i) row.value[i] = vec_max(row.value[i], quad_max(vec_max(most[2 * i], most[2 * i + 1])));
-}
-
-// x := exp2(scale (x - m)), d += row sum, of which each of a row's four lanes has a part. A row whose maximum is -inf holds only -inf and
-// becomes 0. Sums lag behind: who adds an exponential at once waits for it.
-template <int max_rows, int max_keys>
-QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
-  constexpr int kLag = 2;  // blocks
-  float sum[2] = {}, base[2];
-  for (int i = 0; i < 2; ++i) base[i] = m.value[i] == kNegInf ? 0.0f : m.value[i] * scale;
-#pragma unroll
-  for (int n = 0; n < tile.kBlocks; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      tile.x[n][i] = exp2(tile.x[n][i] * scale - base[i / 2]);
-      if (n >= kLag) sum[i / 2] += tile.x[n - kLag][i];
-    }
-  }
-#pragma unroll
-  for (int n = tile.kBlocks > kLag ? tile.kBlocks - kLag : 0; n < tile.kBlocks; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) sum[i / 2] += tile.x[n][i];
-  }
-  for (int i = 0; i < 2; ++i) d.value[i] += sum[i];
-}
-template <int max_rows>
-QUIRE_DEV void complete_sum(Row<max_rows>& d) {
-  if (is_producer()) return;
-  for (int i = 0; i < 2; ++i) d.value[i] = quad_sum(d.value[i]);
 }
 
 }  // namespace QUIRE_TARGET

@@ -1,21 +1,11 @@
-// How the programs of a launch share its work items.
+// Work items where a producer goes ahead of the team.
 #pragma once
 
 #include "targets/cuda/tile/program.h"
+#include "tile/lanes/work.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
-
-// Else each program has one item, or they go round the programs in turn.
-QUIRE_DEV bool is_queue_needed(const Program& program, int n) { return program.counters != nullptr && n > num_blocks(); }
-QUIRE_DEV int fetch_item(const Program& program) { return atomic_add(program.counters, 1) + num_blocks(); }
-
-// By one thread of each block after its last item: the last of them resets the counters for the next launch.
-QUIRE_DEV void leave_queue(const Program& program) {
-  if (atomic_add(program.counters + 1, 1) < num_blocks() - 1) return;
-  atomic_store(program.counters, 0);
-  atomic_store(program.counters + 1, 0);
-}
 
 #if QUIRE_PRODUCER
 // Registers of a thread: at the start each warpgroup has a third of what there is.
@@ -85,47 +75,7 @@ QUIRE_DEV void for_each_work(Program& program, const int* num, const T* items, c
   }
   if (block_idx() == 0) wait_for_earlier_launches();
 }
-#else
-template <class F>
-QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
-  wait_for_earlier_launches();
-  const bool is_queue = is_queue_needed(program, n);
-  int item = block_idx();
-  while (item < n) {
-    int next = item + num_blocks();
-    if (is_queue && thread_idx() == 0) next = fetch_item(program);
-    program.used = kReservedBytes;
-    f(item);
-    if (is_queue) {
-      block_barrier();
-      if (thread_idx() == 0) *exchange_item() = next;
-      block_barrier();
-      next = *exchange_item();
-    }
-    item = next;
-  }
-  if (is_queue && thread_idx() == 0) leave_queue(program);
-}
-template <class T, class F>
-QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, const F& f) {
-  for_each_work(program, *n, [&](int item) { f(items[item]); });
-}
 #endif
-
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The counter is back at 0.
-QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
-  if (is_producer()) return false;
-  team_barrier();
-  if (thread_idx() == 0) {
-    device_fence();  // of all that the barrier has ordered before this
-    const int arrived = atomic_add(counter, 1) + 1;
-    if (arrived == n) atomic_store(counter, 0);
-    device_fence();
-    *exchange_item() = arrived;
-  }
-  team_barrier();
-  return *exchange_item() == n;
-}
 
 }  // namespace QUIRE_TARGET
 }  // namespace quire

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
-#include <cstring>
+#include <cstdint>
 
+#include "targets/jit/host_api.h"
 #include "targets/jit/jit_device.h"
+#include "targets/jit/row_weights.h"
 
 namespace quire::stub {
 namespace {
@@ -30,22 +30,8 @@ std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads,
   return std::make_unique<PageLayoutOf<RowPage>>(format, RowPage{page_size, heads.qk, heads.vo});
 }
 
-class RowWeights : public WeightLayout {
- public:
-  RowWeights(int out_dim, int in_dim) : out_dim_(out_dim), in_dim_(in_dim) {}
-  long elems() const override { return long{out_dim_} * in_dim_; }
-  long offset(int n, int k) const override { return long{n} * in_dim_ + k; }
-  long group_elems(int num) const override { return long{num} * in_dim_; }
-  void pack_group(const std::byte* rows, int num, std::size_t elem_bytes, std::byte* to) const override {
-    std::memcpy(to, rows, static_cast<std::size_t>(group_elems(num)) * elem_bytes);
-  }
-
- private:
-  int out_dim_, in_dim_;
-};
-
-std::unique_ptr<WeightLayout> weight_layout(const WeightFormat&, int out_dim, int in_dim) {
-  return std::make_unique<RowWeights>(out_dim, in_dim);
+std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) {
+  return std::make_unique<RowWeights>(out_dim, in_dim, static_cast<int>(16 / dtype_bytes(format.type)));
 }
 
 class StubRules : public TileRules {
@@ -91,76 +77,64 @@ class StubCompiler : public RuntimeCompiler {
   }
 };
 
-class StubApi : public GpuApi {
+class StubApi : public HostApi {
  public:
-  const GpuFacts& facts() const override { return facts_; }
-  void bind() override {}
+  StubApi() : HostApi({"stub", "Stub GPU", 10}) {}
+
   std::byte* allocate(std::size_t bytes) override {
     ++diary().num_buffers;
-    return static_cast<std::byte*>(std::malloc(bytes));
+    return HostApi::allocate(bytes);
   }
   void release(std::byte* memory) override {
     --diary().num_buffers;
-    std::free(memory);
-  }
-  void* pin(std::size_t bytes, const char*) override { return std::malloc(bytes); }
-  void unpin(void* memory) override { std::free(memory); }
-  void memory_info(std::size_t& free_bytes, std::size_t& total_bytes) override {
-    free_bytes = total_bytes = std::size_t{1} << 30;
-  }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
-    std::memcpy(to, from, bytes);
-  }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
-    std::memcpy(to, from, bytes);
-  }
-  void clear(std::byte* to, std::size_t bytes) override { std::memset(to, 0, bytes); }
-  void synchronize() override {}
-  GpuEvent* make_event(bool) override { return reinterpret_cast<GpuEvent*>(new double(0)); }
-  void destroy(GpuEvent* event) override { delete reinterpret_cast<double*>(event); }
-  void record(GpuEvent* event) override {
-    *reinterpret_cast<double*>(event) = 1.0 * static_cast<double>(diary().launches.size());
-  }
-  void wait(GpuEvent*, const char*) override {}
-  double elapsed_us(GpuEvent* a, GpuEvent* b) override {
-    return *reinterpret_cast<double*>(b) - *reinterpret_cast<double*>(a);
+    HostApi::release(memory);
   }
   GpuCode load(const JitKernel&, const CompiledKernel&, const std::string&) override {
     const auto number = static_cast<std::uintptr_t>(++diary().num_loaded);
     return {reinterpret_cast<GpuModule*>(number), reinterpret_cast<GpuFunction*>(number)};
   }
   void unload(const GpuCode&) override { --diary().num_loaded; }
-  void launch(const JitKernel& kernel, const GpuCode&, int num_blocks, void**) override {
-    auto& launches = recording_ != nullptr ? *recording_ : diary().launches;
-    launches.push_back({kernel.name, num_blocks, kernel.shape.threads});
-  }
-  void begin_recording() override { recording_ = new std::vector<Launch>; }
-  GpuGraph* end_recording(bool is_good) override {
-    if (!is_good) delete recording_;
-    return reinterpret_cast<GpuGraph*>(is_good ? std::exchange(recording_, nullptr) : (recording_ = nullptr));
-  }
-  void launch(GpuGraph* graph) override {
-    for (const Launch& l : *reinterpret_cast<std::vector<Launch>*>(graph)) diary().launches.push_back(l);
-  }
-  void destroy(GpuGraph* graph) override { delete reinterpret_cast<std::vector<Launch>*>(graph); }
 
  private:
-  const GpuFacts facts_{"stub", "Stub GPU", 10};
-  std::vector<Launch>* recording_ = nullptr;
+  void run(const JitKernel& kernel, const GpuCode&, int num_blocks, const void*, int*) override {
+    diary().launches.push_back({kernel.name, num_blocks, kernel.shape.threads});
+  }
 };
 
+// Of imitated_lt.cpp; the names of functions, attributes and their order are those of AMD's library.
+constexpr LtDialect kStubLt{.prefix = "stubLt",
+                            .has_status_string = false,
+                            .f32 = 7,
+                            .f16 = 8,
+                            .bf16 = 9,
+                            .compute_f32 = 2,
+                            .transpose = 5,
+                            .desc_transpose_a = 0,
+                            .desc_epilogue = 2,
+                            .desc_bias = 3,
+                            .desc_bias_type = 4,
+                            .epilogue_bias = 4,
+                            .max_workspace = 1,
+                            .min_alignment = -1,
+                            .not_supported = 3,
+                            .algorithm_bytes = 24};
+
 std::unique_ptr<Device> open_device(const DeviceOptions& options) {
-  return std::make_unique<JitDevice>(
-      JitParts{.api = std::make_shared<StubApi>(),
-               .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
-               .rules = std::make_unique<StubRules>(),
-               .architecture = "stub1",
-               .page_layout = page_layout,
-               .weight_layout = weight_layout,
-               .tuned_tables = {},
-               .tables_dir = "",
-               .spilled_bytes = [](const std::string&) { return 0; },
-               .open_vendor = {}});
+  const auto api = std::make_shared<StubApi>();
+  JitParts parts{.api = api,
+                 .compiler = {std::make_shared<StubCompiler>(), {}, options.cache_dir},
+                 .rules = std::make_unique<StubRules>(),
+                 .architecture = "stub1",
+                 .page_layout = page_layout,
+                 .weight_layout = weight_layout,
+                 .tuned_tables = {},
+                 .tables_dir = "",
+                 .spilled_bytes = [](const std::string&) { return 0; },
+                 .open_vendor = {}};
+  if (const std::string library = options.setting("stub.lt"); !library.empty()) {
+    parts.open_vendor = [api, library] { return try_open_lt(std::span(&library, 1), kStubLt, api); };
+  }
+  return std::make_unique<JitDevice>(std::move(parts));
 }
 
 }  // namespace
@@ -177,6 +151,7 @@ void register_stub_target(TargetRegistry& registry) {
   entry.why_absent = [](const DeviceOptions&) { return std::string(); };
   entry.open = open_device;
   entry.levels = [](const DeviceOptions&) { return std::vector<std::string>{"Stub GPU"}; };
+  entry.settings = {"lt"};
   registry.add(std::move(entry));
 }
 

@@ -127,5 +127,83 @@ TEST_F(StubTarget, PagesLieAsItSays) {
   EXPECT_STREQ(back, text);
 }
 
+// y = x W^T + bias of f32, by a device whose vendor has a library for it.
+class StubLinear : public StubTarget {
+ protected:
+  static constexpr int kInDim = 10, kOutDim = 6, kStride = 12;
+
+  void open(const std::string& library) {
+    options_.settings["stub.lt"] = library;
+    device_ = targets_.open("stub", options_);
+  }
+  LinearParams params_of(int num_rows) {
+    for (Values* v : {&x_, &w_, &bias_, &y_})
+      v->values.resize(static_cast<std::size_t>(num_rows + kOutDim) * kStride);
+    for (std::size_t i = 0; i < x_.values.size(); ++i) {
+      x_.values[i] = static_cast<float>(i % 7) - 3;
+      w_.values[i] = static_cast<float>(i % 5) - 2;
+      bias_.values[i] = static_cast<float>(i);
+    }
+    LinearParams p{};
+    p.x = x_.values.data();
+    p.weight = w_.values.data();
+    p.bias = bias_.values.data();
+    p.y = y_.values.data();
+    p.x_stride = p.y_stride = kStride;
+    p.num_rows = num_rows;
+    p.in_dim = kInDim;
+    p.out_dim = kOutDim;
+    return p;
+  }
+  void run(const LinearParams& p) { device_->run(plain_linear(DType::kF32, DType::kF32), p, 1); }
+
+  struct Values {
+    std::vector<float> values;
+  };
+  Values x_, w_, bias_, y_;
+};
+
+TEST_F(StubLinear, AVendorsLibraryMultipliesManyRows) {
+  open(QUIRE_IMITATED_LT);
+  for (int repeat = 0; repeat < 2; ++repeat) {  // the second time with what was chosen the first time
+    const LinearParams p = params_of(20);
+    run(p);
+    for (int row = 0; row < p.num_rows; ++row) {
+      for (int col = 0; col < kOutDim; ++col) {
+        float sum = bias_.values[static_cast<std::size_t>(col)];
+        for (int k = 0; k < kInDim; ++k) {
+          sum += x_.values[static_cast<std::size_t>(row * kStride + k)] *
+                 w_.values[static_cast<std::size_t>(col * kStride + k)];
+        }
+        ASSERT_EQ(y_.values[static_cast<std::size_t>(row * kStride + col)], sum) << row << " " << col;
+      }
+    }
+  }
+  EXPECT_TRUE(stub::diary().launches.empty());
+}
+
+TEST_F(StubLinear, OwnKernelsServeWhatTheLibraryDoesNot) {
+  open(QUIRE_IMITATED_LT);
+  run(params_of(16));  // few rows
+  run(params_of(33));  // it has no algorithm
+  ASSERT_EQ(stub::diary().launches.size(), 2u);
+  EXPECT_EQ(stub::diary().launches[0].kernel, "linear_few_f32");
+  EXPECT_EQ(stub::diary().launches[1].kernel, "linear_many_f32");
+  open("/nowhere/liblt.so");
+  run(params_of(20));
+  EXPECT_EQ(stub::diary().launches.size(), 3u);
+}
+
+TEST_F(StubLinear, ItsFailuresAreErrorsWithTheNumbers) {
+  open(QUIRE_IMITATED_LT);
+  try {
+    run(params_of(34));
+    FAIL() << "a product that fails";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kInternal);
+    EXPECT_STREQ(e.what(), "stubLt: cannot launch the product for [34, 10] x [6, 10]^T: status 2");
+  }
+}
+
 }  // namespace
 }  // namespace quire

@@ -1,7 +1,10 @@
-// The device memory that kernels may touch: the buffers of a device. Fixed while a launch runs.
+// Where the buffers of a device are that runs on the host: the memory that its kernels may touch. Fixed while
+// a launch runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 
 namespace quire {
@@ -17,7 +20,13 @@ class MemoryMap {
   };
 
   void add(const void* p, std::size_t bytes) { ends_[address(p)] = address(p) + bytes; }
-  void remove(const void* p) { ends_.erase(address(p)); }
+  // Returns how many bytes it had.
+  std::size_t remove(const void* p) {
+    const auto found = ends_.find(address(p));
+    const std::size_t bytes = found->second - found->first;
+    ends_.erase(found);
+    return bytes;
+  }
 
   // The region that holds the access, or an empty one.
   Region find(const void* p, std::size_t bytes) const {

@@ -1,0 +1,102 @@
+// Who fills and who reads a ring of stages in shared memory, and when: the same for any machine of lanes
+// whose warps start copies that they wait for later. Included behind the target's tiles and work.h.
+#pragma once
+
+namespace quire {
+namespace QUIRE_TARGET {
+
+// The program fills and reads a ring together. Of a Stage: kStages; kIsOfWarps: each warp reads what it has
+// brought itself; select(tile) makes a tile's slot the current one; set_origin() after tile 0 has been asked
+// for.
+template <class Stage, class Load, class Compute>
+QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
+  constexpr int kStages = Stage::kStages;
+  for (int tile = 0; tile < kStages - 1; ++tile) {
+    stage.select(tile);
+    if (tile < num_tiles) load(stage, tile);
+    if (tile == 0) stage.set_origin();
+    copy_async_commit();
+  }
+  for (int tile = 0; tile < num_tiles; ++tile) {
+    copy_async_wait<kStages - 2>();
+    // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
+    if (Stage::kIsOfWarps && tile > 0) {
+      warp_barrier();
+    } else {
+      team_barrier();
+    }
+    const int ahead = tile + kStages - 1;
+    if (ahead < num_tiles) {
+      stage.select(ahead);
+      load(stage, ahead);
+    }
+    copy_async_commit();
+    stage.select(tile);
+    compute(stage, tile);
+  }
+  copy_async_wait<0>();
+  team_barrier();  // the ring's memory is free
+}
+
+// Pieces of at most `most` columns: of few rows as many as give all programs the same share, to one column.
+template <int max_rows>
+QUIRE_DEV Cut cut_columns(int n, int most) {
+  if (max_rows != kFewRows) return cut_by(n, most);
+  return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
+}
+
+// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`;
+// rings are filled before results of earlier launches are there.
+template <class Stage, class Load, class Accumulate, class Finish>
+QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load,
+                           const Accumulate& accumulate, const Finish& finish) {
+  const int mine = block_idx() < num_items ? (num_items - 1 - block_idx()) / num_blocks() + 1 : 0,
+            total = mine * num_steps;
+  int ahead_item = block_idx(), ahead_step = 0;
+  const auto fetch = [&](int slot) {
+    stage.fill_slot = slot;
+    load(stage, ahead_item, ahead_step);
+    if (++ahead_step < num_steps) return;
+    ahead_step = 0;
+    ahead_item += num_blocks();
+  };
+  for (int i = 0; i < Stage::kStages; ++i) {
+    if (i < total) fetch(i);
+    copy_async_commit();
+  }
+  stage.is_paced = false;
+  wait_for_earlier_launches();
+  stage.prefetch_x(0);
+  int item = block_idx(), step = 0, slot = 0;
+  for (int i = 0; i < total; ++i) {
+    stage.select(slot, step);
+    stage.prefetch_x(step + 1 < num_steps ? step + 1 : 0);
+    accumulate(stage, item, step);
+    warp_barrier();  // all lanes are done with the slot
+    if (i + Stage::kStages < total) fetch(slot);
+    copy_async_commit();
+    if (++slot == Stage::kStages) slot = 0;
+    if (++step < num_steps) continue;
+    finish(item);
+    step = 0;
+    item += num_blocks();
+  }
+}
+
+template <class Stage, class Load, class Accumulate, class Finish>
+QUIRE_DEV void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load,
+                             const Accumulate& accumulate, const Finish& finish) {
+  if constexpr (Stage::kIsStream) {
+    run_streams(num_items, num_steps, stage, load, accumulate, finish);
+  } else {
+    for_each_work(program, num_items, [&](int item) {
+      run_ring(
+          num_steps, stage, [&](auto& to, int step) { load(to, item, step); },
+          [&](const auto& block, int step) { accumulate(block, item, step); });
+      finish(item);
+    });
+  }
+}
+
+}  // namespace QUIRE_TARGET
+}  // namespace quire
