@@ -129,6 +129,13 @@ int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   return reserved + std::max(tiles, t.num_warps * cols * 64);
 }
 
+HeadShape compiled_heads_of(DType dtype, HeadShape heads, int sm) {
+  const int bound = head_dim_bound(std::max(heads.qk, heads.vo));
+  if (!has_warpgroups({dtype, bound}, sm)) return heads_of_bound(bound);
+  const int unit = 16 / static_cast<int>(dtype_bytes(dtype));
+  return {round_up(heads.qk, unit), round_up(heads.vo, unit)};
+}
+
 int value_cols_of(const AttentionClass& problem) {
   if (problem.head_dim <= kWideHeads) return problem.head_dim;
   return problem.dtype == DType::kF32 ? 128 : 256;

@@ -13,7 +13,6 @@ namespace quire {
 namespace {
 
 constexpr int kLinearManyRows = 64;
-constexpr int kRaggedProducerRegisters = 88;  // at least: it brings narrow panels of pages chunk by chunk
 
 // Blocks that a multiprocessor holds at most, by family (CUDA programming guide, technical specifications).
 int most_blocks(int sm) { return sm == 86 ? 16 : sm == 89 || sm == 120 ? 24 : 32; }
@@ -42,17 +41,18 @@ class CudaRules : public TileRules {
   KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& t,
                               bool is_exact) const override {
     const bool has_producer = t.producer_registers > 0;
-    const int registers = has_producer && !is_exact ? std::max(t.producer_registers, kRaggedProducerRegisters)
-                                                    : t.producer_registers;
     return {32 * (t.num_warps + (has_producer ? 4 : 0)),
             tiles_bytes(problem, t),
             t.blocks_per_sm,
             {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys),
              "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_EXACT_HEADS={}", is_exact ? 1 : 0),
              fmt::format("-DQUIRE_WARPGROUPS={}", has_producer ? 1 : 0),
-             fmt::format("-DQUIRE_PRODUCER={}", registers)}};
+             fmt::format("-DQUIRE_PRODUCER={}", t.producer_registers)}};
   }
 
+  HeadShape compiled_heads(DType dtype, HeadShape heads) const override {
+    return compiled_heads_of(dtype, heads, sm_);
+  }
   int value_cols(const AttentionClass& problem) const override { return value_cols_of(problem); }
 
   LinearTiles linear(DType x, bool is_many) const override {

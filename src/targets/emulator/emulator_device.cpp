@@ -125,7 +125,7 @@ class EmulatorDevice : public Device {
   };
 
   void add_kernel(const KernelVariant& variant) override {
-    const KernelVariant compiled = compiled_variant(variant);
+    const KernelVariant compiled = compiled_variant(variant, *rules_);
     resolved_.push_back({variant, compiled, kernel_of(variant),
                          std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
   }
@@ -134,7 +134,7 @@ class EmulatorDevice : public Device {
     add_cost(cost);
     if (num_work <= 0) return;
     Resolved& r = resolved_[static_cast<std::size_t>(handle.idx)];
-    const LaunchableKernel& kernel = find(r, form_of(r.variant, params));
+    const LaunchableKernel& kernel = find(r, form_of(r.compiled, params));
     const int num_items = num_work_items(r.name, kernel.facts, params, num_work);
     if (num_items <= 0) return;
     std::memcpy(params_->data(), params, facts_of(r.name).params_bytes);
@@ -144,16 +144,26 @@ class EmulatorDevice : public Device {
   const LaunchableKernel& find(Resolved& r, int form) {
     LaunchableKernel& kernel = r.forms[static_cast<std::size_t>(form)];
     if (kernel.entry != nullptr) return kernel;
-    kernel.facts = make_kernel({r.compiled, form}, *rules_, options_.tiles ? &*options_.tiles : nullptr);
+    const KernelInstance instance{r.compiled, form};
+    kernel = look_up(instance);
+    const auto substitute = kernel.entry == nullptr ? substitute_of(instance) : std::nullopt;
+    if (substitute) kernel = look_up(*substitute);
+    QUIRE_CHECK_KIND(kUnsupported, kernel.entry != nullptr, "this build has no kernel {} for emulated sm_{}",
+                     kernel.facts.name, options_.sm);
+    return kernel;
+  }
+
+  // Without an entry if this build does not have it: head sizes are compiled ahead, and only some.
+  LaunchableKernel look_up(const KernelInstance& instance) const {
+    LaunchableKernel kernel;
+    kernel.facts = make_kernel(instance, *rules_, options_.tiles ? &*options_.tiles : nullptr);
     const auto is_it = [&](const EmulatedKernel& k) {
       return k.sm == options_.sm && kernel.facts.name == k.name;
     };
     const std::span<const EmulatedKernel> built = emulated_kernels();
     const auto own = std::find_if(own_.begin(), own_.end(), is_it);
     const auto found = std::find_if(built.begin(), built.end(), is_it);
-    QUIRE_CHECK_KIND(kUnsupported, own != own_.end() || found != built.end(),
-                     "this build has no kernel {} for emulated sm_{}", kernel.facts.name, options_.sm);
-    kernel.entry = own != own_.end() ? own->entry : found->entry;
+    kernel.entry = own != own_.end() ? own->entry : found != built.end() ? found->entry : nullptr;
     return kernel;
   }
 

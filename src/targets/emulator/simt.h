@@ -128,10 +128,6 @@ QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
 QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   emulator::copy_bulk(to, from, bytes, barrier);
 }
-QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int panel_bytes) {
-  const unsigned long long address = (shared_address(p) & 0x3ffffu) >> 4;
-  return address | static_cast<unsigned long long>(panel_bytes >> 4) << 16 | 64ull << 32 | 1ull << 62;
-}
 template <class E, int num_blocks>
 QUIRE_DEV void multiply_rows(E type, float (&c)[num_blocks][4], unsigned long long a, unsigned long long b,
                              bool adds) {

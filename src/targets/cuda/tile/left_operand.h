@@ -13,6 +13,22 @@ struct Chunks {
   QUIRE_DEV char* at(int row, int chunk) const {
     return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
   }
+  // Chunk `half` of a matrix step, which has two.
+  QUIRE_DEV char* of_step(int row, int step, int half) const { return at(row, 2 * step + half); }
+};
+
+// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The last step of an odd number
+// meets its one chunk twice: what it is multiplied with the second time is zero, or its columns are not looked at.
+template <int num_chunks>
+struct PanelChunks {
+  char* base;
+  int num_rows;  // of a panel
+  QUIRE_DEV char* of_step(int row, int step, int half) const {
+    const int first = 2 * step;
+    if (first < num_chunks / kRowChunks * kRowChunks) return Chunks{base, num_rows}.of_step(row, step, half);
+    const ChunkPanel panel = panel_of(num_chunks, first);
+    return base + panel.place(num_rows, row, first + (panel.width > 1 ? half : 0)) * 16;
+  }
 };
 template <class E>
 constexpr int panels_of(int cols) {
@@ -39,14 +55,10 @@ struct Operand {
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
 };
 
-// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes, and for warpgroups all that there may be.
+// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes.
 template <class E>
-QUIRE_DEV int read_chunks(int cols) {
+constexpr int read_chunks(int cols) {
   return round_up(ceil_div(cols, kChunkElems<E>), 2);
-}
-template <class E>
-QUIRE_DEV int filled_chunks(int cols, int max_cols) {
-  return kHasWarpgroups ? panels_of<E>(max_cols) * kRowChunks : read_chunks<E>(cols);
 }
 
 // 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
@@ -69,7 +81,7 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 // By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = read_chunks<E>(max_k);
   static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
   tile.wait_for_memory();
   const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
@@ -78,7 +90,8 @@ QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_l
 #pragma unroll 4
   for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
     const int row = first + i / kChunks, chunk = i % kChunks;
-    copy_chunk(tile.chunks().at(row, chunk), left_rows<E>()[row], chunk * kChunkElems<E>, k_len);
+    const bool is_in_row = kChunks * kChunkElems<E> == max_k || chunk * kChunkElems<E> < max_k;
+    copy_chunk(tile.chunks().at(row, chunk), is_in_row ? left_rows<E>()[row] : nullptr, chunk * kChunkElems<E>, k_len);
   }
 }
 #endif
@@ -96,10 +109,11 @@ QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
   if (is_producer()) return;
   team_barrier();  // all are done with what was here before
 #endif
-  const int num_chunks = kHasProducer ? panels_of<E>(max_k) * kRowChunks : filled_chunks<E>(k_len, max_k);
+  const int num_chunks = read_chunks<E>(kHasProducer ? max_k : k_len);
   for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {
     const int row = i / num_chunks, chunk = i % num_chunks;
-    const E* from = row < rows ? row_pointer(row) : nullptr;
+    const bool is_in_row = read_chunks<E>(max_k) * kChunkElems<E> == max_k || chunk * kChunkElems<E> < max_k;
+    const E* from = row < rows && is_in_row ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }
