@@ -60,6 +60,11 @@ template <class E>
 constexpr int read_chunks(int cols) {
   return round_up(ceil_div(cols, kChunkElems<E>), 2);
 }
+// False for the chunk that makes an odd number of them whole steps.
+template <class E, int max_k>
+QUIRE_DEV bool is_in_row(int chunk) {
+  return read_chunks<E>(max_k) * kChunkElems<E> <= max_k || chunk * kChunkElems<E> < max_k;
+}
 
 // 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
 template <class E>
@@ -81,7 +86,7 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 // By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = read_chunks<E>(max_k);
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;  // a power of two: registers are short
   static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
   tile.wait_for_memory();
   const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
@@ -90,8 +95,8 @@ QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_l
 #pragma unroll 4
   for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
     const int row = first + i / kChunks, chunk = i % kChunks;
-    const bool is_in_row = kChunks * kChunkElems<E> == max_k || chunk * kChunkElems<E> < max_k;
-    copy_chunk(tile.chunks().at(row, chunk), is_in_row ? left_rows<E>()[row] : nullptr, chunk * kChunkElems<E>, k_len);
+    if (chunk >= read_chunks<E>(max_k)) continue;
+    copy_chunk(tile.chunks().at(row, chunk), is_in_row<E, max_k>(chunk) ? left_rows<E>()[row] : nullptr, chunk * kChunkElems<E>, k_len);
   }
 }
 #endif
@@ -112,8 +117,7 @@ QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
   const int num_chunks = read_chunks<E>(kHasProducer ? max_k : k_len);
   for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {
     const int row = i / num_chunks, chunk = i % num_chunks;
-    const bool is_in_row = read_chunks<E>(max_k) * kChunkElems<E> == max_k || chunk * kChunkElems<E> < max_k;
-    const E* from = row < rows && is_in_row ? row_pointer(row) : nullptr;
+    const E* from = row < rows && is_in_row<E, max_k>(chunk) ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }

@@ -128,8 +128,10 @@ template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_chunks(const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const TilePart<E>& part, int page_chunks) {
   constexpr int kRowsAtOnce = kLaneCount / kRowChunks;
   wait_for_earlier_launches();
+#pragma unroll 1
   for (int row = producer_half() * kRowsAtOnce + lane_idx() / kRowChunks; row < max_keys; row += 2 * kRowsAtOnce) {
     const PagedToken<E> at = find_token(part.view, stage.pages, stage.first_key + row, part.begin, part.end);
+#pragma unroll 1
     for (int chunk = lane_idx() % kRowChunks; chunk < part.chunks; chunk += kRowChunks) {
       const bool is_there = at.token >= 0 && chunk < page_chunks;
       const long from = is_there ? panel_of(page_chunks, chunk).place(part.view.page.page_size, at.token, chunk) * kChunkElems<E> : 0;
