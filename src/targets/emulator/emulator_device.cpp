@@ -119,14 +119,14 @@ class EmulatorDevice : public Device {
 
  private:
   struct Resolved {
-    KernelVariant variant, compiled;
+    KernelVariant compiled;
     KernelName name;
     std::vector<LaunchableKernel> forms;
   };
 
   void add_kernel(const KernelVariant& variant) override {
     const KernelVariant compiled = compiled_variant(variant, *rules_);
-    resolved_.push_back({variant, compiled, kernel_of(variant),
+    resolved_.push_back({compiled, kernel_of(variant),
                          std::vector<LaunchableKernel>(static_cast<std::size_t>(num_forms(compiled)))});
   }
 
@@ -146,8 +146,7 @@ class EmulatorDevice : public Device {
     if (kernel.entry != nullptr) return kernel;
     const KernelInstance instance{r.compiled, form};
     kernel = look_up(instance);
-    const auto substitute = kernel.entry == nullptr ? substitute_of(instance) : std::nullopt;
-    if (substitute) kernel = look_up(*substitute);
+    if (kernel.entry == nullptr && substitute_of(instance)) kernel = look_up(*substitute_of(instance));
     QUIRE_CHECK_KIND(kUnsupported, kernel.entry != nullptr, "this build has no kernel {} for emulated sm_{}",
                      kernel.facts.name, options_.sm);
     return kernel;
@@ -155,15 +154,13 @@ class EmulatorDevice : public Device {
 
   // Without an entry if this build does not have it: head sizes are compiled ahead, and only some.
   LaunchableKernel look_up(const KernelInstance& instance) const {
-    LaunchableKernel kernel;
-    kernel.facts = make_kernel(instance, *rules_, options_.tiles ? &*options_.tiles : nullptr);
-    const auto is_it = [&](const EmulatedKernel& k) {
-      return k.sm == options_.sm && kernel.facts.name == k.name;
-    };
-    const std::span<const EmulatedKernel> built = emulated_kernels();
-    const auto own = std::find_if(own_.begin(), own_.end(), is_it);
-    const auto found = std::find_if(built.begin(), built.end(), is_it);
-    kernel.entry = own != own_.end() ? own->entry : found != built.end() ? found->entry : nullptr;
+    LaunchableKernel kernel{make_kernel(instance, *rules_, options_.tiles ? &*options_.tiles : nullptr), nullptr};
+    for (const std::span<const EmulatedKernel> kernels : {std::span(own_), emulated_kernels()}) {
+      for (const EmulatedKernel& k : kernels) {
+        if (kernel.entry == nullptr && k.sm == options_.sm && kernel.facts.name == k.name)
+          kernel.entry = k.entry;
+      }
+    }
     return kernel;
   }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/dtype.h"
 
@@ -106,9 +107,8 @@ std::size_t MatrixDescriptor::offset_of(int n, int k, bool is_transposed) const 
   const auto along = static_cast<std::size_t>(is_transposed ? n : k) * 2,
              across = static_cast<std::size_t>(is_transposed ? k : n);
   const auto row_bytes = static_cast<std::size_t>(swizzle_bytes);
-  const bool is_swapped = is_transposed && swizzle_bytes == 16;
-  const std::size_t across_bytes = is_swapped ? leading_bytes : stride_bytes,
-                    along_bytes = is_swapped ? stride_bytes : leading_bytes;
+  std::size_t across_bytes = stride_bytes, along_bytes = leading_bytes;
+  if (is_transposed && swizzle_bytes == 16) std::swap(across_bytes, along_bytes);
   const std::size_t linear = start + across / 8 * across_bytes + across % 8 * row_bytes +
                              along / row_bytes * along_bytes + along % row_bytes;
   const std::size_t mask = row_bytes / 16 - 1;

@@ -15,7 +15,7 @@
 
 #include "base/check.h"
 #include "targets/cuda/chips.h"
-#include "targets/emulator/emulated_instances.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -164,7 +164,7 @@ void write_sources(const Order& order) {
   std::string table;
   for (const int sm : order.chips) {
     const auto rules = cuda_rules(sm);
-    for (const KernelInstance& instance : emulated_instances(*rules)) {
+    for (const KernelInstance& instance : instances_ahead(*rules)) {
       JitKernel k = make_kernel(instance, *rules);
       if (!order.wants(k.name)) continue;
       if (const auto tiles = order.tiles_of(k.name)) {

@@ -186,7 +186,8 @@ void JitDevice::start_kernel(KernelHandle kernel, const void* params, int num_wo
       launch_vendor(std::get<LinearVariant>(r.variant), *static_cast<const LinearParams*>(params))) {
     return;
   }
-  const int slot = r.first_slot + form_of(slots_[static_cast<std::size_t>(r.first_slot)].instance.variant, params);
+  const KernelVariant& compiled = slots_[static_cast<std::size_t>(r.first_slot)].instance.variant;
+  const int slot = r.first_slot + form_of(compiled, params);
   if (is_preparing_) return wanted_.push_back(slot);
   launch_own(r.name, slot, params, num_work);
 }

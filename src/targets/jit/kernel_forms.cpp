@@ -133,8 +133,8 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
                                                                                   : 1;
   const auto config = [&](const char* name, int rows, int keys) {
     return fmt::format(
-        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kValueParts = {}, "
-        "kPartsAtOnce = {}; static constexpr unsigned kMods = {}; }};\n",
+        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, "
+        "kValueParts = {}, kPartsAtOnce = {}; static constexpr unsigned kMods = {}; }};\n",
         name, rows, keys, heads.qk, value_cols, ceil_div(heads.vo, value_cols), parts_at_once, v.mods);
   };
   const std::string few =
@@ -262,7 +262,8 @@ std::vector<KernelInstance> all_instances(const TileRules& rules, std::span<cons
       for (const unsigned mods : {0u, kAllScoreMods}) {
         const KernelVariant variant =
             compiled_variant(AttentionVariant{e.dtype, e.dtype, plain_kv(e.dtype), h, mods}, rules);
-        if (std::find(variants.begin(), variants.end(), variant) == variants.end()) variants.push_back(variant);
+        if (std::find(variants.begin(), variants.end(), variant) == variants.end())
+          variants.push_back(variant);
       }
     }
     variants.push_back(LinearVariant{e.dtype, {e.dtype}, e.dtype});
@@ -280,6 +281,16 @@ std::vector<KernelInstance> all_instances(const TileRules& rules, std::span<cons
   for (const KernelVariant& variant : variants) {
     for (int form = 0; form < num_forms(variant); ++form) instances.push_back({variant, form});
   }
+  return instances;
+}
+
+std::vector<KernelInstance> instances_ahead(const TileRules& rules) {
+  static constexpr HeadShape kHeads[] = {{80, 80}, {96, 96}, {112, 112}, {40, 104}, {120, 56}};
+  std::vector<KernelInstance> instances = all_instances(rules, kHeads);
+  std::erase_if(instances, [](const KernelInstance& instance) {
+    const auto* v = std::get_if<AttentionVariant>(&instance.variant);
+    return v != nullptr && v->heads != bound_of(v->heads) && (v->q != DType::kBF16 || v->mods != 0);
+  });
   return instances;
 }
 

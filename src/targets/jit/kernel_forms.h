@@ -21,8 +21,8 @@ struct KernelInstance {
   auto operator<=>(const KernelInstance&) const = default;
 };
 
-// The variant with what the code does not depend on made equal: head sizes become those that the rules compile
-// for, score mods none or all.
+// The variant with what the code does not depend on made equal: head sizes become those that the rules
+// compile for, score mods none or all.
 KernelVariant compiled_variant(const KernelVariant& variant, const TileRules& rules);
 
 int num_forms(const KernelVariant& compiled);
@@ -42,9 +42,14 @@ std::optional<KernelInstance> substitute_of(const KernelInstance& instance);
 // Head sizes of models in use that are no bounds.
 constexpr HeadShape kUsualHeads[] = {{80, 80}, {96, 96}, {112, 112}};
 
-// Every kernel that can be asked for (compile gate, cache fill, emulator), none twice; where attention is
+// Every kernel that can be asked for (compile gate, cache fill), none twice; where attention is
 // compiled for head sizes of its own, those of the bounds and of `heads`.
-std::vector<KernelInstance> all_instances(const TileRules& rules, std::span<const HeadShape> heads = kUsualHeads);
+std::vector<KernelInstance> all_instances(const TileRules& rules,
+                                          std::span<const HeadShape> heads = kUsualHeads);
+
+// Those that are compiled ahead for who has no compiler at hand: the bounds, and a few other head sizes, with
+// panels of every width in K and in V, of which bf16 with plain scores stands for all. The rest has substitutes.
+std::vector<KernelInstance> instances_ahead(const TileRules& rules);
 
 // Work items of this kernel; `num_work` as the launch gives it.
 int num_work_items(KernelName name, const JitKernel& kernel, const void* params, int num_work);

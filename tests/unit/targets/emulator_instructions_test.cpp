@@ -161,8 +161,8 @@ TEST(EmulatorInstructions, DescriptorsOfNarrowerSwizzles) {
   }
 }
 
-// With n along the rows, 16 rows of k. Without a swizzle leading and stride offset change their parts: 8 x 8 elements
-// lie together, the next 8 of k follow by the leading offset, the next 8 of n by the stride offset.
+// With n along the rows, 16 rows of k. Without a swizzle leading and stride offset change their parts: 8 x 8
+// elements lie together, the next 8 of k follow by the leading offset, the next 8 of n by the stride offset.
 TEST(EmulatorInstructions, DescriptorsOfNarrowColumns) {
   const auto narrow = MatrixDescriptor::decode(descriptor(1024, 4096, 512, 2));
   const auto narrower = MatrixDescriptor::decode(descriptor(1024, 4096, 256, 3));

@@ -17,8 +17,9 @@ struct Chunks {
   QUIRE_DEV char* of_step(int row, int step, int half) const { return at(row, 2 * step + half); }
 };
 
-// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The last step of an odd number
-// meets its one chunk twice: what it is multiplied with the second time is zero, or its columns are not looked at.
+// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The last
+// step of an odd number meets its one chunk twice: what it is multiplied with the second time is zero, or its
+// columns are not looked at.
 template <int num_chunks>
 struct PanelChunks {
   char* base;
@@ -86,7 +87,7 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 // By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
 template <class E, int max_rows, int max_k, class RowPointer>
 QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;  // a power of two: registers are short
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
   static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
   tile.wait_for_memory();
   const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
@@ -95,8 +96,9 @@ QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_l
 #pragma unroll 4
   for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
     const int row = first + i / kChunks, chunk = i % kChunks;
-    if (chunk >= read_chunks<E>(max_k)) continue;
-    copy_chunk(tile.chunks().at(row, chunk), is_in_row<E, max_k>(chunk) ? left_rows<E>()[row] : nullptr, chunk * kChunkElems<E>, k_len);
+    if (chunk >= read_chunks<E>(max_k)) continue;  // a loop over those alone takes more registers
+    const E* from = is_in_row<E, max_k>(chunk) ? left_rows<E>()[row] : nullptr;
+    copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }
 #endif

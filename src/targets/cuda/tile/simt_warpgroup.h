@@ -99,21 +99,24 @@ QUIRE_DEV void multiply_columns(bf16, float (&c)[8][4], const unsigned (&a)[4], 
       : QUIRE_SUMS_32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(bf16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(bf16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
       "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
       : QUIRE_SUMS_16
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(bf16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(bf16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 "
       "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
       : QUIRE_SUMS_8(0)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(bf16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(bf16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 "
       "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
@@ -141,21 +144,24 @@ QUIRE_DEV void multiply_columns(f16, float (&c)[8][4], const unsigned (&a)[4], u
       : QUIRE_SUMS_32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(f16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(f16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
       "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
       : QUIRE_SUMS_16
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(f16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(f16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
       "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
       : QUIRE_SUMS_8(0)
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
-QUIRE_DEV void multiply_columns(f16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
+QUIRE_DEV void multiply_columns(f16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 "
       "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
