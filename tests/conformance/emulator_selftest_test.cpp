@@ -39,8 +39,8 @@ INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
                                          Setting{"emulator:sm_90a/reversed", 5, 0.2},
                                          Setting{"emulator:sm_90a/shuffled", 6, 0.2}));
 
-// Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels: with kernels of
-// their own and without, and in pages that are no multiple of 8 tokens.
+// Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels: with kernels
+// of their own and without, and in pages that are no multiple of 8 tokens.
 TEST(EmulatorDevice, HeadsOfManySizes) {
   struct Shape {
     HeadShape heads;

@@ -154,7 +154,8 @@ class EmulatorDevice : public Device {
 
   // Without an entry if this build does not have it: head sizes are compiled ahead, and only some.
   LaunchableKernel look_up(const KernelInstance& instance) const {
-    LaunchableKernel kernel{make_kernel(instance, *rules_, options_.tiles ? &*options_.tiles : nullptr), nullptr};
+    LaunchableKernel kernel;
+    kernel.facts = make_kernel(instance, *rules_, options_.tiles ? &*options_.tiles : nullptr);
     for (const std::span<const EmulatedKernel> kernels : {std::span(own_), emulated_kernels()}) {
       for (const EmulatedKernel& k : kernels) {
         if (kernel.entry == nullptr && k.sm == options_.sm && kernel.facts.name == k.name)

@@ -47,8 +47,9 @@ constexpr HeadShape kUsualHeads[] = {{80, 80}, {96, 96}, {112, 112}};
 std::vector<KernelInstance> all_instances(const TileRules& rules,
                                           std::span<const HeadShape> heads = kUsualHeads);
 
-// Those that are compiled ahead for who has no compiler at hand: the bounds, and a few other head sizes, with
-// panels of every width in K and in V, of which bf16 with plain scores stands for all. The rest has substitutes.
+// Those that are compiled ahead for who has no compiler at hand: of the bounds, and of a few other head sizes
+// (panels of every width in K and in V), of which bf16 with plain scores stands for all. The rest has
+// substitutes.
 std::vector<KernelInstance> instances_ahead(const TileRules& rules);
 
 // Work items of this kernel; `num_work` as the launch gives it.
