@@ -54,7 +54,7 @@ struct BackgroundLog::State {
   std::string kept;                                       // never grows beyond what was reserved
   std::string written;                                    // the thread's own
   std::int64_t num_kept = 0, num_lost = 0, num_told = 0;  // texts
-  bool is_closing = false, has_ended = false;
+  bool is_writing = false, is_closing = false, has_ended = false;
 };
 
 void BackgroundLog::State::run() {
@@ -64,6 +64,7 @@ void BackgroundLog::State::run() {
     if (kept.empty()) break;
     written.swap(kept);
     kept.clear();
+    is_writing = true;
     const std::int64_t num_taken = std::exchange(num_kept, 0), num_untold = num_lost - num_told;
     lock.unlock();
     char notice[96];
@@ -72,6 +73,8 @@ void BackgroundLog::State::run() {
     const bool is_told = num_untold == 0 || write_all(fd, {notice, static_cast<std::size_t>(end - notice)});
     const bool is_written = is_told && write_all(fd, written);
     lock.lock();
+    is_writing = false;
+    changed.notify_all();  // of flush()
     if (is_told) num_told += num_untold;
     if (!is_written) {
       num_lost += num_taken;
@@ -109,6 +112,11 @@ void BackgroundLog::write(std::string_view text) noexcept {
     ++state_->num_kept;
   }
   state_->changed.notify_all();
+}
+
+void BackgroundLog::flush() noexcept {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait_for(lock, kLastWords, [this] { return state_->kept.empty() && !state_->is_writing; });
 }
 
 std::int64_t BackgroundLog::num_lost() const noexcept {

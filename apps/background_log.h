@@ -14,7 +14,7 @@ class BackgroundLog {
   // Writes to the file descriptor, which stays the caller's. Throws Error{kExhausted} when no thread can be
   // started.
   explicit BackgroundLog(int fd);
-  // Waits a second at most for the lines that are kept, and then leaves them.
+  // Waits as flush() does, and then leaves what is kept.
   ~BackgroundLog();
   BackgroundLog(const BackgroundLog&) = delete;
   BackgroundLog& operator=(const BackgroundLog&) = delete;
@@ -22,6 +22,9 @@ class BackgroundLog {
   // Keeps the text (lines with their ends) or, when there is no room, counts it as lost. Any thread; needs no
   // memory.
   void write(std::string_view text) noexcept;
+
+  // Waits a second at most for what is kept to be written. Any thread; needs no memory.
+  void flush() noexcept;
 
   // Texts that were lost so far, to a full memory or to a write that failed. Once writing works again, a line
   // says so.

@@ -66,11 +66,19 @@ void write_stderr(std::string_view text) noexcept {
   }
 }
 
+void flush_stderr() noexcept {
+  if (BackgroundLog* log = background_log) log->flush();
+}
+
 void log_line(std::string_view text) noexcept {
+  std::string line;
   try {
-    write_stderr(paint(text, Color::kDim, 2) + "\n");
+    line = paint(text, Color::kDim, 2) + "\n";
   } catch (const std::exception&) {  // there is no memory for it
+    write_stderr(text);
+    line = "\n";
   }
+  write_stderr(line);
 }
 
 void log_through(BackgroundLog* log) noexcept { background_log = log; }

@@ -27,7 +27,8 @@ void print_now(std::string_view text);
 // What is said on stderr, and cannot be written, is lost: no part of the program fails because nobody
 // listens.
 void write_stderr(std::string_view text) noexcept;
-void log_line(std::string_view text) noexcept;
+void flush_stderr() noexcept;                   // for last words: waits a second at most until they are out
+void log_line(std::string_view text) noexcept;  // where memory is short, without colour
 
 template <class... Args>
 void log(fmt::format_string<Args...> format, Args&&... args) noexcept {

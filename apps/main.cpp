@@ -57,19 +57,36 @@ void print_error(std::string_view text) noexcept {
 constexpr std::string_view kOutOfMemory =
     "out of memory; a smaller model, fewer --kv-pages or a shorter context needs less";
 
+constinit thread_local bool has_run_out_of_memory = false;  // some time on this thread
+
+// In place of operator new's own throw.
+[[noreturn]] void note_shortage() {
+  has_run_out_of_memory = true;
+  throw std::bad_alloc();
+}
+
+// An exception that met a function which may not throw is on its way still and cannot be looked at: GCC calls
+// std::terminate without catching it.
+bool is_out_of_memory() noexcept {
+  if (std::uncaught_exceptions() > 0 && has_run_out_of_memory) return true;
+  const std::exception_ptr current = std::current_exception();
+  if (!current) return false;
+  try {
+    std::rethrow_exception(current);
+  } catch (const std::bad_alloc&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 // Memory that runs out in a place that may not throw, such as a destructor: the exit is the failure's, in
 // words, so that a supervisor starts the program anew.
 [[noreturn]] void end_in_words() noexcept {
-  if (const std::exception_ptr current = std::current_exception()) {
-    try {
-      std::rethrow_exception(current);
-    } catch (const std::bad_alloc&) {
-      print_error(kOutOfMemory);
-      ::_exit(kExitFailure);
-    } catch (...) {
-    }
-  }
-  std::abort();
+  if (!is_out_of_memory()) std::abort();
+  print_error(kOutOfMemory);
+  flush_stderr();
+  ::_exit(kExitFailure);
 }
 
 int exit_code_of(ErrorKind kind) {
@@ -171,6 +188,7 @@ int run_program(int argc, char** argv) {
 }  // namespace quire
 
 int main(int argc, char** argv) {
+  std::set_new_handler(quire::note_shortage);
   std::set_terminate(quire::end_in_words);
   quire::report_cut_files();
   try {

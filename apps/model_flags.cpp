@@ -95,6 +95,8 @@ void add_engine_flags(CLI::App& command, ModelFlags& flags) {
                            "Tokens computed in one step"))
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  options.step_time_target_ms = kStepTimeTargetMs;
+  add_step_time_flag(command, options)->group("Memory and batching");
   group(command.add_flag("--no-prefix-cache", flags.no_prefix_cache,
                          "Compute equal beginnings of prompts anew"));
   group(command.add_flag("--batch-invariant", options.batch_invariant,
@@ -110,11 +112,22 @@ void add_backend_flag(CLI::App& command, EngineOptions& options) {
   with_env(command.add_option("--attention-backend", options.attention_backend, text))->type_name("NAME");
 }
 
+CLI::Option* add_step_time_flag(CLI::App& command, EngineOptions& options) {
+  return with_env(command.add_option("--step-time-target", options.step_time_target_ms,
+                                     "Most milliseconds of a step while answers run; 0 = any"))
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("MS")
+      ->capture_default_str();
+}
+
 void add_step_flags(CLI::App& command, EngineOptions& options) {
-  command.add_option("--graphs", options.graphs, "Record decode steps and start them as a whole (default: on a GPU)")
-      ->type_name("0|1");
-  command.add_option("--run-ahead", options.run_ahead, "Start a step before the tokens of the last are back (default: on a GPU)")
-      ->type_name("0|1");
+  const auto group = [](CLI::Option* option) {
+    with_env(option)->group("Memory and batching")->type_name("0|1");
+  };
+  group(command.add_option("--graphs", options.graphs,
+                           "Record decode steps and start them as a whole (default: on a GPU)"));
+  group(command.add_option("--run-ahead", options.run_ahead,
+                           "Start a step before the tokens of the last are back (default: on a GPU)"));
 }
 
 void add_sampling_flags(CLI::App& command, ModelFlags& flags) {

@@ -16,6 +16,9 @@
 
 namespace quire {
 
+// Where answers are read as they come: 20 tokens a second are faster than people read.
+inline constexpr double kStepTimeTargetMs = 50;
+
 struct ModelFlags {
   std::string model;  // empty: the demo model
   std::string system;
@@ -34,6 +37,8 @@ struct ModelFlags {
 void add_model_argument(CLI::App& command, ModelFlags& flags);
 void add_engine_flags(CLI::App& command, ModelFlags& flags);
 void add_backend_flag(CLI::App& command, EngineOptions& options);
+// Steps that continue answers take fewer prompt tokens, so that they end within so long; 0: no target.
+CLI::Option* add_step_time_flag(CLI::App& command, EngineOptions& options);
 // How steps are launched: for measurements and comparisons.
 void add_step_flags(CLI::App& command, EngineOptions& options);
 

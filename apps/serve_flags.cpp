@@ -187,6 +187,7 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   add_limit_flags(command, flags);
   add_behaviour_flags(command, flags);
   add_engine_flags(command, flags);
+  add_step_flags(command, flags.options);
 }
 
 void complete(ServeFlags& flags) {

@@ -17,6 +17,7 @@ Examples:
   quire bench attention 32q1s2k 2q2k_8q1s1k --json attention.json
   quire bench linear --shape 1x4096x4096,512x4096x4096
   quire bench latency --shape llama-1b --prompt-len 512
+  quire bench stall --prompt-len 4000 --output-len 96
   quire bench scheduler
   quire bench serve --rate 1,2,4)";
 
@@ -41,6 +42,7 @@ void add_bench_command(CLI::App& app, Program& program) {
   add_bench_linear(bench, program);
   add_bench_latency(bench, program);
   add_bench_throughput(bench, program);
+  add_bench_stall(bench, program);
   add_bench_scheduler(bench, program);
   add_bench_serve(bench, program);
 }

@@ -26,6 +26,7 @@ void add_bench_layers(CLI::App& bench, Program& program);
 void add_bench_linear(CLI::App& bench, Program& program);
 void add_bench_latency(CLI::App& bench, Program& program);
 void add_bench_throughput(CLI::App& bench, Program& program);
+void add_bench_stall(CLI::App& bench, Program& program);
 void add_bench_scheduler(CLI::App& bench, Program& program);
 void add_bench_serve(CLI::App& bench, Program& program);
 

@@ -39,6 +39,7 @@ void add_model_bench_flags(CLI::App& command, ModelBenchFlags& flags) {
       .add_option("--max-batched-tokens", flags.options.max_num_batched_tokens, "Tokens computed in one step")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  add_step_time_flag(command, flags.options);
   command.add_flag("--batch-invariant", flags.options.batch_invariant,
                    "Bits that do not depend on batching or threads");
   add_backend_flag(command, flags.options);

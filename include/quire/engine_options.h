@@ -25,6 +25,10 @@ struct EngineOptions {
   int max_num_seqs = 256;                // requests that run at the same time
   int max_num_batched_tokens = 2048;     // tokens computed in one step
   int long_prefill_token_threshold = 0;  // at most so many prompt tokens of one request a step; 0: no limit
+  // Of steps that continue answers: they take no more prompt tokens than are expected to fit into it, at
+  // least 16. 0: none. How prompts are cut then depends on measured time, which without batch_invariant shows
+  // in bits.
+  double step_time_target_ms = 0;
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
   bool prefix_cache = true;
   std::optional<bool> graphs;     // record steps of one token a request and start them as a whole; absent: where the device gains by it

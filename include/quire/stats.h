@@ -18,6 +18,8 @@ struct EngineStats {
   std::int64_t num_held_pages = 0;    // held by at least one request
   double kv_usage = 0.0;              // num_held_pages / num_pages
   std::int64_t num_unused_slots = 0;  // token slots of held pages that hold no token
+  double step_time_target_s = 0;      // see EngineOptions::step_time_target_ms
+  double prompt_token_s = 0;          // what a prompt token takes beyond the decodes of its step; 0 unknown
   bool has_failed = false;            // the engine's thread has ended with an error: no request can run
   // counters
   std::int64_t num_steps = 0;
@@ -27,6 +29,7 @@ struct EngineStats {
   std::array<std::int64_t, kStepTokenBounds.size() + 1> steps_by_tokens = {};  // steps of at most so many tokens
   double step_time_s = 0;   // in steps
   double step_bound_s = 0;  // the time that the launches of these steps need at the device's ceilings; 0 unknown
+  std::int64_t num_limited_steps = 0;  // in which prompts got less, so that answers go on in time
   std::int64_t num_preemptions = 0;
   std::int64_t num_prompt_tokens = 0;  // of requests admitted
   std::int64_t num_generation_tokens = 0;

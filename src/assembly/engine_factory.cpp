@@ -132,6 +132,7 @@ Parts make_parts(const ModelConfig& config, const EngineOptions& options, Tensor
   engine.scheduler.max_num_seqs = options.max_num_seqs;
   engine.scheduler.max_num_batched_tokens = options.max_num_batched_tokens;
   engine.scheduler.long_prefill_token_threshold = options.long_prefill_token_threshold;
+  engine.scheduler.step_time_target_s = options.step_time_target_ms / 1000;
   const bool runs_ahead = options.run_ahead.value_or(device->caps().runs_async);
   return {engine, std::make_unique<ModelRunner>(std::move(device), std::move(decoder), runs_ahead),
           kernels_s};

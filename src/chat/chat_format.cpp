@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json.h"
+
 namespace quire {
 namespace {
 
@@ -56,8 +58,9 @@ std::optional<ChatFormat> ChatFormat::load(const GenerationDefaults& defaults,
 
 std::vector<std::int32_t> ChatFormat::encode(const ordered_json& messages, bool add_generation_prompt,
                                              const ordered_json& variables) const {
-  const ordered_json read =
+  ordered_json read =
       with_content_format(with_parsed_arguments(with_reasoning_fields(messages)), template_.content_format());
+  const TreeScope scope(read);
   const auto pieces = template_.render_pieces(read, add_generation_prompt, variables);
   std::string text;
   std::vector<ByteRange> literals;

@@ -17,7 +17,8 @@ constexpr JsonLimits kArgumentLimits = {.max_bytes = 8u << 20, .max_depth = 64, 
 ordered_json parsed_arguments(const std::string& text) {
   if (text.find_first_not_of(" \t\r\n") == text.npos) return ordered_json::object();
   try {
-    const Json value = parse_json(text, "arguments", kArgumentLimits);
+    Json value = parse_json(text, "arguments", kArgumentLimits);
+    const TreeScope scope(value);
     if (value.is_object() || value.is_array()) return ordered_json::parse(text);
   } catch (const Error&) {  // a model wrote it: what is no JSON is shown as it is
   } catch (const ordered_json::exception&) {
@@ -74,10 +75,15 @@ ordered_json with_content_format(ordered_json messages, ContentFormat format) {
     if (!message.is_object() || !message.contains("content")) continue;
     ordered_json& content = message["content"];
     if (format == ContentFormat::kText && content.is_array()) {
-      content = joined_parts(content);
+      std::string text = joined_parts(content);
+      dismantle(content);
+      content = std::move(text);
     } else if (format == ContentFormat::kParts && content.is_string()) {
-      auto part = ordered_json::object({{"type", "text"}, {"text", std::move(content)}});
-      content = ordered_json::array({std::move(part)});
+      ordered_json part = ordered_json::object();  // lists of members would be trees that end here
+      part["type"] = "text";
+      part["text"] = std::move(content);
+      content = ordered_json::array();
+      content.push_back(std::move(part));
     }
   }
   return messages;

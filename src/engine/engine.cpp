@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <limits>
 #include <utility>
@@ -89,9 +90,18 @@ std::span<StepOutput> EngineCore::step() {
   return outputs_;
 }
 
+// 0 where nobody wants to know.
+double EngineCore::now_s() const {
+  if (config_.scheduler.step_time_target_s <= 0) return 0;
+  if (config_.now_s) return config_.now_s();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 void EngineCore::start_step(Step& step) {
+  step.start_s = now_s();
   const StepPlan& plan = scheduler_.schedule();
   step.items = plan.items;
+  step.work = plan.work;
   if (plan.items.empty()) return;
   report_step(plan, step.report);
   try {
@@ -123,7 +133,18 @@ void EngineCore::expect_tokens(Step& step) {
   }
 }
 
+// A step that was started ahead of another one's end counts from that end on. The host's part counts as well:
+// who is answered waits for it.
 void EngineCore::finish_step(Step& step) {
+  const bool has_requests = step.has_requests();  // else nobody has waited for its end
+  const bool is_good = take_results(step);
+  const double start_s = std::max(step.start_s, end_s_);
+  end_s_ = now_s();
+  if (is_good && has_requests) scheduler_.observe(step.work, end_s_ - start_s);
+}
+
+// False when it failed.
+bool EngineCore::take_results(Step& step) {
   step.is_started = false;
   if (step.has_requests()) report_ = step.report;
   StepResult result;
@@ -132,7 +153,7 @@ void EngineCore::finish_step(Step& step) {
     check_result(step, result);
   } catch (const std::exception& error) {
     fail_step(step, error.what());
-    return;
+    return false;
   }
   if (!std::exchange(step.is_complete, false)) scheduler_.complete(step.items);
   const auto vocab_size = static_cast<std::size_t>(config_.vocab_size);
@@ -150,6 +171,7 @@ void EngineCore::finish_step(Step& step) {
     host_row += num_host_rows;
   }
   step.items.clear();
+  return true;
 }
 
 void EngineCore::check_result(const Step& step, const StepResult& result) const {
@@ -372,6 +394,9 @@ EngineStats EngineCore::stats() const {
   stats.num_held_pages = kv.num_held_pages();
   stats.kv_usage = static_cast<double>(stats.num_held_pages) / static_cast<double>(stats.num_pages);
   stats.num_unused_slots = kv.num_unused_slots();
+  stats.step_time_target_s = config_.scheduler.step_time_target_s;
+  stats.num_limited_steps = scheduler_.stats().num_limited_steps;
+  stats.prompt_token_s = scheduler_.step_time().prompt_token_s();
   stats.num_preemptions = scheduler_.stats().num_preemptions;
   stats.num_prompt_tokens = scheduler_.stats().num_prompt_tokens;
   stats.prefix_query_tokens = scheduler_.stats().prefix_query_tokens;

@@ -1,8 +1,10 @@
-// The engine proper: schedule, run, sample, post-process. One thread, no clock, no device.
+// The engine proper: schedule, run, sample, post-process. One thread, no device, and a clock only to learn
+// how long steps take where their time has a target.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -26,6 +28,7 @@ struct EngineConfig {
   std::vector<std::int32_t> eos_tokens;  // of the model; end a request unless ignore_eos
   std::int64_t max_logprobs = 20;
   std::uint64_t seed = 0;  // requests without a seed draw from (this, their id)
+  std::function<double()> now_s;  // seconds since some moment; empty: the steady clock
 };
 
 class EngineCore : public StepEngine {
@@ -66,6 +69,8 @@ class EngineCore : public StepEngine {
   struct Step {
     std::vector<ScheduledRequest> items;  // a request that ended or was preempted since is null
     StepReport report;
+    StepWork work;
+    double start_s = 0;
     bool is_started = false;
     bool is_complete = false;  // the scheduler counts its tokens as computed already
     bool has_requests() const {
@@ -77,6 +82,8 @@ class EngineCore : public StepEngine {
   bool can_run_ahead() const;
   void expect_tokens(Step& step);
   void finish_step(Step& step);
+  bool take_results(Step& step);
+  double now_s() const;
   void check_result(const Step& step, const StepResult& result) const;
   void report_step(const StepPlan& plan, StepReport& report);
   void add_prompt_logprobs(LiveRequest& live, const ScheduledRequest& item, std::span<const float> logits);
@@ -99,6 +106,7 @@ class EngineCore : public StepEngine {
   BatchBuilder batch_builder_;
   Sampler sampler_;
   std::unordered_map<RequestId, LiveRequest> live_;
+  double end_s_ = 0;     // when the last step ended
   Step current_, next_;  // while `next_` is started, `current_` is too and comes first
   std::vector<StepOutput> outputs_;
   EngineStats counters_;

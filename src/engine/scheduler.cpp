@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -14,6 +15,11 @@ constexpr int kMaxPromptLogitRows = 128;
 // again.
 bool wants_prompt_logits(const Request& request) {
   return request.params.prompt_logprobs.has_value() && request.output_len() == 0;
+}
+
+// Its answer goes on with the tokens that it lacks; else it is a prompt, perhaps one that is computed anew.
+bool continues_answer(const Request& request, int num_missing) {
+  return request.output_len() > 0 && num_missing <= request.logits_len;
 }
 
 }  // namespace
@@ -38,6 +44,8 @@ Scheduler::Scheduler(const SchedulerConfig& config, const KvCacheConfig& kv_conf
   QUIRE_CHECK(config.max_model_len >= 2, "max_model_len is {}, must be at least 2", config.max_model_len);
   QUIRE_CHECK(config.long_prefill_token_threshold >= 0,
               "long_prefill_token_threshold is {}, must be at least 0", config.long_prefill_token_threshold);
+  QUIRE_CHECK(config.step_time_target_s >= 0 && std::isfinite(config.step_time_target_s),
+              "step_time_target is {} s, must be finite and not negative", config.step_time_target_s);
 }
 
 void Scheduler::check_prompt_len(std::size_t prompt_len) const {
@@ -67,10 +75,40 @@ const StepPlan& Scheduler::schedule() {
   plan_.max_num_pages = {};
   budget_ = config_.max_num_batched_tokens;
   compact_running();
+  allowance_ = open_allowance();
   schedule_running();
   commit_full_pages();
   if (plan_.num_preempted == 0) admit_waiting();
+  if (config_.step_time_target_s > 0) note_work();
   return plan_;
+}
+
+PromptAllowance Scheduler::open_allowance() const {
+  if (config_.step_time_target_s <= 0 || (waiting_.empty() && !has_prompts_)) return {};
+  StepWork decodes;
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    if (i + 8 < running_.size()) prefetch_request(running_[i + 8]);
+    const Request& request = *running_[i];
+    if (continues_answer(request, request.num_tokens() - request.computed_len))
+      decodes.add_decode(request.computed_len);
+  }
+  if (decodes.num_decodes == 0) return {};
+  return {step_time_, config_.step_time_target_s - step_time_.decode_time_s(decodes)};
+}
+
+// A prompt's last token alone costs what a decode does.
+void Scheduler::note_work() {
+  plan_.work = {};
+  has_prompts_ = false;
+  for (const ScheduledRequest& item : plan_.items) {
+    has_prompts_ |= !item.samples;
+    if (item.samples && item.query_len == 1) {
+      plan_.work.add_decode(item.computed_len);
+    } else {
+      plan_.work.add_prompt(item.computed_len, item.query_len);
+    }
+  }
+  stats_.num_limited_steps += allowance_.has_cut();
 }
 
 void Scheduler::compact_running() {
@@ -79,11 +117,12 @@ void Scheduler::compact_running() {
   for (std::size_t i = 0; i < running_.size(); ++i) running_[i]->running_idx = i;
 }
 
-int Scheduler::chunk_len(const Request& request, int computed_len, int budget) const {
+int Scheduler::chunk_len(const Request& request, int computed_len, int budget) {
   const int missing_len = request.num_tokens() - computed_len;
   const int threshold = config_.long_prefill_token_threshold;
-  const int chunk = std::min({missing_len, budget, threshold > 0 ? threshold : missing_len});
-  return wants_prompt_logits(request) ? std::min(chunk, kMaxPromptLogitRows) : chunk;
+  int chunk = std::min({missing_len, budget, threshold > 0 ? threshold : missing_len});
+  if (wants_prompt_logits(request)) chunk = std::min(chunk, kMaxPromptLogitRows);
+  return continues_answer(request, missing_len) ? chunk : allowance_.take(chunk, computed_len);
 }
 
 void Scheduler::schedule_running() {
@@ -185,7 +224,7 @@ void Scheduler::add_item(Request& request, int query_len) {
 
 void Scheduler::admit_waiting() {
   while (budget_ > 0 && num_running_ < max_num_seqs_ && !waiting_.empty()) {
-    if (!try_admit(**waiting_.begin())) return;
+    if (allowance_.is_spent() || !try_admit(**waiting_.begin())) return;
   }
 }
 

@@ -6,6 +6,9 @@
 // prompt. What remains of the budget goes to waiting requests, in order and without overtaking. A waiting
 // request enters only when there is room for all of its tokens. When a running request finds no page, the
 // last one (or the one of worst priority) gives up all of its pages, waits again, and is computed anew later.
+//
+// With a target for the time of a step, prompts get less of a step that also continues answers: as much as is
+// expected to fit (see step_time.h), and never less than PromptAllowance::kLeastTokens.
 #pragma once
 
 #include <array>
@@ -16,6 +19,7 @@
 
 #include "engine/kv_cache.h"
 #include "engine/request.h"
+#include "engine/step_time.h"
 #include "quire/engine_options.h"
 
 namespace quire {
@@ -26,6 +30,7 @@ struct SchedulerConfig {
   int max_model_len = 0;                 // tokens of prompt and output
   int long_prefill_token_threshold = 0;  // at most so many tokens of one request a step; 0: no limit
   SchedulingPolicy policy = SchedulingPolicy::kFcfs;
+  double step_time_target_s = 0;  // of steps that continue answers; 0: none
 };
 
 struct ScheduledRequest {
@@ -45,6 +50,7 @@ struct StepPlan {
   std::array<std::int32_t, kMaxCacheGroups> max_num_pages =
       {};  // longest page table among the items, in each group
   std::int32_t num_preempted = 0;
+  StepWork work;  // with a step time target only
 };
 
 struct SchedulerStats {
@@ -52,6 +58,7 @@ struct SchedulerStats {
   std::int64_t prefix_query_tokens = 0;
   std::int64_t prefix_hit_tokens = 0;
   std::int64_t num_prompt_tokens = 0;
+  std::int64_t num_limited_steps = 0;  // in which prompts got less for the sake of the step time target
 };
 
 class Scheduler {
@@ -74,6 +81,10 @@ class Scheduler {
   // To be called when the planned tokens have been computed, or are certain to be before those of the next
   // plan. Appending sampled tokens is the caller's part. Items without a request are passed over.
   void complete(std::span<const ScheduledRequest> items);
+
+  // To be called with what a computed step took, in the order of the steps. Of use with a step time target.
+  void observe(const StepWork& work, double time_s) { step_time_.observe(work, time_s); }
+  const StepTimeModel& step_time() const { return step_time_; }
 
   // Every running request finds pages for one more token, so that the next plan preempts nobody.
   bool has_page_for_each() const {
@@ -113,7 +124,9 @@ class Scheduler {
   void remove_running(Request& request);
   void admit_waiting();
   bool try_admit(Request& request);
-  int chunk_len(const Request& request, int computed_len, int budget) const;
+  PromptAllowance open_allowance() const;
+  int chunk_len(const Request& request, int computed_len, int budget);
+  void note_work();
   void add_item(Request& request, int query_len);
   void commit_full_pages();
   void reserve(Request& request, int num_pages);
@@ -141,6 +154,9 @@ class Scheduler {
   int budget_ = 0;                    // tokens left in this step
   std::size_t serving_idx_ = 0;       // place in running_ of the request whose turn it is
   int num_unserved_ = 0;              // running requests whose turn is still to come in this step
+  PromptAllowance allowance_;         // of this step
+  bool has_prompts_ = false;          // some running request's prompt goes on in the next step
+  StepTimeModel step_time_;
   SchedulerStats stats_;
 };
 

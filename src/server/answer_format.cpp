@@ -25,9 +25,31 @@ const char* finish_word(FinishReason reason) {
   return reason == FinishReason::kNone ? nullptr : to_string(reason);
 }
 
-OrderedJson text_or_null(const char* word) {
-  return word == nullptr ? OrderedJson(nullptr) : OrderedJson(word);
+JsonText& add_text_or_null(JsonText& out, const char* word) {
+  return word == nullptr ? out.null() : out.text(word);
 }
+
+// Tokens of one place, as an object; a later one replaces an earlier one with the same text.
+class TopTokens {
+ public:
+  void set(std::string text, double logprob) {
+    const auto found =
+        std::find_if(tokens_.begin(), tokens_.end(), [&](const auto& token) { return token.first == text; });
+    if (found == tokens_.end()) {
+      tokens_.emplace_back(std::move(text), logprob);
+    } else {
+      found->second = logprob;
+    }
+  }
+  void add_to(JsonText& out) const {
+    out.begin('{');
+    for (const auto& [text, logprob] : tokens_) out.key(text).number(logprob);
+    out.end('}');
+  }
+
+ private:
+  std::vector<std::pair<std::string, double>> tokens_;
+};
 
 template <class Value>
 void append(std::vector<Value>& to, const std::vector<Value>& from) {
@@ -35,21 +57,6 @@ void append(std::vector<Value>& to, const std::vector<Value>& from) {
 }
 
 }  // namespace
-
-void append_json_text(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    } else {
-      out += c;
-    }
-  }
-}
 
 AnswerFormat::AnswerFormat(const PreparedCall& call, const ServedModel& model, std::string_view id,
                            std::int64_t created_s)
@@ -129,7 +136,7 @@ std::string AnswerFormat::events(const AnswerPiece& piece) {
   out += is_chat ? "\"delta\":{\"content\":\"" : "\"text\":\"";
   append_json_text(out, text);
   out += is_chat ? "\"},\"logprobs\":" : "\",\"logprobs\":";
-  out += has_logprobs ? logprobs(piece.output, piece.answer_idx, is_first).dump() : "null";
+  out += has_logprobs ? logprobs(piece.output, piece.answer_idx, is_first) : "null";
   out += token_id_members(piece, is_first);
   close_event(out, piece);
   return out;
@@ -141,18 +148,18 @@ void AnswerFormat::close_event(std::string& out, const AnswerPiece& piece) const
     out += ",\"finish_reason\":null}]";
   } else {
     out += fmt::format(",\"finish_reason\":\"{}\",\"stop_reason\":{}}}]", finish_word(output.finish_reason),
-                       stop_reason(output).dump());
+                       stop_reason(output));
   }
   if (settings_.continuous_usage) {
     const Answer& answer = answers_[piece.answer_idx];
-    out += ",\"usage\":" + usage(answer.prompt_len, answer.cached_len, answer.output_len).dump();
+    out += ",\"usage\":" + usage(answer.prompt_len, answer.cached_len, answer.output_len);
   }
   out += "}\n\n";
 }
 
 std::string AnswerFormat::last_events() const {
   std::string out;
-  if (settings_.include_usage) out = head_ + "],\"usage\":" + total_usage().dump() + "}\n\n";
+  if (settings_.include_usage) out = head_ + "],\"usage\":" + total_usage() + "}\n\n";
   return out + "data: [DONE]\n\n";
 }
 
@@ -171,57 +178,61 @@ void AnswerFormat::collect(AnswerPiece&& piece) {
 
 std::string AnswerFormat::body() {
   const bool is_chat = kind_ == CallKind::kChat;
-  OrderedJson choices = OrderedJson::array();
-  for (std::size_t idx = 0; idx < answers_.size(); ++idx) choices.push_back(choice(idx));
-  OrderedJson body = {{"id", id_},
-                      {"object", is_chat ? "chat.completion" : "text_completion"},
-                      {"created", created_s_},
-                      {"model", settings_.model},
-                      {"choices", std::move(choices)},
-                      {"usage", total_usage()}};
-  if (is_chat && settings_.returns_token_ids) body["prompt_token_ids"] = prompt_of(0);
-  return body.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  JsonText out;
+  out.begin('{')
+      .member("id", id_)
+      .member("object", is_chat ? "chat.completion" : "text_completion")
+      .member("created", created_s_)
+      .member("model", settings_.model);
+  out.key("choices").begin('[');
+  for (std::size_t idx = 0; idx < answers_.size(); ++idx) add_choice(out, idx);
+  out.end(']').key("usage").raw(total_usage());
+  if (is_chat && settings_.returns_token_ids) out.key("prompt_token_ids").numbers(prompt_of(0));
+  return out.end('}').take() + "\n";
 }
 
-OrderedJson AnswerFormat::choice(std::size_t idx) {
+void AnswerFormat::add_choice(JsonText& out, std::size_t idx) {
   const RequestOutput& output = answers_[idx].collected;
-  OrderedJson choice = {{"index", idx}};
   const std::string text = shown_text({idx, output});
+  out.begin('{').member("index", idx);
   if (kind_ == CallKind::kChat) {
-    choice["message"] = {{"role", "assistant"}, {"content", text}};
+    out.key("message").begin('{').member("role", "assistant").member("content", text).end('}');
   } else {
-    choice["text"] = text;
+    out.member("text", text);
   }
-  choice["logprobs"] = settings_.params.logprobs ? logprobs(output, idx, true) : OrderedJson(nullptr);
-  choice["finish_reason"] = text_or_null(finish_word(output.finish_reason));
-  choice["stop_reason"] = stop_reason(output);
-  if (settings_.shows_prompt_logprobs) choice["prompt_logprobs"] = prompt_logprobs(output);
+  out.key("logprobs").raw(settings_.params.logprobs ? logprobs(output, idx, true) : "null");
+  add_text_or_null(out.key("finish_reason"), finish_word(output.finish_reason));
+  out.key("stop_reason").raw(stop_reason(output));
+  if (settings_.shows_prompt_logprobs) add_prompt_logprobs(out.key("prompt_logprobs"), output);
   if (settings_.returns_token_ids) {
-    if (kind_ == CallKind::kCompletion) choice["prompt_token_ids"] = prompt_of(idx);
-    choice["token_ids"] = output.token_ids;
+    if (kind_ == CallKind::kCompletion) out.key("prompt_token_ids").numbers(prompt_of(idx));
+    out.key("token_ids").numbers(output.token_ids);
   }
-  return choice;
+  out.end('}');
 }
 
-OrderedJson AnswerFormat::stop_reason(const RequestOutput& output) const {
-  if (!output.stop_string.empty()) return output.stop_string;
-  if (!output.stop_token) return nullptr;
+std::string AnswerFormat::stop_reason(const RequestOutput& output) const {
+  if (!output.stop_string.empty()) return JsonText().text(output.stop_string).take();
+  if (!output.stop_token) return "null";
   const bool is_eos = std::find(model_.eos_tokens.begin(), model_.eos_tokens.end(), *output.stop_token) !=
                       model_.eos_tokens.end();
-  return is_eos ? OrderedJson(nullptr) : OrderedJson(*output.stop_token);
+  return is_eos ? "null" : std::to_string(*output.stop_token);
 }
 
-OrderedJson AnswerFormat::usage(std::int64_t prompt_len, std::int64_t cached_len,
+std::string AnswerFormat::usage(std::int64_t prompt_len, std::int64_t cached_len,
                                 std::int64_t output_len) const {
-  return {{"prompt_tokens", prompt_len},
-          {"completion_tokens", output_len},
-          {"total_tokens", prompt_len + output_len},
-          {"prompt_tokens_details", {{"cached_tokens", cached_len}}},
-          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+  JsonText out;
+  out.begin('{')
+      .member("prompt_tokens", prompt_len)
+      .member("completion_tokens", output_len)
+      .member("total_tokens", prompt_len + output_len);
+  out.key("prompt_tokens_details").begin('{').member("cached_tokens", cached_len).end('}');
+  out.key("completion_tokens_details").begin('{').member("reasoning_tokens", 0).end('}');
+  return out.end('}').take();
 }
 
 // A prompt with several answers counts once.
-OrderedJson AnswerFormat::total_usage() const {
+std::string AnswerFormat::total_usage() const {
   std::int64_t prompt_len = 0, cached_len = 0, output_len = 0;
   for (std::size_t idx = 0; idx < answers_.size(); ++idx) {
     output_len += answers_[idx].output_len;
@@ -244,45 +255,50 @@ std::string AnswerFormat::token_text(std::int32_t token) const {
   return settings_.shows_tokens_as_ids ? fmt::format("token_id:{}", token) : lossy(token_bytes(token));
 }
 
-OrderedJson AnswerFormat::chat_logprobs(const std::vector<TokenLogprobs>& tokens) const {
-  const auto entry = [this](const TokenLogprob& token) {
-    const std::string bytes = token_bytes(token.token);
-    OrderedJson values = OrderedJson::array();
-    for (const char byte : bytes) values.push_back(static_cast<int>(static_cast<unsigned char>(byte)));
-    return OrderedJson{
-        {"token", token_text(token.token)}, {"logprob", finite(token.logprob)}, {"bytes", std::move(values)}};
-  };
-  OrderedJson content = OrderedJson::array();
+void AnswerFormat::add_chat_token(JsonText& out, const TokenLogprob& token) const {
+  out.member("token", token_text(token.token)).key("logprob").number(finite(token.logprob));
+  out.key("bytes").begin('[');
+  for (const char byte : token_bytes(token.token))
+    out.number(static_cast<int>(static_cast<unsigned char>(byte)));
+  out.end(']');
+}
+
+std::string AnswerFormat::chat_logprobs(const std::vector<TokenLogprobs>& tokens) const {
+  JsonText out;
+  out.begin('{').key("content").begin('[');
   for (const TokenLogprobs& token : tokens) {
-    OrderedJson chosen = entry(token.chosen);
-    OrderedJson& top = chosen["top_logprobs"] = OrderedJson::array();
-    for (const TokenLogprob& candidate : token.top) top.push_back(entry(candidate));
-    content.push_back(std::move(chosen));
+    add_chat_token(out.begin('{'), token.chosen);
+    out.key("top_logprobs").begin('[');
+    for (const TokenLogprob& candidate : token.top) {
+      add_chat_token(out.begin('{'), candidate);
+      out.end('}');
+    }
+    out.end(']').end('}');
   }
-  return {{"content", std::move(content)}};
+  return out.end(']').end('}').take();
 }
 
 // The parallel lists of completions. With echo the prompt's tokens come first, and the first of them has no
 // logprob.
-OrderedJson AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx, bool is_first) {
+std::string AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx, bool is_first) {
   if (kind_ == CallKind::kChat) return chat_logprobs(output.logprobs);
-  OrderedJson lists = {{"tokens", OrderedJson::array()},
-                       {"token_logprobs", OrderedJson::array()},
-                       {"top_logprobs", OrderedJson::array()},
-                       {"text_offset", OrderedJson::array()}};
+  JsonText texts, logprobs, tops, text_offsets;
+  for (JsonText* list : {&texts, &logprobs, &tops, &text_offsets}) list->begin('[');
   const auto add = [&](std::int32_t token, std::int64_t offset, const TokenLogprobs* known) {
-    const std::string text = token_text(token);
-    lists["tokens"].push_back(text);
-    lists["text_offset"].push_back(offset);
-    lists["token_logprobs"].push_back(known == nullptr ? OrderedJson(nullptr)
-                                                       : OrderedJson(finite(known->chosen.logprob)));
-    OrderedJson top = OrderedJson::object();
-    if (known != nullptr) {
-      for (const TokenLogprob& candidate : known->top)
-        top[token_text(candidate.token)] = finite(candidate.logprob);
-      top[text] = finite(known->chosen.logprob);
+    std::string text = token_text(token);
+    texts.text(text);
+    text_offsets.number(offset);
+    if (known == nullptr) {
+      logprobs.null();
+      tops.null();
+      return;
     }
-    lists["top_logprobs"].push_back(known == nullptr ? OrderedJson(nullptr) : std::move(top));
+    TopTokens top;
+    for (const TokenLogprob& candidate : known->top)
+      top.set(token_text(candidate.token), finite(candidate.logprob));
+    top.set(std::move(text), finite(known->chosen.logprob));
+    top.add_to(tops);
+    logprobs.number(finite(known->chosen.logprob));
   };
   const auto& prompt = prompt_of(idx);
   auto& offsets = answers_[idx].offsets;
@@ -295,29 +311,32 @@ OrderedJson AnswerFormat::logprobs(const RequestOutput& output, std::size_t idx,
       add(prompt[i], begins[i], is_known ? &output.prompt_logprobs[i - 1] : nullptr);
     }
   }
-  if (is_scoring_) return lists;
-  for (const TokenLogprobs& token : output.logprobs) {
-    add(token.chosen.token, offsets->next(token.chosen.token), &token);
+  if (!is_scoring_) {
+    for (const TokenLogprobs& token : output.logprobs)
+      add(token.chosen.token, offsets->next(token.chosen.token), &token);
   }
-  return lists;
+  JsonText out;
+  out.begin('{').key("tokens").raw(texts.end(']').take());
+  out.key("token_logprobs").raw(logprobs.end(']').take());
+  out.key("top_logprobs").raw(tops.end(']').take());
+  return out.key("text_offset").raw(text_offsets.end(']').take()).end('}').take();
 }
 
-OrderedJson AnswerFormat::prompt_logprobs(const RequestOutput& output) const {
-  OrderedJson list = OrderedJson::array({nullptr});
+void AnswerFormat::add_prompt_logprobs(JsonText& out, const RequestOutput& output) const {
+  const auto add = [&](const TokenLogprob& candidate, std::size_t rank) {
+    out.key(std::to_string(candidate.token)).begin('{').key("logprob").number(finite(candidate.logprob));
+    out.member("rank", rank).member("decoded_token", token_text(candidate.token)).end('}');
+  };
+  out.begin('[').null();
   for (const TokenLogprobs& token : output.prompt_logprobs) {
-    OrderedJson entry = OrderedJson::object();
-    const auto add = [&](const TokenLogprob& candidate, std::size_t rank) {
-      entry[std::to_string(candidate.token)] = {{"logprob", finite(candidate.logprob)},
-                                                {"rank", rank},
-                                                {"decoded_token", token_text(candidate.token)}};
-    };
+    out.begin('{');
     add(token.chosen, static_cast<std::size_t>(token.rank));
     for (std::size_t i = 0; i < token.top.size(); ++i) {
       if (token.top[i].token != token.chosen.token) add(token.top[i], i + 1);
     }
-    list.push_back(std::move(entry));
+    out.end('}');
   }
-  return list;
+  out.end(']');
 }
 
 }  // namespace quire

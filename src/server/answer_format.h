@@ -9,14 +9,12 @@
 #include <vector>
 
 #include "server/answer_set.h"
+#include "server/json_text.h"
 #include "server/prepared_call.h"
 #include "server/served_model.h"
 #include "server/text_offsets.h"
 
 namespace quire {
-
-// `text` as the inside of a JSON string. Valid UTF-8 stays as it is.
-void append_json_text(std::string& out, std::string_view text);
 
 class AnswerFormat {
  public:
@@ -45,16 +43,18 @@ class AnswerFormat {
   void open_event(std::string& out, std::size_t idx) const;
   void close_event(std::string& out, const AnswerPiece& piece) const;
   std::string shown_text(const AnswerPiece& piece) const;
-  OrderedJson usage(std::int64_t prompt_len, std::int64_t cached_len, std::int64_t output_len) const;
-  OrderedJson total_usage() const;
-  OrderedJson choice(std::size_t idx);
+  void add_choice(JsonText& out, std::size_t idx);
+  // JSON values:
+  std::string usage(std::int64_t prompt_len, std::int64_t cached_len, std::int64_t output_len) const;
+  std::string total_usage() const;
   // `is_first`: of the pieces of this answer, so that an echoed prompt belongs to it.
-  OrderedJson logprobs(const RequestOutput& output, std::size_t idx, bool is_first);
+  std::string logprobs(const RequestOutput& output, std::size_t idx, bool is_first);
   std::string token_id_members(const AnswerPiece& piece, bool is_first) const;
   const std::vector<std::int32_t>& prompt_of(std::size_t answer_idx) const;
-  OrderedJson chat_logprobs(const std::vector<TokenLogprobs>& tokens) const;
-  OrderedJson prompt_logprobs(const RequestOutput& output) const;
-  OrderedJson stop_reason(const RequestOutput& output) const;
+  std::string chat_logprobs(const std::vector<TokenLogprobs>& tokens) const;
+  void add_chat_token(JsonText& out, const TokenLogprob& token) const;  // the members of its object
+  void add_prompt_logprobs(JsonText& out, const RequestOutput& output) const;
+  std::string stop_reason(const RequestOutput& output) const;
   std::string token_bytes(std::int32_t token) const;
   std::string token_text(std::int32_t token) const;  // as logprobs show it
 

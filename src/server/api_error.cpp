@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "base/json.h"
+#include "server/json_text.h"
 
 namespace quire {
 namespace {
@@ -63,11 +63,12 @@ ApiError::ApiError(int status, const std::string& message, std::string param, He
 }
 
 std::string ApiError::body() const {
-  const Json error = {{"message", what()},
-                      {"type", error_type(status_)},
-                      {"param", param_.empty() ? Json(nullptr) : Json(param_)},
-                      {"code", code_.empty() ? Json(status_) : Json(code_)}};
-  return Json{{"error", error}}.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  JsonText out;
+  out.begin('{').key("error").begin('{').key("code");
+  code_.empty() ? out.number(status_) : out.text(code_);
+  out.member("message", what()).key("param");
+  param_.empty() ? out.null() : out.text(param_);
+  return out.member("type", error_type(status_)).end('}').end('}').take() + "\n";
 }
 
 std::unique_ptr<Reply> ApiError::reply() const {

@@ -12,6 +12,7 @@
 
 #include "server/api_error.h"
 #include "server/body_reader.h"
+#include "server/handler_memory.h"
 #include "server/http_wire.h"
 
 namespace quire {
@@ -65,7 +66,6 @@ Connection::Connection(asio::ip::tcp::socket socket, const HttpOptions& options,
       options_(options),
       service_(service),
       num_busy_(num_busy),
-      room_(socket_.get_executor(), Clock::time_point::max()),
       is_spare_(is_spare),
       idle_since_(Clock::now().time_since_epoch().count()),
       deadline_(Clock::duration::max().count()) {}
@@ -75,11 +75,13 @@ void Connection::start() {
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   client_ = client_at(socket_.remote_endpoint(ignored).address());
-  const auto self = shared_from_this();
-  asio::co_spawn(
-      socket_.get_executor(), [self] { return self->read_all(); }, asio::detached);
-  asio::co_spawn(
-      socket_.get_executor(), [self] { return self->serve(); }, asio::detached);
+  reserve_handler_memory();
+  asio::co_spawn(socket_.get_executor(), serve(shared_from_this()), asio::detached);
+}
+
+void Connection::abandon() {
+  event_.abandon();
+  room_.abandon();
 }
 
 void Connection::wake() noexcept {
@@ -148,30 +150,32 @@ void Connection::close() {
   is_closed_ = true;
   error_code ignored;
   socket_.close(ignored);
-  room_.cancel();
+  room_.notify();
 }
 
-asio::awaitable<void> Connection::read_all() {
-  const auto self = shared_from_this();
+// The coroutine's frame is there before it is spawned: co_spawn would lose the failure to make one. The same
+// holds for serve().
+asio::awaitable<void> Connection::read_all(std::shared_ptr<Connection> self) {
   struct Farewell {  // also when memory runs out while this coroutine is resumed, which destroys it
     Connection& connection;
     ~Farewell() {
       connection.is_closed_ = true;
       connection.has_missed_wake_ = true;
     }
-  } const farewell{*this};
+  } const farewell{*self};
   try {
-    co_await read_until_end();
+    co_await self->read_until_end();
   } catch (const std::exception&) {  // nothing more can be read
   }
-  is_closed_ = true;
-  event_.notify();
+  self->is_closed_ = true;
+  self->event_.notify();
 }
 
 asio::awaitable<void> Connection::read_until_end() {
   std::array<char, kReadBytes> chunk;
   error_code error;
   while (!is_closed_) {
+    reserve_handler_memory();
     const std::size_t num_bytes = co_await socket_.async_read_some(
         asio::buffer(chunk), asio::redirect_error(asio::use_awaitable, error));
     if (error) break;
@@ -184,21 +188,19 @@ asio::awaitable<void> Connection::read_until_end() {
     asio::buffer_copy(space, asio::buffer(chunk, num_bytes));
     in_.commit(num_bytes);
     event_.notify();
-    error_code cancelled;
-    while (in_.size() > max_unread_bytes() && !is_closed_) {
-      co_await room_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
-    }
+    while (in_.size() > max_unread_bytes() && !is_closed_) co_await room_.wait();
   }
 }
 
-asio::awaitable<void> Connection::serve() {
-  const auto self = shared_from_this();
+asio::awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
   struct Closer {  // also when memory runs out while this coroutine is resumed, which destroys it
     Connection& connection;
     ~Closer() { connection.close(); }
-  } const closer{*this};
+  } const closer{*self};
   try {
-    co_await serve_requests();
+    reserve_handler_memory();
+    asio::co_spawn(self->socket_.get_executor(), read_all(self), asio::detached);
+    co_await self->serve_requests();
   } catch (const std::exception&) {  // out of memory for this connection: the others go on
   }
 }
@@ -329,7 +331,7 @@ std::string_view Connection::unread() const {
 
 void Connection::consume(std::size_t num_bytes) {
   in_.consume(num_bytes);
-  if (in_.size() <= max_unread_bytes()) room_.cancel();
+  if (in_.size() <= max_unread_bytes()) room_.notify();
 }
 
 // The longest head, and what was read with its last bytes.
@@ -379,6 +381,7 @@ asio::awaitable<bool> Connection::write(std::string_view bytes) {
   if (!error && num_bytes < bytes.size()) {
     enter(Phase::kWrite, options_.write_timeout_s);
     const auto rest = asio::buffer(bytes.data() + num_bytes, bytes.size() - num_bytes);
+    reserve_handler_memory();
     co_await asio::async_write(socket_, rest, asio::redirect_error(asio::use_awaitable, error));
     set_deadline(Clock::time_point::max());
   }
@@ -390,7 +393,7 @@ asio::awaitable<bool> Connection::write(std::string_view bytes) {
 asio::awaitable<void> Connection::linger() {
   enter(Phase::kLinger, kLingerS);
   in_.clear();
-  room_.cancel();
+  room_.notify();
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
   while (!is_closed_ && !is_overdue_) co_await event_.wait();

@@ -1,5 +1,5 @@
-// One connection: reads requests, hands them to the service, writes replies. Everything happens on one
-// strand; other threads only call `wake` and `sweep`.
+// One connection: reads requests, hands them to the service, writes replies. Everything happens on the one
+// thread of its socket's context; other threads only call `wake`, `sweep` and `evict`.
 //
 // One coroutine reads all the time, also while an answer is being made, so that a client that goes away is
 // noticed at once; the other one judges heads, reads bodies, asks and writes. They meet in `event_`.
@@ -11,7 +11,6 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <cstdint>
 #include <memory>
@@ -31,10 +30,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(boost::asio::ip::tcp::socket socket, const HttpOptions& options, Service& service,
              std::atomic<int>& num_busy, bool is_spare);
 
-  void start();                                // once
+  void start();                                // once. What it throws leaves nothing behind that runs
   void wake() noexcept;                        // any thread: the reply should be polled
   void sweep(Clock::time_point now) noexcept;  // any thread: something may be overdue, or a wake was missed
-  void abandon() { event_.abandon(); }  // when no thread runs connections any more
+  void abandon();                              // when no thread runs connections any more
 
   // Any thread: since when nothing is owed to the client (it is silent, or its request's head is not there,
   // or it was refused), so that the connection may be closed for another one; nothing while it works.
@@ -45,9 +44,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Incoming;  // a request on its way in
   enum class Phase : std::uint8_t { kIdle, kHeader, kBody, kReply, kWrite, kLinger };
 
-  boost::asio::awaitable<void> read_all();
+  static boost::asio::awaitable<void> read_all(std::shared_ptr<Connection> self);
   boost::asio::awaitable<void> read_until_end();
-  boost::asio::awaitable<void> serve();
+  static boost::asio::awaitable<void> serve(std::shared_ptr<Connection> self);
   boost::asio::awaitable<void> serve_requests();
   boost::asio::awaitable<bool> serve_request();
   boost::asio::awaitable<bool> receive_head(Incoming& incoming);
@@ -72,10 +71,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Service& service_;
   std::atomic<int>& num_busy_;
 
-  WakeEvent event_;
+  WakeEvent event_, room_;                     // for who serves, and for who reads
   std::atomic<bool> has_missed_wake_ = false;  // there was no memory for it; the next sweep tries again
-  boost::asio::steady_timer room_;  // never expires by time: it is cancelled to wake who waits
-  bool is_closed_ = false;          // by the peer, or by us
+  bool is_closed_ = false;                     // by the peer, or by us
   const bool is_spare_;
   std::string client_;  // see HttpRequest
   Phase phase_ = Phase::kIdle;

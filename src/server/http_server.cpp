@@ -4,10 +4,10 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <condition_variable>
 #include <mutex>
@@ -19,6 +19,7 @@
 #include "base/check.h"
 #include "server/api_error.h"
 #include "server/connection.h"
+#include "server/handler_memory.h"
 
 namespace quire {
 namespace {
@@ -31,7 +32,8 @@ constexpr std::chrono::milliseconds kSweepInterval{100};
 constexpr std::chrono::seconds kLastWords{2};  // for the ends of aborted calls to reach their clients
 constexpr std::chrono::milliseconds kAcceptPause{50};
 constexpr std::chrono::milliseconds kTurnPause{20};  // after a turn that failed
-constexpr std::size_t kSpareConnections = 64;  // beyond the bound
+constexpr int kMaxAccepted = 64;                     // in one turn
+constexpr std::size_t kSpareConnections = 64;        // beyond the bound
 constexpr std::chrono::milliseconds kGrace{250};
 constexpr std::size_t kOtherFiles = 64;
 
@@ -56,6 +58,21 @@ void attempt(Act act) {
   }
 }
 
+// One context for each thread, and every connection belongs to one of them. Strands on a context of many
+// threads would let connections change threads, but each completion and each wake-up would allocate several
+// times, and a strand for which one of those fails never runs again.
+struct Loop {
+  asio::io_context context{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work = asio::make_work_guard(context);
+  std::thread thread;
+};
+
+std::vector<std::unique_ptr<Loop>> make_loops(int num_threads) {
+  std::vector<std::unique_ptr<Loop>> loops;
+  for (int i = 0; i < num_threads; ++i) loops.push_back(std::make_unique<Loop>());
+  return loops;
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -63,16 +80,18 @@ struct HttpServer::Impl {
       : options(http_options),
         service(served),
         log(std::move(log_line)),
-        control(asio::make_strand(context)),
-        acceptor(control),
-        sweep_timer(control) {}
+        loops(make_loops(options.num_threads)),
+        acceptor(control()),
+        sweep_timer(control()) {}
 
-  asio::awaitable<bool> accept_one();
+  asio::io_context& control() { return loops.front()->context; }  // of everything but the connections
+  asio::awaitable<bool> accept_some();
   asio::awaitable<bool> sweep_once();
   template <class Turn>
-  asio::awaitable<void> repeat(const char* name, Turn turn);
-  void run_context();
-  void fail(const char* what) noexcept;
+  asio::awaitable<void> repeat(const char* last_words, Turn turn);
+  void run(Loop& loop);
+  void join();
+  void fail(const char* last_words) noexcept;
   void welcome(tcp::socket socket);
   bool evict_idle(Clock::time_point before);
   void limit_connections();
@@ -90,15 +109,14 @@ struct HttpServer::Impl {
   std::size_t max_connections = 0;
   Service& service;
   LogLine log;
-  std::atomic<bool> has_ended_once = false;  // before the context, which ends coroutines that look at it
+  std::atomic<bool> has_ended_once = false;  // before the loops, which end coroutines that look at it
+  std::atomic<int> num_busy = 0;             // likewise
 
-  asio::io_context context;
-  asio::strand<asio::io_context::executor_type> control;  // of everything but the connections
+  std::vector<std::unique_ptr<Loop>> loops;
+  std::size_t num_accepted = 0;
   tcp::acceptor acceptor;
   asio::steady_timer sweep_timer;
-  std::vector<std::weak_ptr<Connection>> connections;  // on the control strand
-  std::atomic<int> num_busy = 0;
-  std::vector<std::thread> threads;
+  std::vector<std::weak_ptr<Connection>> connections;  // on the control thread
 
   std::atomic<int> num_asked = 0;  // how often begin_shutdown() was called
   int num_heard = 0;
@@ -115,9 +133,7 @@ HttpServer::HttpServer(const HttpOptions& options, Service& service, LogLine log
 
 HttpServer::~HttpServer() {
   impl_->end(ShutdownKind::kForced);
-  for (std::thread& thread : impl_->threads) {
-    if (thread.joinable()) thread.join();
-  }
+  impl_->join();
   impl_->service.stop_workers();  // they wake connections, which end with `impl_`
   impl_->for_each_connection([](const auto& connection) { connection->abandon(); });
 }
@@ -134,22 +150,27 @@ int HttpServer::start() {
   if (!error) impl.acceptor.set_option(asio::socket_base::reuse_address(true), error);
   if (!error) impl.acceptor.bind(endpoint, error);
   if (!error) impl.acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) impl.acceptor.non_blocking(true, error);
   QUIRE_CHECK_KIND(kExhausted, !error, "cannot listen on {} port {}: {}", impl.options.host,
                    impl.options.port, error.message());
-  const auto accept = [&impl] { return impl.accept_one(); };
+  const auto accept = [&impl] { return impl.accept_some(); };
   const auto sweep = [&impl] { return impl.sweep_once(); };
-  asio::co_spawn(
-      impl.control, [&impl, accept] { return impl.repeat("accepting connections", accept); }, asio::detached);
-  asio::co_spawn(
-      impl.control, [&impl, sweep] { return impl.repeat("watching over time", sweep); }, asio::detached);
+  asio::co_spawn(impl.control(),
+                 impl.repeat("no connection can be accepted any more: the process ends", accept),
+                 asio::detached);
+  asio::co_spawn(impl.control(), impl.repeat("nobody watches over time any more: the process ends", sweep),
+                 asio::detached);
   impl.limit_connections();
+  int num_started = 0;
   try {
-    for (int i = 0; i < impl.options.num_threads; ++i)
-      impl.threads.emplace_back([&impl] { impl.run_context(); });
+    for (; num_started < impl.options.num_threads; ++num_started) {
+      Loop& loop = *impl.loops[static_cast<std::size_t>(num_started)];
+      loop.thread = std::thread([&impl, &loop] { impl.run(loop); });
+    }
   } catch (const std::system_error& failure) {
     impl.end(ShutdownKind::kForced);
-    throw_error(ErrorKind::kExhausted, "cannot start thread {} of {} for connections: {}",
-                impl.threads.size() + 1, impl.options.num_threads, failure.what());
+    throw_error(ErrorKind::kExhausted, "cannot start thread {} of {} for connections: {}", num_started + 1,
+                impl.options.num_threads, failure.what());
   }
   return impl.acceptor.local_endpoint().port();
 }
@@ -162,7 +183,7 @@ ShutdownKind HttpServer::wait() {
   std::unique_lock lock(impl_->mutex);
   impl_->has_ended.wait(lock, [this] { return impl_->ending.has_value(); });
   lock.unlock();
-  for (std::thread& thread : impl_->threads) thread.join();
+  impl_->join();
   return *impl_->ending;
 }
 
@@ -172,16 +193,22 @@ void HttpServer::Impl::end(ShutdownKind kind) {
     if (!ending) ending = kind;
   }
   has_ended_once = true;
-  context.stop();
+  for (const auto& loop : loops) loop->context.stop();
   has_ended.notify_all();
+}
+
+void HttpServer::Impl::join() {
+  for (const auto& loop : loops) {
+    if (loop->thread.joinable()) loop->thread.join();
+  }
 }
 
 // A thread of connections. What a completion throws (memory ran out while a coroutine was being resumed) ends
 // that coroutine; the thread goes on with the others.
-void HttpServer::Impl::run_context() {
+void HttpServer::Impl::run(Loop& loop) {
   for (;;) {
     try {
-      context.run();
+      loop.context.run();
       return;
     } catch (const std::exception&) {
     }
@@ -190,20 +217,20 @@ void HttpServer::Impl::run_context() {
 
 // Nobody is served any more when one of the server's own coroutines is gone: whoever waits for the end is
 // told.
-void HttpServer::Impl::fail(const char* what) noexcept {
+void HttpServer::Impl::fail(const char* last_words) noexcept {
   if (has_ended_once) return;
-  attempt([&] { log(fmt::format("the server has lost the coroutine for {} and ends", what)); });
+  attempt([&] { log(last_words); });
   end(ShutdownKind::kFailed);
 }
 
 // One turn after another until a turn returns false. What a turn throws does not end the loop.
 template <class Turn>
-asio::awaitable<void> HttpServer::Impl::repeat(const char* name, Turn turn) {
+asio::awaitable<void> HttpServer::Impl::repeat(const char* last_words, Turn turn) {
   struct Lifeline {  // also ends when memory runs out while the coroutine is resumed, which destroys it
     Impl& impl;
-    const char* name;
-    ~Lifeline() { impl.fail(name); }
-  } const lifeline{*this, name};
+    const char* last_words;
+    ~Lifeline() { impl.fail(last_words); }
+  } const lifeline{*this, last_words};
   for (;;) {
     try {
       if (!co_await turn()) co_return;
@@ -214,19 +241,23 @@ asio::awaitable<void> HttpServer::Impl::repeat(const char* name, Turn turn) {
   }
 }
 
-asio::awaitable<bool> HttpServer::Impl::accept_one() {
-  tcp::socket socket(asio::make_strand(context));
+// Accepts in the coroutine itself, where a lack of memory costs one connection; an operation that accepts
+// would lose the coroutine.
+asio::awaitable<bool> HttpServer::Impl::accept_some() {
   error_code error;
-  co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
-  if (!error) {
-    welcome(std::move(socket));
-  } else if (error == asio::error::operation_aborted) {
-    co_return false;
-  } else {  // no file descriptor left, most likely: somebody has to go
-    evict_idle(Clock::now());
-    asio::steady_timer pause(control, kAcceptPause);
-    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+  reserve_handler_memory();
+  co_await acceptor.async_wait(tcp::acceptor::wait_read, asio::redirect_error(asio::use_awaitable, error));
+  if (error == asio::error::operation_aborted) co_return false;
+  for (int i = 0; i < kMaxAccepted && !error; ++i) {
+    tcp::socket socket(loops[num_accepted++ % loops.size()]->context);
+    acceptor.accept(socket, error);
+    if (!error) welcome(std::move(socket));
   }
+  if (!error || error == asio::error::would_block || error == asio::error::try_again) co_return true;
+  evict_idle(Clock::now());  // no file descriptor left, most likely: somebody has to go
+  asio::steady_timer pause(control(), kAcceptPause);
+  reserve_handler_memory();
+  co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
   co_return true;
 }
 
@@ -279,6 +310,7 @@ void HttpServer::Impl::welcome(tcp::socket socket) {
 asio::awaitable<bool> HttpServer::Impl::sweep_once() {
   error_code error;
   sweep_timer.expires_after(kSweepInterval);
+  reserve_handler_memory();
   co_await sweep_timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return false;
   const Clock::time_point now = Clock::now();

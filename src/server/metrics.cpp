@@ -242,6 +242,13 @@ void Metrics::write_own(std::string& text, const EngineStats& stats) const {
           static_cast<double>(stats.num_unused_slots));
   out.counter("quire:cache_repairs_total", "Idle checks that found pages lost.", stats.num_repairs);
   out.one("quire:step_seconds_total", "counter", "Time in steps.", stats.step_time_s);
+  out.one("quire:step_time_target_seconds", "gauge",
+          "Time that steps which continue answers should take at most; 0 = no target.",
+          stats.step_time_target_s);
+  out.one("quire:prompt_token_seconds", "gauge",
+          "Estimate: time that a prompt token adds to a step; 0 = not known.", stats.prompt_token_s);
+  out.counter("quire:steps_limited_total", "Steps in which prompts got less for the sake of the target.",
+              stats.num_limited_steps);
   if (stats.step_bound_s > 0) {
     out.one("quire:step_ceiling_seconds_total", "counter",
             "Time that the same launches need at the device's ceilings.", stats.step_bound_s);

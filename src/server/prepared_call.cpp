@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/api_error.h"
+#include "server/json_text.h"
 #include "server/request_fields.h"
 
 namespace quire {
@@ -84,7 +85,9 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     if (prompt_len > most || (is_explicit && prompt_len + *wanted > limit)) {
       throw_too_long(prompt_len > most ? field : "max_tokens", limit,
                      fmt::format("the prompt has {} tokens and the answer may have {}", prompt_len,
-                                 call.is_scoring ? 0 : is_explicit ? *wanted : 1));
+                                 call.is_scoring ? 0
+                                 : is_explicit   ? *wanted
+                                                 : 1));
     }
     if (prompt.empty()) throw_bad_request(field, "the prompt has no tokens");
   }
@@ -124,14 +127,15 @@ std::string tokenize(std::string_view body, const ServedModel& model) {
     const auto tokens = call.prompt ? encode_prompt(*call.prompt, call.add_special_tokens, model)
                                     : encode_messages(call.messages, call.add_generation_prompt,
                                                       call.template_variables, model);
-    OrderedJson answer = {
-        {"count", tokens.size()}, {"max_model_len", model.limits.max_model_len}, {"tokens", tokens}};
+    JsonText answer;
+    answer.begin('{').member("count", tokens.size()).member("max_model_len", model.limits.max_model_len);
+    answer.key("tokens").numbers(tokens);
     if (call.return_token_strs) {
-      OrderedJson& texts = answer["token_strs"] = OrderedJson::array();
-      for (const std::int32_t token : tokens)
-        texts.push_back(std::string(model.tokenizer->token_text(token).value_or("")));
+      answer.key("token_strs").begin('[');
+      for (const std::int32_t token : tokens) answer.text(model.tokenizer->token_text(token).value_or(""));
+      answer.end(']');
     }
-    return answer.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+    return answer.end('}').take() + "\n";
   });
 }
 
@@ -140,7 +144,8 @@ std::string detokenize(std::string_view body, const ServedModel& model) {
     Json parsed = parse_request_body(body);
     const TreeScope scope(parsed);
     const auto tokens = parse_detokenize_call(parsed, model.limits);
-    return OrderedJson{{"prompt", model.tokenizer->decode(tokens, false)}}.dump() + "\n";
+    return JsonText().begin('{').member("prompt", model.tokenizer->decode(tokens, false)).end('}').take() +
+           "\n";
   });
 }
 

@@ -168,7 +168,9 @@ void check_prompt_bytes(const char* field, std::size_t num_bytes, const RequestL
 }
 
 std::vector<std::int32_t> parse_prompt_tokens(const Json& list, const RequestLimits& limits) {
-  const Json holder = {{"prompt", list}};
+  Json holder = Json::object();
+  const TreeScope scope(holder);
+  holder["prompt"] = list;
   auto tokens = RequestFields(holder).token_ids("prompt", kMaxTokens);
   for (const std::int32_t token : tokens) check_token("prompt", token, limits);
   return tokens;
@@ -211,7 +213,12 @@ OrderedJson parse_part(const Json& value, const std::string& path) {
   if (type != name) part.fail("type", "\"text\" or \"refusal\": this model reads text only");
   const auto text = part.string(name);
   if (!text) part.fail(name, "a string");
-  return {{"type", "text"}, {"text", *text}};
+  // Member by member, as lists of them would be trees that end here; and from an object on, as null becomes a
+  // broken one where there is no memory for it.
+  OrderedJson read = OrderedJson::object();
+  read["type"] = "text";
+  read["text"] = *text;
+  return read;
 }
 
 // A string, or a list of parts.
@@ -251,8 +258,9 @@ OrderedJson parse_message(const Json& value, std::size_t idx) {
   }
   refuse_later_features_of_message(fields);
   const Json* tool_calls = fields.array("tool_calls", kMaxParts);
-  OrderedJson message = {{"role", role},
-                         {"content", parse_content(fields, role == "assistant" && tool_calls != nullptr)}};
+  OrderedJson message = OrderedJson::object();
+  message["role"] = role;
+  message["content"] = parse_content(fields, role == "assistant" && tool_calls != nullptr);
   for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
     if (const auto text = fields.string(name)) message[name] = *text;
   }

@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "server/json_text.h"
 #include "server/page.h"
 #include "server/pages_reply.h"
 #include "server/work_reply.h"
@@ -51,15 +52,10 @@ std::string request_id_of(const HttpRequest& request, const std::string& fallbac
   return is_harmless ? *wanted : fallback;
 }
 
-OrderedJson card_of(const ServedModel& model, const std::string& name) {
-  return {{"id", name},
-          {"object", "model"},
-          {"created", model.created_s},
-          {"owned_by", "quire"},
-          {"root", model.facts.name},
-          {"parent", nullptr},
-          {"max_model_len", model.limits.max_model_len},
-          {"permission", OrderedJson::array()}};
+void add_card(JsonText& out, const ServedModel& model, const std::string& name) {
+  out.begin('{').member("id", name).member("object", "model").member("created", model.created_s);
+  out.member("owned_by", "quire").member("root", model.facts.name).key("parent").null();
+  out.member("max_model_len", model.limits.max_model_len).key("permission").begin('[').end(']').end('}');
 }
 
 void check_content_type(const HttpRequest& request) {
@@ -290,14 +286,15 @@ std::unique_ptr<Reply> Service::metrics_page(const HttpRequest&) {
 }
 
 std::unique_ptr<Reply> Service::version(const HttpRequest&) {
-  return json_reply(OrderedJson{{"version", QUIRE_VERSION}}.dump() + "\n");
+  return json_reply("{\"version\":\"" QUIRE_VERSION "\"}\n");
 }
 
 std::unique_ptr<Reply> Service::models(const HttpRequest&) {
   const auto served = model();
-  OrderedJson data = OrderedJson::array();
-  for (const std::string& name : served->limits.model_names) data.push_back(card_of(*served, name));
-  return json_reply(OrderedJson{{"object", "list"}, {"data", std::move(data)}}.dump() + "\n");
+  JsonText out;
+  out.begin('{').member("object", "list").key("data").begin('[');
+  for (const std::string& name : served->limits.model_names) add_card(out, *served, name);
+  return json_reply(out.end(']').end('}').take() + "\n");
 }
 
 std::unique_ptr<Reply> Service::model_card(const HttpRequest& request) {
@@ -308,7 +305,9 @@ std::unique_ptr<Reply> Service::model_card(const HttpRequest& request) {
     throw ApiError(404, fmt::format("The model `{}` does not exist.", name.substr(0, kMaxShownName)),
                    "model");
   }
-  return json_reply(card_of(*served, name).dump() + "\n");
+  JsonText out;
+  add_card(out, *served, name);
+  return json_reply(out.take() + "\n");
 }
 
 std::unique_ptr<Reply> Service::work_on_text(Exchange& exchange, HttpRequest request, Waker wake) {

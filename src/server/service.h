@@ -68,7 +68,7 @@ class Service {
   Exchange judge(const RequestHead& head, bool probes_only = false);
   // What is held for a body of such an exchange while it arrives; begin() takes it with the request.
   BodyBudget::Share body_share(const Exchange& exchange) const { return bodies_.share_of(exchange.client); }
-  // Gives an exchange without a reply one, when the whole request is there. Throws nothing.
+  // Gives an exchange without a reply one, when the whole request is there. Throws std::bad_alloc at most.
   void begin(Exchange& exchange, HttpRequest request, Waker wake);
   // For what never became a request: a broken head.
   Exchange refuse(const ApiError& error) const;

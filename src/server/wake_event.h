@@ -1,4 +1,4 @@
-// Wakes one coroutine. Both sides are on one strand; cheaper than a timer that never expires and is cancelled.
+// Wakes one coroutine. Both sides are on one thread; cheaper than a timer that never expires and is cancelled.
 #pragma once
 
 #include <boost/asio/async_result.hpp>

@@ -4,6 +4,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -31,7 +32,10 @@ struct WorkerQueue {
   std::shared_ptr<WorkerJob> take() {
     auto line = lines.upper_bound(last_client);
     if (line == lines.end()) line = lines.begin();
-    last_client = line->first;
+    try {
+      last_client = line->first;
+    } catch (const std::bad_alloc&) {  // this client may have another turn
+    }
     std::shared_ptr<WorkerJob> job = std::move(line->second.front());
     line->second.pop_front();
     if (line->second.empty()) lines.erase(line);
@@ -105,9 +109,13 @@ WorkerPool::Place WorkerPool::post(const std::string& client, std::function<void
   Place place;
   place.queue_ = queue_;
   place.job_ = std::make_shared<WorkerJob>(WorkerJob{client, std::move(work)});
+  WorkerQueue::Line line = {place.job_};  // what may throw comes before a line is made for it
   {
     const std::lock_guard lock(queue_->mutex);
-    if (!queue_->is_stopped) queue_->lines[client].push_back(place.job_);
+    if (!queue_->is_stopped) {
+      WorkerQueue::Line& of_client = queue_->lines[client];
+      of_client.splice(of_client.end(), line);
+    }
   }
   queue_->changed.notify_one();
   return place;

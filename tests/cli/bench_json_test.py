@@ -91,6 +91,15 @@ class BenchJsonTest(ProgramTest):
         self.assertAlmostEqual(row["output_tokens_per_s"], 12e6 / row["time_us"], delta=0.01 * row["output_tokens_per_s"])
         self.assertGreater(row["bytes"], 0)
 
+    def test_stall(self):
+        file = self.bench(2, set(), "stall", "--shape", "tiny", "--batch", 2, "--prompt-len", 300, "--output-len", 64, "--repeat", 2)
+        for row in file["rows"]:
+            self.assertIsNone(row["ceiling"])
+            self.assertAlmostEqual(row["gap_p99_ms"] * 1000, row["time_us"], places=3)
+            self.assertLessEqual(row["gap_p50_ms"], row["gap_p99_ms"])
+            self.assertLessEqual(row["gap_p99_ms"], row["gap_max_ms"])
+            self.assertGreater(row["first_token_ms"], 0)
+
     def test_scheduler(self):
         file = self.bench(4, set(), "scheduler", "--requests", "4,8", "--steps", 20)
         self.assertIsNone(file["rows"][0]["ceiling"])

@@ -5,7 +5,7 @@ import unittest
 
 from program import OK, ProgramTest
 
-BENCHES = ["ceilings", "attention", "linear", "latency", "throughput", "scheduler", "serve"]
+BENCHES = ["ceilings", "attention", "linear", "latency", "throughput", "stall", "scheduler", "serve"]
 COMMANDS = [[], ["run"], ["chat"], ["serve"], ["tune"], ["selftest"], ["compare"], ["info"], ["bench"], *(["bench", name] for name in BENCHES),
             ["cache"], *(["cache", name] for name in ("list", "clear", "fill"))]
 

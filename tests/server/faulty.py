@@ -16,12 +16,14 @@ class Faults:
 
     SIZE = 7 * 8
 
-    def __init__(self, library):
+    def __init__(self, library, trace=None):
         self.file = tempfile.NamedTemporaryFile()
         self.file.write(struct.pack("7q", 0, NEVER, 0, 0, 0, ANY_NUMBER, 0))
         self.file.flush()
         self.memory = mmap.mmap(self.file.fileno(), self.SIZE)
         self.environment = {"LD_PRELOAD": os.path.abspath(library), "FAULTY_SYSTEM": self.file.name}
+        if trace is not None:
+            self.environment["FAULTY_TRACE"] = os.path.abspath(trace)
 
     def _set(self, idx, value):
         struct.pack_into("q", self.memory, idx * 8, value)

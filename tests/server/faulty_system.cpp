@@ -5,8 +5,10 @@
 //   [1] the first allocation that fails, from 0      [4] of them failed
 //   [2] how many fail in a row                       [5] threads that may still start; negative: any number
 //   [6] 1: files are not mapped until it is 0
+// Where FAULTY_TRACE names a file as well, the stack of each allocation that fails is appended to it.
 // Written for glibc, whose own names of the functions need no look-up that would allocate.
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -47,7 +49,27 @@ Orders* find_orders() {
 }
 
 std::atomic<Orders*> orders = nullptr;
-__attribute__((constructor)) void start() { orders = find_orders(); }
+int trace_fd = -1;
+
+__attribute__((constructor)) void start() {
+  if (const char* path = std::getenv("FAULTY_TRACE")) {
+    void* first = nullptr;
+    ::backtrace(&first, 1);  // the first call of all allocates
+    trace_fd = ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+  }
+  orders = find_orders();
+}
+
+void trace(std::int64_t place) {
+  char line[32] = {};
+  char* begin = line + sizeof line - 1;
+  *--begin = '\n';
+  for (; place > 0 || begin[0] == '\n'; place /= 10) *--begin = static_cast<char>('0' + place % 10);
+  const std::size_t num_bytes = static_cast<std::size_t>(line + sizeof line - 1 - begin);
+  if (::write(trace_fd, begin, num_bytes) < 0) return;
+  void* frames[64];
+  ::backtrace_symbols_fd(frames, ::backtrace(frames, 64), trace_fd);
+}
 
 bool must_fail() {
   Orders* now = orders.load(std::memory_order_relaxed);
@@ -55,6 +77,7 @@ bool must_fail() {
   const std::int64_t idx = now->num_seen++;
   if (idx < now->first || idx >= now->first + now->num_in_a_row) return false;
   ++now->num_failed;
+  if (trace_fd >= 0) trace(idx);
   errno = ENOMEM;
   return true;
 }

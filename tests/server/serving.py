@@ -21,6 +21,7 @@ QUESTION = (DEMO / "example_question.txt").read_text(encoding="utf-8").strip()
 ANSWER = (DEMO / "example_answer.txt").read_text(encoding="utf-8").strip()
 PATIENCE_S = 120  # for things that will happen; no test judges how long they take
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
+FINDING = re.compile(r"Sanitizer|runtime error:|terminate called|Assertion")
 
 
 def wait_until(condition, what):
@@ -143,13 +144,25 @@ class Server:
 
     def wait_idle(self):
         """Until nothing runs, waits or holds a page."""
+        wait_until(self.is_idle, "places and pages to come back")
+
+    def is_idle(self):
         names = ("quire:kv_pages_held", "vllm:num_requests_running", "vllm:num_requests_waiting")
+        values = self.metrics()  # one who has just left may still hold its place
+        return bool(values) and all(values[name] == 0 for name in names)
 
-        def is_idle():
-            values = self.metrics()  # one who has just left may still hold its place
-            return bool(values) and all(values[name] == 0 for name in names)
 
-        wait_until(is_idle, "places and pages to come back")
+def findings_of(server):
+    """What the server's log says of sanitizers and of ends that nobody asked for."""
+    return [line for line in server.log if FINDING.search(line)]
+
+
+def things_left(server):
+    """{metric: value} of what must be 0 on an idle server, whatever came before, and is not."""
+    names = ("quire:kv_pages_held", "quire:cache_repairs_total", "vllm:corrupted_requests_total",
+             'vllm:request_success_total{finished_reason="error"}')
+    metrics = server.metrics()
+    return {name: metrics[name] for name in names if metrics[name] != 0}
 
 
 def events_of(body):

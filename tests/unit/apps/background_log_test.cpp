@@ -54,6 +54,16 @@ TEST(BackgroundLog, WritesLinesInTheirOrder) {
   EXPECT_EQ(pipe.read_some(), "one\ntwo\n");
 }
 
+TEST(BackgroundLog, LastWordsAreOutAfterAFlush) {
+  Pipe pipe;
+  BackgroundLog log(pipe.fds[1]);
+  for (int i = 0; i < 100; ++i) {
+    log.write("words\n");
+    log.flush();
+    EXPECT_EQ(pipe.read_some(), "words\n");
+  }
+}
+
 TEST(BackgroundLog, APipeThatNobodyReadsCostsLinesOnly) {
   Pipe pipe;
   BackgroundLog log(pipe.fds[1]);

@@ -48,11 +48,17 @@ TEST(Metrics, NamesThatRoutersScrape) {
   stats.prefix_hit_tokens = 20;
   stats.steps_by_tokens[0] = 5;
   stats.steps_by_tokens[13] = 1;
+  stats.step_time_target_s = 0.05;
+  stats.prompt_token_s = 0.25;
+  stats.num_limited_steps = 9;
   const auto samples = parse(metrics.text(stats, false));
   const std::string labels = kLabels;
   EXPECT_EQ(samples.at("vllm:num_requests_running" + labels), 3);
   EXPECT_EQ(samples.at("vllm:num_requests_waiting" + labels), 4);
   EXPECT_EQ(samples.at("vllm:kv_cache_usage_perc" + labels), 0.25);
+  EXPECT_EQ(samples.at("quire:step_time_target_seconds" + labels), 0.05);
+  EXPECT_EQ(samples.at("quire:prompt_token_seconds" + labels), 0.25);
+  EXPECT_EQ(samples.at("quire:steps_limited_total" + labels), 9);
   const std::string open = labels.substr(0, labels.size() - 1);
   EXPECT_EQ(samples.at("vllm:cache_config_info" + open + ",block_size=\"16\",num_gpu_blocks=\"100\"}"), 1);
   EXPECT_EQ(samples.at("vllm:prompt_tokens_by_source_total" + open + ",source=\"computed\"}"), 50);
