@@ -33,7 +33,7 @@ class ExitCodeTest(ProgramTest):
         self.expect_error(USAGE, "--shape", "bench", "linear", "--shape", "12x")
         self.expect_error(USAGE, "--heads", "bench", "attention", "q1", "--heads", "32/")
         self.expect_error(USAGE, "num_qo_heads must be a multiple", "bench", "attention", "q1", "--heads", "3/2")
-        self.expect_error(USAGE, "head_dim_qk must be", "bench", "attention", "q1", "--head-dim", "512")
+        self.expect_error(USAGE, "head_dim_qk must be", "bench", "attention", "q1", "--head-dim", "640")
         self.expect_error(USAGE, "prompt is empty", "run", "-p", "")
         self.expect_error(USAGE, "prompt is empty", "run", stdin="")
         self.expect_error(USAGE, "/nowhere/prompt.txt", "run", "-f", "/nowhere/prompt.txt")

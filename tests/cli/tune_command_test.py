@@ -86,7 +86,7 @@ class TuneCommandTest(ProgramTest):
     def test_wrong_usage(self):
         self.expect_error(USAGE, "no folder to keep the result in", "tune", *TINY, env={"HOME": "", "XDG_CACHE_HOME": ""})
         self.expect_error(USAGE, "--dtype", "tune", "--dtype", "f8")
-        self.expect_error(USAGE, "head_dim_qk must be", "tune", "--head-dim", 512)
+        self.expect_error(USAGE, "head_dim_qk must be", "tune", "--head-dim", 640)
         self.expect_error(USAGE, "--budget", "tune", "--budget", 0)
 
 
