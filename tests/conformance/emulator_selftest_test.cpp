@@ -61,8 +61,8 @@ TEST(EmulatorDevice, HeadsOfManySizes) {
         c.desc.head_dim_vo = shape.heads.vo;
         c.desc.page_size = shape.page_size;
         c.desc.sm_scale = default_sm_scale(shape.heads.qk);
-        c.query_len = {20, 1};
-        c.kv_len = {70, 130};
+        c.query_len = {20, 1, 1, 2, 1};  // a ring is filled for the next item while sums of one are joined
+        c.kv_len = {70, 130, 40, 90, 150};
         Comparison found;
         run_case(*device, c, found);
         EXPECT_TRUE(found.passed()) << shape.heads.qk << "/" << shape.heads.vo << " in pages of "
