@@ -47,7 +47,7 @@ int clear(const CacheFlags& flags) {
 void fill_one(KernelCompiler& compiler, const std::string& architecture, const std::string& name_part) {
   const auto rules = cuda_rules(kernel_family(sm_of(architecture)));
   std::vector<JitKernel> kernels;
-  for (const KernelInstance& instance : all_instances()) {
+  for (const KernelInstance& instance : all_instances(*rules)) {
     JitKernel kernel = make_kernel(instance, *rules);
     if (kernel.name.find(name_part) != std::string::npos) kernels.push_back(std::move(kernel));
   }

@@ -12,7 +12,7 @@
 
 namespace quire {
 
-static_assert(kMaxHeadShape == HeadShape{kMaxHeadDimQk, kMaxHeadDimVo}, "said twice: kernels do not include base");
+static_assert(kMaxHeadShape == HeadShape{kMaxHeadDimQk, kMaxHeadDimVo}, "kernels know no base");
 
 struct AttentionVariant {
   DType q = DType::kBF16, o = DType::kBF16;

@@ -16,7 +16,8 @@ constexpr int kNumBatchKinds = 3;
 constexpr BatchKind kBatchKinds[] = {BatchKind::kDecode, BatchKind::kPrefill, BatchKind::kMixed};
 const char* to_string(BatchKind kind);  // "decode"
 
-// Elements of the larger one of both head sizes, qk and vo: what kernels are compiled for.
+// Elements of the larger one of both head sizes, qk and vo: what tiles are chosen for, and most kernels are
+// compiled for.
 constexpr int kHeadDimBounds[] = {64, 128, 192, 256, 576};
 
 // The smallest bound that holds heads of `head_dim` elements, at most the last one.

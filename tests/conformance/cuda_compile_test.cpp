@@ -81,7 +81,7 @@ TEST_P(CudaCompileTest, KernelsCompileWithinTheirBudgets) {
   std::vector<JitKernel> kernels;
   const std::regex wanted(QUIRE_GATE_KERNELS);
   const auto rules = cuda_rules(chip.sm);
-  for (const KernelInstance& instance : all_instances()) {
+  for (const KernelInstance& instance : all_instances(*rules)) {
     JitKernel kernel = make_kernel(instance, *rules);
     if (std::regex_match(kernel.name, wanted)) kernels.push_back(std::move(kernel));
   }
@@ -102,7 +102,7 @@ TEST_P(CudaCompileTest, LegalTilesCompile) {
   std::vector<JitKernel> kernels;
   std::vector<std::string> names;
   const auto rules = cuda_rules(chip.sm);
-  for (const KernelInstance& instance : all_instances()) {
+  for (const KernelInstance& instance : all_instances(*rules)) {
     const std::string kernel_name = make_kernel(instance, *rules).name;
     if (!attention_class(instance) || kernel_name.find("_ragged") != std::string::npos) continue;
     if (!std::regex_match(kernel_name + " " + chip.architecture, wanted)) continue;

@@ -39,25 +39,34 @@ INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
                                          Setting{"emulator:sm_90a/reversed", 5, 0.2},
                                          Setting{"emulator:sm_90a/shuffled", 6, 0.2}));
 
-// Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels, pages that are no
-// multiple of 8 tokens among them.
+// Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels: with kernels
+// of their own and without, and in pages that are no multiple of 8 tokens.
 TEST(EmulatorDevice, HeadsOfManySizes) {
+  struct Shape {
+    HeadShape heads;
+    int page_size;
+  };
+  constexpr Shape kShapes[] = {{{576, 512}, 16}, {{512, 512}, 16}, {{300, 290}, 16}, {{40, 400}, 16},
+                               {{80, 80}, 16},   {{96, 96}, 16},   {{112, 112}, 8},  {{40, 104}, 16},
+                               {{40, 104}, 12},  {{120, 56}, 128}, {{120, 56}, 12},  {{119, 53}, 16},
+                               {{104, 72}, 16},  {{104, 72}, 12},  {{9, 120}, 16}};
   for (const int sm : {80, 90}) {
     EmulatorOptions options;
     options.sm = sm;
     const auto device = open_emulator(options);
     for (const DType dtype : {DType::kBF16, DType::kF32}) {
-      for (const HeadShape heads : {HeadShape{576, 512}, {512, 512}, {300, 290}, {40, 400}, {80, 80}, {104, 72}, {9, 120}}) {
+      for (const Shape& shape : kShapes) {
         AttentionCase c = attention_cases(dtype).front();
-        c.desc.head_dim_qk = heads.qk;
-        c.desc.head_dim_vo = heads.vo;
-        c.desc.page_size = heads.qk == 104 ? 12 : 16;
-        c.desc.sm_scale = default_sm_scale(heads.qk);
-        c.query_len = {20, 1};
-        c.kv_len = {70, 130};
+        c.desc.head_dim_qk = shape.heads.qk;
+        c.desc.head_dim_vo = shape.heads.vo;
+        c.desc.page_size = shape.page_size;
+        c.desc.sm_scale = default_sm_scale(shape.heads.qk);
+        c.query_len = {20, 1, 1, 2, 1};  // a ring is filled for the next item while sums of one are joined
+        c.kv_len = {70, 130, 40, 90, 150};
         Comparison found;
         run_case(*device, c, found);
-        EXPECT_TRUE(found.passed()) << heads.qk << "/" << heads.vo << " on sm_" << sm << ": " << found.worst();
+        EXPECT_TRUE(found.passed()) << shape.heads.qk << "/" << shape.heads.vo << " in pages of "
+                                    << shape.page_size << " on sm_" << sm << ": " << found.worst();
       }
     }
   }
@@ -65,8 +74,8 @@ TEST(EmulatorDevice, HeadsOfManySizes) {
 
 TEST(EmulatorDevice, HasEveryKernelOfItsChips) {
   for (const int sm : {80, 90}) {
-    const auto rules = cuda_rules(sm);
-    for (const KernelInstance& instance : all_instances()) {
+    const auto rules = cuda_rules(sm, kEmulatedHeads);
+    for (const KernelInstance& instance : all_instances(*rules, kEmulatedHeads)) {
       const std::string name = make_kernel(instance, *rules).name;
       int num_found = 0;
       for (const EmulatedKernel& k : emulated_kernels()) num_found += k.sm == sm && name == k.name ? 1 : 0;

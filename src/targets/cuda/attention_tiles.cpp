@@ -62,15 +62,17 @@ AttentionTiles heuristic_tiles(const AttentionClass& problem, int sm) {
 
 std::string why_illegal_warpgroups(const AttentionClass& problem, const AttentionTiles& t, int sm) {
   if (!has_warpgroups(problem, sm)) {
-    return fmt::format("a producer needs warpgroups: sm_90, 16-bit elements and heads of at most 128, not sm_{}, {} and {}", sm,
-                       to_string(problem.dtype), problem.head_dim);
+    return fmt::format("a producer needs warpgroups: sm_90, 16-bit elements and heads of at most 128, "
+                       "not sm_{}, {} and {}",
+                       sm, to_string(problem.dtype), problem.head_dim);
   }
   if (t.num_warps != 8) return fmt::format("beside a producer 8 warps compute, not {}", t.num_warps);
   if (t.keys != kWarpgroupKeys || t.few_keys != kWarpgroupKeys) {
     return fmt::format("warpgroups take tiles of {} keys, not {} and {}", kWarpgroupKeys, t.keys, t.few_keys);
   }
   if (std::find(std::begin(kProducerRegisters), std::end(kProducerRegisters), t.producer_registers) == std::end(kProducerRegisters)) {
-    return fmt::format("a producer's thread has {} registers, not {}", fmt::join(kProducerRegisters, ", "), t.producer_registers);
+    return fmt::format("a producer's thread has {} registers, not {}", fmt::join(kProducerRegisters, ", "),
+                       t.producer_registers);
   }
   if (t.blocks_per_sm != 1) return fmt::format("one block with a producer fills a multiprocessor, not {}", t.blocks_per_sm);
   return {};
@@ -127,6 +129,13 @@ int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   const int tiles = round_up(panels * kFewRows * t.num_warps * 128, 1024) + both * t.ring_keys * 128 + probs;
   const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? kArrivalBytes : 0), 1024);  // beside the tiles
   return reserved + std::max(tiles, t.num_warps * cols * 64);
+}
+
+HeadShape compiled_heads_of(DType dtype, HeadShape heads, int sm) {
+  const int bound = head_dim_bound(std::max(heads.qk, heads.vo));
+  if (!has_warpgroups({dtype, bound}, sm)) return heads_of_bound(bound);
+  const int unit = 16 / static_cast<int>(dtype_bytes(dtype));
+  return {round_up(heads.qk, unit), round_up(heads.vo, unit)};
 }
 
 int value_cols_of(const AttentionClass& problem) {

@@ -13,7 +13,6 @@ namespace quire {
 namespace {
 
 constexpr int kLinearManyRows = 64;
-constexpr int kRaggedProducerRegisters = 88;  // at least: it brings narrow panels of pages chunk by chunk
 
 // Blocks that a multiprocessor holds at most, by family (CUDA programming guide, technical specifications).
 int most_blocks(int sm) { return sm == 86 ? 16 : sm == 89 || sm == 120 ? 24 : 32; }
@@ -27,7 +26,7 @@ std::vector<std::string> with(std::vector<std::string> options, std::initializer
 
 class CudaRules : public TileRules {
  public:
-  explicit CudaRules(int sm) : sm_(sm) {}
+  CudaRules(int sm, std::span<const HeadShape> own_heads) : sm_(sm), own_heads_(own_heads) {}
 
   AttentionTuning heuristics(const AttentionClass& problem) const override {
     return heuristic_config(problem, sm_);
@@ -42,17 +41,20 @@ class CudaRules : public TileRules {
   KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& t,
                               bool is_exact) const override {
     const bool has_producer = t.producer_registers > 0;
-    const int registers = has_producer && !is_exact ? std::max(t.producer_registers, kRaggedProducerRegisters)
-                                                    : t.producer_registers;
     return {32 * (t.num_warps + (has_producer ? 4 : 0)),
             tiles_bytes(problem, t),
             t.blocks_per_sm,
             {fmt::format("-DQUIRE_WARPS={}", t.num_warps), fmt::format("-DQUIRE_RING_KEYS={}", t.ring_keys),
              "-DQUIRE_RING_STEPS=2", fmt::format("-DQUIRE_EXACT_HEADS={}", is_exact ? 1 : 0),
              fmt::format("-DQUIRE_WARPGROUPS={}", has_producer ? 1 : 0),
-             fmt::format("-DQUIRE_PRODUCER={}", registers)}};
+             fmt::format("-DQUIRE_PRODUCER={}", t.producer_registers)}};
   }
 
+  HeadShape compiled_heads(DType dtype, HeadShape heads) const override {
+    const HeadShape own = compiled_heads_of(dtype, heads, sm_);
+    const bool is_listed = dtype == DType::kBF16 && std::count(own_heads_.begin(), own_heads_.end(), own) > 0;
+    return own_heads_.empty() || is_listed ? own : heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo)));
+  }
   int value_cols(const AttentionClass& problem) const override { return value_cols_of(problem); }
 
   LinearTiles linear(DType x, bool is_many) const override {
@@ -79,6 +81,7 @@ class CudaRules : public TileRules {
   LinearTiles few_rows_tiles(int elem) const;
 
   const int sm_;
+  const std::span<const HeadShape> own_heads_;
 };
 
 // 64 x 64 sums.
@@ -131,6 +134,8 @@ KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threa
 
 }  // namespace
 
-std::unique_ptr<TileRules> cuda_rules(int family) { return std::make_unique<CudaRules>(family); }
+std::unique_ptr<TileRules> cuda_rules(int family, std::span<const HeadShape> own_heads) {
+  return std::make_unique<CudaRules>(family, own_heads);
+}
 
 }  // namespace quire

@@ -4,7 +4,12 @@
 
 #include <span>
 
+#include "base/formats.h"
+
 namespace quire {
+
+// Head sizes beside the bounds that there are attention kernels for: panels of every width in K and in V.
+constexpr HeadShape kEmulatedHeads[] = {{80, 80}, {40, 104}, {120, 56}};
 
 // One lane's run of a kernel.
 using EmulatedEntry = void (*)(const void* params, int* counters);

@@ -137,7 +137,7 @@ std::unique_ptr<Device> open_emulator(const EmulatorOptions& options, std::vecto
   auto device =
       std::make_unique<JitDevice>(JitParts{.api = std::make_shared<EmulatorApi>(options, std::move(kernels)),
                                            .compiler = {std::make_shared<BuiltIn>(), {}, ""},
-                                           .rules = cuda_rules(options.sm),
+                                           .rules = cuda_rules(options.sm, kEmulatedHeads),
                                            .architecture = fmt::format("sm_{}", options.sm),
                                            .page_layout = cuda_page_layout,
                                            .weight_layout = cuda_weight_layout,
@@ -149,7 +149,7 @@ std::unique_ptr<Device> open_emulator(const EmulatorOptions& options, std::vecto
                                            .max_programs = options.num_programs,
                                            .is_emulated = true});
   if (!options.tiles) return device;
-  const auto rules = cuda_rules(options.sm);
+  const auto rules = cuda_rules(options.sm, kEmulatedHeads);
   for (const AttentionClass& problem : all_attention_classes()) {
     if (!rules->why_illegal(problem, *options.tiles).empty()) continue;
     device->use_config(problem, {*options.tiles, rules->heuristics(problem).split_policy});

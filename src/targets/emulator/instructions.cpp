@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "base/dtype.h"
 
@@ -41,13 +42,15 @@ MatrixDescriptor MatrixDescriptor::decode(std::uint64_t bits) {
 // Rows of swizzle_bytes, eight of them in a core; a chunk of 16 bytes stands where bits 4 to 6 of its address
 // are combined with bits 7 to 9 (fewer of them for narrower swizzles). K along the rows: cores follow each
 // other by stride_bytes along n, and without swizzle by leading_bytes along k. N along the rows: by
-// stride_bytes along k and by leading_bytes along n.
+// stride_bytes along k and by leading_bytes along n; without swizzle the other way round.
 std::size_t MatrixDescriptor::offset_of(int n, int k, bool is_transposed) const {
   const auto along = static_cast<std::size_t>(is_transposed ? n : k) * 2,
              across = static_cast<std::size_t>(is_transposed ? k : n);
   const auto row_bytes = static_cast<std::size_t>(swizzle_bytes);
-  const std::size_t linear = start + across / 8 * stride_bytes + across % 8 * row_bytes +
-                             along / row_bytes * leading_bytes + along % row_bytes;
+  std::size_t across_bytes = stride_bytes, along_bytes = leading_bytes;
+  if (is_transposed && swizzle_bytes == 16) std::swap(across_bytes, along_bytes);
+  const std::size_t linear = start + across / 8 * across_bytes + across % 8 * row_bytes +
+                             along / row_bytes * along_bytes + along % row_bytes;
   const std::size_t mask = row_bytes / 16 - 1;
   return linear ^ ((linear >> 7 & mask) << 4);
 }

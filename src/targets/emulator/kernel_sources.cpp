@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "targets/cuda/chips.h"
+#include "targets/emulator/emulated_kernels.h"
 #include "targets/jit/kernel_forms.h"
 #include "tile/ranges.h"
 
@@ -147,8 +148,8 @@ void write_sources(const Order& order) {
   std::map<std::string, int> numbers;  // by defines and text: chips share kernels
   std::string table;
   for (const int sm : order.chips) {
-    const auto rules = cuda_rules(sm);
-    for (const KernelInstance& instance : all_instances()) {
+    const auto rules = cuda_rules(sm, kEmulatedHeads);
+    for (const KernelInstance& instance : all_instances(*rules, kEmulatedHeads)) {
       JitKernel k = make_kernel(instance, *rules);
       if (!order.wants(k.name)) continue;
       if (const auto tiles = order.tiles_of(k.name)) {

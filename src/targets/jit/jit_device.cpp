@@ -176,7 +176,7 @@ int JitDevice::first_slot_of(const KernelVariant& compiled) {
 }
 
 void JitDevice::add_kernel(const KernelVariant& variant) {
-  resolved_.push_back({variant, kernel_of(variant), first_slot_of(compiled_variant(variant))});
+  resolved_.push_back({variant, kernel_of(variant), first_slot_of(compiled_variant(variant, *parts_.rules))});
 }
 
 void JitDevice::start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) {
@@ -188,7 +188,8 @@ void JitDevice::start_kernel(KernelHandle kernel, const void* params, int num_wo
       launch_vendor(std::get<LinearVariant>(r.variant), *static_cast<const LinearParams*>(params))) {
     return;
   }
-  const int slot = r.first_slot + form_of(r.variant, params);
+  const KernelVariant& compiled = slots_[static_cast<std::size_t>(r.first_slot)].instance.variant;
+  const int slot = r.first_slot + form_of(compiled, params);
   if (is_preparing_) return wanted_.push_back(slot);
   launch_own(r.name, slot, params, num_work);
 }

@@ -23,12 +23,14 @@ constexpr int kExact = 1, kMany = 1, kRagged = 1, kShort = 2;
 // At the start of a piece of 16 bytes.
 bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
-// Bounds that are met exactly and rows of aligned pieces of 16 bytes spare the kernel
-// what runs at edges.
-bool is_exact(const AttentionParams& p, DType dtype) {
-  const long piece = 16 / static_cast<long>(dtype_bytes(dtype));
-  const HeadShape heads{p.head_dim_qk, p.head_dim_vo};
-  return heads == heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo))) && p.q_token_stride % piece == 0 && p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
+HeadShape bound_of(HeadShape heads) { return heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo))); }
+
+// Heads of just the size that the kernel is compiled for and rows of aligned pieces of 16 bytes spare the
+// kernel what runs at edges.
+bool is_exact(const AttentionParams& p, const AttentionVariant& compiled) {
+  const long piece = 16 / static_cast<long>(dtype_bytes(compiled.q));
+  return compiled.heads == HeadShape{p.head_dim_qk, p.head_dim_vo} && p.q_token_stride % piece == 0 &&
+         p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
 }
 
 // Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
@@ -42,7 +44,7 @@ int form_of(const AttentionVariant& v, const void* params) {
   const BatchKind kind = p.has_few == 0    ? BatchKind::kPrefill
                          : p.has_many == 0 ? BatchKind::kDecode
                                            : BatchKind::kMixed;
-  return 2 * static_cast<int>(kind) + (is_exact(p, v.q) ? kExact : 0);
+  return 2 * static_cast<int>(kind) + (is_exact(p, v) ? kExact : 0);
 }
 
 int form_of(const LinearVariant&, const void* params) {
@@ -121,17 +123,19 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
   const AttentionClass problem = *attention_class(instance);
   const AttentionTiles t = given != nullptr ? *given : rules.heuristics(problem).tiles;
   const auto kind = static_cast<std::size_t>(problem.kind);
-  const bool exact = instance.form % 2 == kExact, has_producer = t.producer_registers > 0;
-  const int value_cols = std::min(v.heads.vo, rules.value_cols(problem));
+  const bool has_producer = t.producer_registers > 0;
+  const HeadShape bound = bound_of(v.heads), heads = has_producer ? v.heads : bound;
+  const bool exact = instance.form % 2 == kExact && heads == v.heads;
+  const int value_cols = std::min(heads.vo, rules.value_cols(problem));
   // Registers are scarce where text for many rows needs them, most of all beside that for few.
   const int parts_at_once = problem.kind == BatchKind::kDecode                    ? 4
                             : problem.kind == BatchKind::kPrefill && has_producer ? 2
                                                                                   : 1;
   const auto config = [&](const char* name, int rows, int keys) {
     return fmt::format(
-        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, kValueParts = {}, "
-        "kPartsAtOnce = {}; static constexpr unsigned kMods = {}; }};\n",
-        name, rows, keys, v.heads.qk, value_cols, ceil_div(v.heads.vo, value_cols), parts_at_once, v.mods);
+        "struct {} {{ static constexpr int kRows = {}, kKeys = {}, kDimQk = {}, kDimVo = {}, "
+        "kValueParts = {}, kPartsAtOnce = {}; static constexpr unsigned kMods = {}; }};\n",
+        name, rows, keys, heads.qk, value_cols, ceil_div(heads.vo, value_cols), parts_at_once, v.mods);
   };
   const std::string few =
       t.few_keys > 0 ? config("Few", kFewRows, t.few_keys) : config("Few", many_rows(t), t.keys);
@@ -140,7 +144,8 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
                   facts_of(v.kv.v).element, facts_of(v.o).element);
   JitKernel k;
   k.shape = rules.attention_shape(problem, t, exact);
-  k.name = fmt::format("attention{}_{}_d{}{}{}", kKindNames[kind], to_string(problem.dtype), problem.head_dim,
+  k.name = fmt::format("attention{}_{}_d{}{}{}{}", kKindNames[kind], to_string(problem.dtype), heads.qk,
+                       heads == bound || heads.qk == heads.vo ? "" : fmt::format("_{}", heads.vo),
                        exact ? "" : "_ragged", v.mods != 0 ? "_transforms" : "");
   k.source = kernel_text(facts_of(KernelName::kAttention), rules, config("Many", many_rows(t), t.keys) + few,
                          fmt::format("Attention<{}, {}>", elements, kKinds[kind]), k.shape);
@@ -198,15 +203,15 @@ JitKernel make_row_kernel(const KernelInstance& instance, const TileRules& rules
 
 }  // namespace
 
-KernelVariant compiled_variant(const KernelVariant& variant) {
+KernelVariant compiled_variant(const KernelVariant& variant, const TileRules& rules) {
   if (const auto* a = std::get_if<AttentionVariant>(&variant)) {
     common_type(*a);
-    const HeadShape bound = heads_of_bound(head_dim_bound(std::max(a->heads.qk, a->heads.vo)));
+    const HeadShape bound = bound_of(a->heads);
     QUIRE_CHECK_KIND(kUnsupported, a->heads.qk <= bound.qk && a->heads.vo <= bound.vo,
                      "no attention kernel for heads of {}/{} elements, the largest are {}/{}", a->heads.qk,
                      a->heads.vo, bound.qk, bound.vo);
     AttentionVariant compiled = *a;
-    compiled.heads = bound;
+    compiled.heads = rules.compiled_heads(a->q, a->heads);
     compiled.mods = a->mods != 0 ? kAllScoreMods : 0;
     return compiled;
   }
@@ -225,7 +230,8 @@ int form_of(const KernelVariant& variant, const void* params) {
 std::optional<AttentionClass> attention_class(const KernelInstance& instance) {
   const auto* v = std::get_if<AttentionVariant>(&instance.variant);
   if (v == nullptr) return {};
-  return AttentionClass{v->q, std::max(v->heads.qk, v->heads.vo), static_cast<BatchKind>(instance.form / 2)};
+  return AttentionClass{v->q, head_dim_bound(std::max(v->heads.qk, v->heads.vo)),
+                        static_cast<BatchKind>(instance.form / 2)};
 }
 
 JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules, const AttentionTiles* tiles) {
@@ -239,13 +245,18 @@ JitKernel make_kernel(const KernelInstance& instance, const TileRules& rules, co
   return k;
 }
 
-std::vector<KernelInstance> all_instances() {
+std::vector<KernelInstance> all_instances(const TileRules& rules, std::span<const HeadShape> heads) {
+  std::vector<HeadShape> all_heads;
+  for (const int head_dim : kHeadDimBounds) all_heads.push_back(heads_of_bound(head_dim));
+  all_heads.insert(all_heads.end(), heads.begin(), heads.end());
   std::vector<KernelVariant> variants;
   for (const DTypeFacts& e : kDTypeFacts) {
-    for (const int head_dim : kHeadDimBounds) {
+    for (const HeadShape& h : all_heads) {
       for (const unsigned mods : {0u, kAllScoreMods}) {
-        variants.push_back(
-            AttentionVariant{e.dtype, e.dtype, plain_kv(e.dtype), heads_of_bound(head_dim), mods});
+        const KernelVariant variant =
+            compiled_variant(AttentionVariant{e.dtype, e.dtype, plain_kv(e.dtype), h, mods}, rules);
+        if (std::find(variants.begin(), variants.end(), variant) == variants.end())
+          variants.push_back(variant);
       }
     }
     variants.push_back(LinearVariant{e.dtype, {e.dtype}, e.dtype});

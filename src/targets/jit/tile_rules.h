@@ -2,6 +2,7 @@
 // tiles that fit, the compiler's options, and the words around a kernel's text. Everything else is shared.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -21,13 +22,19 @@ class TileRules {
   virtual ~TileRules() = default;
 
   // Attention: what is chosen where nothing was measured; why tiles cannot be (empty if they can); all that
-  // are worth a try, the heuristics' choice first; and the machine's share. `is_exact`: heads and rows meet
-  // the kernel's bounds exactly.
+  // are worth a try, the heuristics' choice first; and the machine's share. `is_exact`: heads are of
+  // the sizes that the kernel is compiled for, and rows of whole pieces of 16 bytes.
   virtual AttentionTuning heuristics(const AttentionClass& problem) const = 0;
   virtual std::string why_illegal(const AttentionClass& problem, const AttentionTiles& tiles) const = 0;
   virtual std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const = 0;
   virtual KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& tiles,
                                       bool is_exact) const = 0;
+
+  // The head sizes, at least `heads`, for which an attention kernel with a producer is compiled. One without
+  // takes any heads up to its bound.
+  virtual HeadShape compiled_heads(DType, HeadShape heads) const {
+    return heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo)));
+  }
 
   // Columns of V whose sums a program's registers hold, a divisor of the bound of V: for more, attention goes
   // over the keys again.

@@ -60,16 +60,24 @@ TEST(AttentionTiles, RowsThatAreNotWholePiecesTakeTheRaggedKernel) {
   aligned.sm_scale = 1;
   const auto name_of = [](const AttentionParams& p, DType dtype = DType::kBF16) {
     const AttentionVariant variant{dtype, dtype, plain_kv(dtype), {p.head_dim_qk, p.head_dim_vo}};
-    return make_kernel({compiled_variant(variant), form_of(KernelVariant(variant), &p)}, *cuda_rules(90)).name;
+    const auto rules = cuda_rules(90);
+    const KernelVariant compiled = compiled_variant(variant, *rules);
+    return make_kernel({compiled, form_of(compiled, &p)}, *rules).name;
   };
   EXPECT_EQ(name_of(aligned), "attention_many_bf16_d128");
   AttentionParams q_inside = aligned, o_inside = aligned, q_gap = aligned, o_gap = aligned, other_head = aligned;
   q_inside.q = rows + 2;
   o_inside.o = rows + 8;
   q_gap.q_token_stride = o_gap.o_token_stride = 4100;
-  other_head.head_dim_vo = 120;
+  other_head.head_dim_vo = 125;
   for (const AttentionParams& p : {q_inside, o_inside, q_gap, o_gap, other_head}) EXPECT_EQ(name_of(p), "attention_many_bf16_d128_ragged");
   EXPECT_EQ(name_of(q_gap, DType::kF32), "attention_many_f32_d128") << "4 elements of f32 are a piece";
+  other_head.head_dim_vo = 120;
+  EXPECT_EQ(name_of(other_head), "attention_many_bf16_d128_120") << "whole chunks have a kernel of their own";
+  EXPECT_EQ(name_of(other_head, DType::kF32), "attention_many_f32_d128_ragged");
+  other_head.head_dim_qk = 77;
+  other_head.head_dim_vo = 80;
+  EXPECT_EQ(name_of(other_head), "attention_many_bf16_d80_ragged");
 }
 
 TEST(AttentionTiles, LegalOnesFitAndTheHeuristicsAreFirst) {
@@ -129,7 +137,7 @@ TEST(AttentionTiles, IllegalOnesAreRefusedWithNumbers) {
 
 TEST(AttentionTiles, KernelsAreMadeOfThem) {
   const auto rules = cuda_rules(90);
-  for (const KernelInstance& instance : all_instances()) {
+  for (const KernelInstance& instance : all_instances(*rules)) {
     const auto problem = attention_class(instance);
     if (!problem) continue;
     for (const AttentionTiles& t : legal_tiles_of(*problem, 90)) {

@@ -161,6 +161,25 @@ TEST(EmulatorInstructions, DescriptorsOfNarrowerSwizzles) {
   }
 }
 
+// With n along the rows, 16 rows of k. Without a swizzle leading and stride offset change their parts: 8 x 8
+// elements lie together, the next 8 of k follow by the leading offset, the next 8 of n by the stride offset.
+TEST(EmulatorInstructions, DescriptorsOfNarrowColumns) {
+  const auto narrow = MatrixDescriptor::decode(descriptor(1024, 4096, 512, 2));
+  const auto narrower = MatrixDescriptor::decode(descriptor(1024, 4096, 256, 3));
+  const auto plain = MatrixDescriptor::decode(descriptor(1024, 128, 4096, 0));
+  for (int n = 0; n < 64; ++n) {
+    for (int k = 0; k < 16; ++k) {
+      const auto chunk = static_cast<std::size_t>(n / 8), row = static_cast<std::size_t>(k),
+                 rest = static_cast<std::size_t>(n % 8 * 2);
+      EXPECT_EQ(narrow.offset_of(n, k, true),
+                1024 + chunk / 4 * 4096 + row * 64 + (chunk % 4 ^ (row / 2 % 4)) * 16 + rest);
+      EXPECT_EQ(narrower.offset_of(n, k, true),
+                1024 + chunk / 2 * 4096 + row * 32 + (chunk % 2 ^ (row / 4 % 2)) * 16 + rest);
+      EXPECT_EQ(plain.offset_of(n, k, true), 1024 + row / 8 * 128 + chunk * 4096 + row % 8 * 16 + rest);
+    }
+  }
+}
+
 TEST(EmulatorInstructions, WarpgroupProduct) {
   Random random(2);
   for (const bool adds : {false, true}) {

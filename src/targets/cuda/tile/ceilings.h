@@ -32,9 +32,9 @@ struct CeilingDot {
         warpgroup_fence();
 #pragma unroll
         for (int k = 0; k < 4; ++k) {
-          const unsigned long long right = matrix_descriptor(rows + 32 * k, 0);
+          const unsigned long long right = matrix_descriptor(rows + 32 * k, kRowChunks, 0);
           multiply_rows(bf16{}, x, right, right, true);
-          multiply_rows(bf16{}, y, matrix_descriptor(rows + 8192 + 32 * k, 0), right, true);
+          multiply_rows(bf16{}, y, matrix_descriptor(rows + 8192 + 32 * k, kRowChunks, 0), right, true);
         }
         warpgroup_commit();
       }

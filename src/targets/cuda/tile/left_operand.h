@@ -13,6 +13,23 @@ struct Chunks {
   QUIRE_DEV char* at(int row, int chunk) const {
     return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
   }
+  // Chunk `half` of a matrix step, which has two.
+  QUIRE_DEV char* of_step(int row, int step, int half) const { return at(row, 2 * step + half); }
+};
+
+// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The last
+// step of an odd number meets its one chunk twice: what it is multiplied with the second time is zero, or its
+// columns are not looked at.
+template <int num_chunks>
+struct PanelChunks {
+  char* base;
+  int num_rows;  // of a panel
+  QUIRE_DEV char* of_step(int row, int step, int half) const {
+    const int first = 2 * step;
+    if (first < num_chunks / kRowChunks * kRowChunks) return Chunks{base, num_rows}.of_step(row, step, half);
+    const ChunkPanel panel = panel_of(num_chunks, first);
+    return base + panel.place(num_rows, row, first + (panel.width > 1 ? half : 0)) * 16;
+  }
 };
 #if QUIRE_WARPGROUPS
 // A matrix of rows of 128 bytes with chunks swizzled by 8 rows, from a row that is a multiple of 8: the next 8 rows follow 1,024
@@ -48,14 +65,15 @@ struct Operand {
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
 };
 
-// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes, and for warpgroups all that there may be.
+// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes.
 template <class E>
-QUIRE_DEV int read_chunks(int cols) {
+constexpr int read_chunks(int cols) {
   return round_up(ceil_div(cols, kChunkElems<E>), 2);
 }
-template <class E>
-QUIRE_DEV int filled_chunks(int cols, int max_cols) {
-  return kHasWarpgroups ? panels_of<E>(max_cols) * kRowChunks : read_chunks<E>(cols);
+// False for the chunk that makes an odd number of them whole steps.
+template <class E, int max_k>
+QUIRE_DEV bool is_in_row(int chunk) {
+  return read_chunks<E>(max_k) * kChunkElems<E> <= max_k || chunk * kChunkElems<E> < max_k;
 }
 
 // 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
@@ -87,7 +105,9 @@ QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_l
 #pragma unroll 4
   for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
     const int row = first + i / kChunks, chunk = i % kChunks;
-    copy_chunk(tile.chunks().at(row, chunk), left_rows<E>()[row], chunk * kChunkElems<E>, k_len);
+    if (chunk >= read_chunks<E>(max_k)) continue;  // a loop over those alone takes more registers
+    const E* from = is_in_row<E, max_k>(chunk) ? left_rows<E>()[row] : nullptr;
+    copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }
 #endif
@@ -105,10 +125,10 @@ QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
   if (is_producer()) return;
   team_barrier();  // all are done with what was here before
 #endif
-  const int num_chunks = kHasProducer ? panels_of<E>(max_k) * kRowChunks : filled_chunks<E>(k_len, max_k);
+  const int num_chunks = read_chunks<E>(kHasProducer ? max_k : k_len);
   for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {
     const int row = i / num_chunks, chunk = i % num_chunks;
-    const E* from = row < rows ? row_pointer(row) : nullptr;
+    const E* from = row < rows && is_in_row<E, max_k>(chunk) ? row_pointer(row) : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }

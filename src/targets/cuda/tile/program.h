@@ -4,6 +4,9 @@
 #include "targets/cuda/tile/swizzled_page.h"
 #include "tile/views.h"
 #include QUIRE_SIMT_HEADER
+#if QUIRE_WARPGROUPS
+#include "targets/cuda/tile/matrix_descriptor.h"
+#endif
 #include "tile/lanes/program.h"
 
 namespace quire {
@@ -63,7 +66,6 @@ struct Program : BlockProgram {
   RingPlace ring;  // where the block's ring goes on
   unsigned left_phase = 0, few_phase = 0;
   bool was_of_few = false;  // the item before
-  bool is_padded = false;   // the ring is, with zeros: see producer_ring.h
 
   QUIRE_DEV explicit Program(const LaunchState& state) : BlockProgram(state) {
     allow_next_launch();

@@ -58,17 +58,21 @@ QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
                : "memory");
 }
 
-// Operands of the products below: c[0 … 7] and c[0 … 15], by number and by register.
+// Operands of the products below: sums c[0], c[0 … 1], up to c[0 … 15], by number and by register.
+#define QUIRE_NUMBERS_4 "%0, %1, %2, %3"
+#define QUIRE_NUMBERS_8 QUIRE_NUMBERS_4 ", %4, %5, %6, %7"
+#define QUIRE_NUMBERS_16 QUIRE_NUMBERS_8 ", %8, %9, %10, %11, %12, %13, %14, %15"
 #define QUIRE_NUMBERS_32 \
-  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  QUIRE_NUMBERS_16 ", " \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define QUIRE_NUMBERS_64 \
   QUIRE_NUMBERS_32 ", " \
   "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
-#define QUIRE_SUMS_8(i) \
-  "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3]), "+f"(c[i + 1][0]), "+f"(c[i + 1][1]), "+f"(c[i + 1][2]), "+f"(c[i + 1][3])
-#define QUIRE_SUMS_32 QUIRE_SUMS_8(0), QUIRE_SUMS_8(2), QUIRE_SUMS_8(4), QUIRE_SUMS_8(6)
+#define QUIRE_SUMS_4(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
+#define QUIRE_SUMS_8(i) QUIRE_SUMS_4(i), QUIRE_SUMS_4(i + 1)
+#define QUIRE_SUMS_16 QUIRE_SUMS_8(0), QUIRE_SUMS_8(2)
+#define QUIRE_SUMS_32 QUIRE_SUMS_16, QUIRE_SUMS_8(4), QUIRE_SUMS_8(6)
 #define QUIRE_SUMS_64 QUIRE_SUMS_32, QUIRE_SUMS_8(8), QUIRE_SUMS_8(10), QUIRE_SUMS_8(12), QUIRE_SUMS_8(14)
 
 // Four warps' c[16, N] = (adds ? c : 0) + a[16, 16] b; warp w of the group has rows 16 w on, lanes hold c as in multiply_step.
@@ -95,6 +99,30 @@ QUIRE_DEV void multiply_columns(bf16, float (&c)[8][4], const unsigned (&a)[4], 
       : QUIRE_SUMS_32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
+QUIRE_DEV void multiply_columns(bf16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
+      "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_16
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
+QUIRE_DEV void multiply_columns(bf16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 "
+      "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_8(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
+QUIRE_DEV void multiply_columns(bf16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 "
+      "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_4(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
 QUIRE_DEV void multiply_rows(f16, float (&c)[16][4], unsigned long long a, unsigned long long b, bool adds) {
   asm volatile(
       "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
@@ -116,10 +144,39 @@ QUIRE_DEV void multiply_columns(f16, float (&c)[8][4], const unsigned (&a)[4], u
       : QUIRE_SUMS_32
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
 }
+QUIRE_DEV void multiply_columns(f16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
+      "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_16
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
+QUIRE_DEV void multiply_columns(f16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
+      "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_8(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
+QUIRE_DEV void multiply_columns(f16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
+                                bool adds) {
+  asm volatile(
+      "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 "
+      "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
+      : QUIRE_SUMS_4(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
+}
 
+#undef QUIRE_NUMBERS_4
+#undef QUIRE_NUMBERS_8
+#undef QUIRE_NUMBERS_16
 #undef QUIRE_NUMBERS_32
 #undef QUIRE_NUMBERS_64
+#undef QUIRE_SUMS_4
 #undef QUIRE_SUMS_8
+#undef QUIRE_SUMS_16
 #undef QUIRE_SUMS_32
 #undef QUIRE_SUMS_64
 

@@ -13,15 +13,17 @@ namespace QUIRE_TARGET {
 
 // Left fragment of 16 rows from `first_row`, 16 elements of k from chunk pair `step`.
 QUIRE_DEV void load_left(unsigned (&a)[4], const Chunks& rows, int first, int step) {
-  load_matrix(a, rows.at(first + lane_idx() % 16, 2 * step + lane_idx() / 16));
+  load_matrix(a, rows.of_step(first + lane_idx() % 16, step, lane_idx() / 16));
 }
-// Right fragments of two blocks of 8 columns, which are 16 rows of keys or weights: {b0, b1} and {b2, b3}.
-QUIRE_DEV void load_right(unsigned (&b)[4], const Chunks& rows, int first, int step) {
-  load_matrix(b, rows.at(first + lane_idx() / 16 * 8 + lane_idx() % 8, 2 * step + lane_idx() / 8 % 2));
+// Right fragments of two blocks of 8 columns, which are 16 rows of keys or weights: {b0, b1} and {b2, b3}. Rows: Chunks or PanelChunks.
+template <class Rows>
+QUIRE_DEV void load_right(unsigned (&b)[4], const Rows& rows, int first, int step) {
+  load_matrix(b, rows.of_step(first + lane_idx() / 16 * 8 + lane_idx() % 8, step, lane_idx() / 8 % 2));
 }
 // The same with k along the rows and the columns along chunks 2 `pair` and + 1: values.
-QUIRE_DEV void load_right_transposed(unsigned (&b)[4], const Chunks& rows, int first, int pair) {
-  load_matrix_transposed(b, rows.at(first + lane_idx() % 16, 2 * pair + lane_idx() / 16));
+template <class Rows>
+QUIRE_DEV void load_right_transposed(unsigned (&b)[4], const Rows& rows, int first, int pair) {
+  load_matrix_transposed(b, rows.of_step(first + lane_idx() % 16, pair, lane_idx() / 16));
 }
 
 // c[16 rows, 8 num_blocks columns] += left rows . right rows, over chunk pairs [begin, end) of both. `first_left` and `first_right`
@@ -29,7 +31,8 @@ QUIRE_DEV void load_right_transposed(unsigned (&b)[4], const Chunks& rows, int f
 template <class E, int num_blocks>
 struct RowProduct {
   static constexpr int kStepsAtOnce = num_blocks < 8 ? 8 : 4;  // more of wide tiles do not fit into the registers of attention
-  static QUIRE_DEV void run(float (&c)[num_blocks][4], const Chunks& left, int first_left, const Chunks& right, int first_right,
+  template <class Right>
+  static QUIRE_DEV void run(float (&c)[num_blocks][4], const Chunks& left, int first_left, const Right& right, int first_right,
                             int begin, int end) {
 #pragma unroll kStepsAtOnce
     for (int step = begin; step < end; ++step) {
@@ -75,14 +78,15 @@ QUIRE_DEV void multiply_keys(Scores<max_rows, max_keys>& scores, const Operand<E
     for (int i = 0; i < 4; ++i) scores.x[n][i] = 0;
   }
   constexpr int kBlocks = Scores<max_rows, max_keys>::kBlocks;
-  RowProduct<E, kBlocks>::run(scores.x, q.chunks(), kFew ? 0 : warp_idx() * kFewRows, stage.keys(),
-                              kFew ? warp_idx() * kBlocks * 8 : 0, 0, stage.k_chunks / 2);
+  RowProduct<E, kBlocks>::run(scores.x, q.chunks(), kFew ? 0 : warp_idx() * kFewRows, stage.template keys<max_k>(),
+                              kFew ? warp_idx() * kBlocks * 8 : 0, 0, stage.k_steps());
 }
 
 // out[16 rows, cols] += this warp's probs . values of keys [first_key, + 8 num_keys_blocks).
 template <class E, int num_key_blocks, int num_blocks>
 struct ValueProduct {
-  static QUIRE_DEV void run(float (&out)[num_blocks][4], const float (&p)[num_key_blocks][4], const Chunks& values, int first_key,
+  template <class Values>
+  static QUIRE_DEV void run(float (&out)[num_blocks][4], const float (&p)[num_key_blocks][4], const Values& values, int first_key,
                             int num_chunks, char*) {
     static_assert(num_key_blocks % 2 == 0, "whole matrix steps");
 #pragma unroll
@@ -95,7 +99,7 @@ struct ValueProduct {
         unsigned b[4];
         load_right_transposed(b, values, first_key + step * 16, n / 2);
         multiply_step(E{}, out[n], a, b[0], b[1]);
-        multiply_step(E{}, out[n + 1], a, b[2], b[3]);
+        if (n + 1 < num_blocks) multiply_step(E{}, out[n + 1], a, b[2], b[3]);
       }
     }
   }
@@ -131,7 +135,7 @@ QUIRE_DEV void multiply_values(Accum<max_rows, max_out>& out, const Scores<max_r
                                const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
   constexpr int kBlocks = Scores<max_rows, max_keys>::kBlocks;
   const int first_key = max_rows == kFewRows ? warp_idx() * kBlocks * 8 : 0;
-  ValueProduct<E, kBlocks, max_out / 8>::run(out.x, probs.x, stage.values(), first_key, stage.v_chunks, stage.probs);
+  ValueProduct<E, kBlocks, max_out / 8>::run(out.x, probs.x, stage.template values<max_out>(), first_key, stage.v_chunks, stage.probs);
 }
 
 }  // namespace QUIRE_TARGET

@@ -1,9 +1,10 @@
 // The cuda target's layout of pages: plain arithmetic that kernels, host and tests share.
 //
-// The unit is a chunk of 16 bytes. A head is cut into panels of 8 chunks, and what is left into one of 4, one of 2 and one of 1 chunk,
-// where it has them, so that nothing but the last chunk is padded, with zeros. K and V alike are
+// The unit is a chunk of 16 bytes. A head is cut into panels of 8 chunks, and the rest into panels of 4, 2 and 1,
+// one of each where it has it: nothing but the last chunk is padded, with zeros. K and V alike are
 //   [panels][page_size][width chunks]     chunk c of a panel, of token t, at place c ^ (t width / 8 % width)
-// which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any page size.
+// which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any
+// page size. Tiles of keys and values where such a unit reads them have the same panels.
 #pragma once
 
 #include "tile/ranges.h"

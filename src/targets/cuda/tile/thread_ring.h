@@ -37,8 +37,16 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   }
   QUIRE_DEV void set_origin() { origin = first_key; }  // after tile 0 has been loaded
 
-  QUIRE_DEV Chunks keys() const { return {k, max_keys}; }
-  QUIRE_DEV Chunks values() const { return {v, max_keys}; }
+  // Of heads of at most `max_cols` elements, in whole panels.
+  template <int max_cols>
+  QUIRE_DEV Chunks keys() const {
+    return {k, max_keys};
+  }
+  template <int max_cols>
+  QUIRE_DEV Chunks values() const {
+    return {v, max_keys};
+  }
+  QUIRE_DEV int k_steps() const { return k_chunks / 2; }
 };
 
 // Keys [begin, end) of the tile that holds `begin`: the rest of the tile is zero. Eight threads bring a row; page numbers are read
@@ -62,6 +70,7 @@ QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, con
   // The panel of this thread's chunk behind the last whole one.
   const ChunkPanel k_last = panel_of(k_full, k_full / kRowChunks * kRowChunks + first_chunk);
   const ChunkPanel v_last = panel_of(v_full, v_full / kRowChunks * kRowChunks + first_chunk);
+  const Chunks keys{stage.k, max_keys}, values{stage.v, max_keys};
   const auto copy = [&](int row, const PagedToken<E>& at) {
     const bool is_there = at.token >= 0;
     const int token = is_there ? at.token : 0;
@@ -70,10 +79,10 @@ QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, con
       return (is_whole ? ChunkPanel{c - first_chunk, kRowChunks} : last).place(layout.page_size, token, c) * kUnit;
     };
     for (int c = first_chunk; c < stage.k_chunks; c += kRowChunks) {
-      copy_async_16(stage.keys().at(row, c), at.page + view.k_base + from(k_last, c), is_there && c < k_full);
+      copy_async_16(keys.at(row, c), at.page + view.k_base + from(k_last, c), is_there && c < k_full);
     }
     for (int c = first_chunk; c < stage.v_chunks; c += kRowChunks) {
-      copy_async_16(stage.values().at(row, c), at.page + view.v_base + from(v_last, c), is_there && c < v_full);
+      copy_async_16(values.at(row, c), at.page + view.v_base + from(v_last, c), is_there && c < v_full);
     }
   };
   PagedToken<E> tokens[kRows];

@@ -27,16 +27,15 @@ constexpr bool uses_warpgroups(int max_rows) {
 // Sums. With 16 rows: the value is the sum over the warps.
 template <int max_rows, int max_cols>
 struct Accum {
-  static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? kBlocks / 4 : kBlocks;
+  static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? ceil_div(kBlocks, 4) : kBlocks;
   float x[kBlocks][4];
   float* joining;  // shared memory, taken only by programs of 16 rows
   int rows = 0, cols = 0;
 
-  // In a ring's time the memory lies between a few rows' left operand and the ring; without room of its own, else, it is that of the
-  // item's first tiles, which are not needed any more when sums are joined.
+  // In a ring's time the memory lies between a few rows' left operand, which is made before, and the ring; without room of its own, else,
+  // it is that of the item's first tiles, which are not needed any more when sums are joined.
   QUIRE_DEV explicit Accum(Program& program)
-      : joining(reinterpret_cast<float*>(kHasProducer ? program.take_from(kFewRows * max_cols * 2)
-                                                    : shared_memory() + kReservedBytes - kJoinBytes)) {}
+      : joining(reinterpret_cast<float*>(shared_memory() + (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
 };
 
 template <int max_rows, int max_keys>
@@ -96,7 +95,7 @@ struct Joining {
     for (int n = 0; n < kAtOnce; ++n) {
 #pragma unroll
       for (int i = 0; i < registers; ++i) {
-        if (i < 2 || tile.rows > 8) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
+        if (first + n < Tile::kBlocks && (i < 2 || tile.rows > 8)) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
       }
     }
     team_barrier();
@@ -115,6 +114,7 @@ struct Joining {
 #pragma unroll 1
       for (int j = 0; j < ceil_div(registers / 2 * kAtOnce, kWarps); ++j) {
         const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
+        if (Tile::kBlocks % kAtOnce != 0 && n >= Tile::kBlocks) continue;
         if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
       }
     }
@@ -171,18 +171,22 @@ QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) 
 template <class E, int max_rows, int max_cols, class RowPointer>
 QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
                             const RowPointer& row_pointer) {
-  static_assert(max_cols % 32 == 0, "whole pieces for all lanes");
+  constexpr int kBlocks = max_cols / 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = first_row<max_rows>() + half * 8;
     E* to = row < rows ? row_pointer(row) : nullptr;
 #pragma unroll
-    for (int n = 0; n < max_cols / 8; n += 4) {
+    for (int n = 0; n < kBlocks; n += 4) {
       unsigned pairs[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) pairs[i] = pack_pair(E{}, tile.x[n + i][2 * half] * factor.value[half], tile.x[n + i][2 * half + 1] * factor.value[half]);
+      for (int i = 0; i < 4; ++i) {
+        const float(&x)[4] = tile.x[n + i < kBlocks ? n + i : n];
+        pairs[i] = pack_pair(E{}, x[2 * half] * factor.value[half], x[2 * half + 1] * factor.value[half]);
+      }
       transpose_quad(pairs);
-      if (to != nullptr) put_piece(to, (n + lane_idx() % 4) * 8, cols, pairs);
+      const bool has_piece = n + 4 <= kBlocks || n + lane_idx() % 4 < kBlocks;
+      if (to != nullptr && has_piece) put_piece(to, (n + lane_idx() % 4) * 8, cols, pairs);
     }
   }
 }

@@ -1,4 +1,6 @@
-// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128. Everything else takes the other path (stages.h, pipeline.h).
+// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the
+// producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128.
+// Everything else takes the other path (stages.h, pipeline.h).
 #pragma once
 
 #include "targets/cuda/tile/stages.h"
@@ -13,11 +15,17 @@ QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E
   static_assert(max_keys == 128, "one product is 128 keys wide");
   pin_all(scores.x);
   warpgroup_fence();
-  const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, 0), keys = matrix_descriptor(stage.key_rows(), 0);
+  constexpr int kChunks = max_k / kChunkElems<E>;
+  static_assert(kChunks * kChunkElems<E> == max_k, "whole chunks");
+  const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, kRowChunks, 0);
 #pragma unroll
-  for (int step = 0; step < max_k / 16; ++step) {
-    const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32, key_bytes = step / 4 * max_keys * 128 + step % 4 * 32;
-    multiply_rows(E{}, scores.x, rows + (row_bytes >> 4), keys + (key_bytes >> 4), step > 0);
+  for (int step = 0; step < ceil_div(kChunks, 2); ++step) {
+    const ChunkPanel panel = panel_of(kChunks, 2 * step);
+    // The second half of a step on a single chunk meets zeros of q: it reads that chunk again (leading offset 0).
+    const unsigned long long keys = matrix_descriptor(stage.key_rows(), panel.width, 0);
+    const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32;
+    const int key_chunk = panel.first * max_keys + 2 * step - panel.first;
+    multiply_rows(E{}, scores.x, rows + (row_bytes >> 4), keys + key_chunk, step > 0);
   }
   warpgroup_commit();
 }
@@ -29,19 +37,35 @@ QUIRE_DEV void pack(Scores<kManyRows, max_keys>& probs) {
   for (int step = 0; step < max_keys / 16; ++step) pack_left<E>(probs.packed[step], probs.x, step);
 }
 
+// out[blocks of panel] += probs . values of the panel, or panels, of `num` chunks from chunk `first` on.
+template <int first, int num, class E, int max_keys, int num_blocks>
+QUIRE_DEV void issue_panel(float (&out)[num_blocks][4], const unsigned (&probs)[max_keys / 16][4],
+                           const char* values) {
+  constexpr int kWidth = num < kRowChunks ? num : kRowChunks;
+  constexpr int kLeadingBytes = kWidth > 1 ? max_keys * kWidth * 16 : 128;
+  const unsigned long long columns = matrix_descriptor(values + first * max_keys * 16, kWidth, kLeadingBytes);
+  float(&sums)[num][4] = *reinterpret_cast<float(*)[num][4]>(&out[first]);
+#pragma unroll
+  for (int step = 0; step < max_keys / 16; ++step) {
+    multiply_columns(E{}, sums, probs[step], columns + step * 16 * kWidth, true);
+  }
+}
+
 // out += probs V, issued as one group.
 template <class E, int max_keys, int max_out>
 QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, max_keys>& probs,
                             const KvStage<KvTypes<E, E>, kManyRows, max_keys>& stage) {
-  constexpr int kPanelBytes = max_keys * 128;
+  constexpr int kChunks = max_out / kChunkElems<E>, kWhole = kChunks / kRowChunks * kRowChunks;
+  constexpr int kHalf = kChunks & 4, kQuarter = kChunks & 2, kLast = kChunks & 1;
+  static_assert(kChunks * kChunkElems<E> == max_out, "whole chunks");
   pin_all(probs.packed);
   pin_all(out.x);
   warpgroup_fence();
-  const unsigned long long values = matrix_descriptor(stage.value_rows(), kPanelBytes);
-#pragma unroll
-  for (int step = 0; step < max_keys / 16; ++step) {
-    multiply_columns(E{}, out.x, probs.packed[step], values + (step * 16 * 128 >> 4), true);
-  }
+  const char* values = stage.value_rows();
+  if constexpr (kWhole > 0) issue_panel<0, kWhole, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kHalf > 0) issue_panel<kWhole, kHalf, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kQuarter > 0) issue_panel<kWhole + kHalf, kQuarter, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kLast > 0) issue_panel<kChunks - kLast, kLast, E, max_keys>(out.x, probs.packed, values);
   warpgroup_commit();
 }
 
@@ -111,7 +135,6 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
     shared_memory_fence();
     count_warp(kLeftFull);
   }
-  stage.finish();
 }
 
 template <class Stage, class Loads, class Compute>
