@@ -8,9 +8,9 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// One work item. Q, O: element types of q and o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores), kDimQk, kDimVo (bounds
-// of the head sizes of K and of a part of V), kValueParts (passes over the keys, each for kDimVo columns of V, where sums of all do not
-// fit into the registers), kMods (ScoreMods that may come), kPartsAtOnce (whose states are loaded together).
+// A work item. Q, O: types of q, o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores); kDimQk,
+// kDimVo (bounds of K's heads, of a part of V's); kValueParts (passes over the keys, each for kDimVo columns
+// of V); kMods (ScoreMods that may come); kPartsAtOnce (states that are loaded together).
 template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:

@@ -26,8 +26,9 @@ int sm_of(const std::string& architecture);
 // The chip whose kernel configurations serve `sm`: the newest of 80, 86, 89, 90, 100, 120 that is not newer.
 int kernel_family(int sm);
 
-// Rules for a family: 80, 86, 89, 90, 100, 120. `own_heads`: where attention is compiled for head sizes of its own, the
-// only ones, of bf16; the rest takes the kernel of its bound, with slower copies. Empty: any sizes.
+// Rules for a family: 80, 86, 89, 90, 100, 120. `own_heads`: where attention is compiled for head sizes of
+// its own, the only ones, of bf16; the rest takes the kernel of its bound, with slower copies. Empty: any
+// sizes.
 std::unique_ptr<TileRules> cuda_rules(int family, std::span<const HeadShape> own_heads = {});
 
 // The compiler of these options with the kernels' texts; `max_major` as in Nvrtc.

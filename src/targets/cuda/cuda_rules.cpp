@@ -53,7 +53,8 @@ class CudaRules : public TileRules {
   HeadShape compiled_heads(DType dtype, HeadShape heads) const override {
     const HeadShape own = compiled_heads_of(dtype, heads, sm_);
     const bool is_listed = dtype == DType::kBF16 && std::count(own_heads_.begin(), own_heads_.end(), own) > 0;
-    return own_heads_.empty() || is_listed ? own : heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo)));
+    return own_heads_.empty() || is_listed ? own
+                                           : heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo)));
   }
   int value_cols(const AttentionClass& problem) const override { return value_cols_of(problem); }
 
