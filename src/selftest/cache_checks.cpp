@@ -32,7 +32,8 @@ WriteCase make_write_case(DType dtype, Random& random) {
   d.dtype = dtype;
   d.num_kv_heads = d.num_qo_heads = random.between(1, 4);
   d.head_dim_qk = random.chance(0.5) ? random.pick({8, 64, 80, 128}) : random.between(1, kMaxHeadShape.qk);
-  d.head_dim_vo = random.chance(0.7) ? std::min(d.head_dim_qk, kMaxHeadShape.vo) : random.between(1, kMaxHeadShape.vo);
+  const int other = random.between(1, kMaxHeadShape.vo);
+  d.head_dim_vo = random.chance(0.7) ? std::min(d.head_dim_qk, kMaxHeadShape.vo) : other;
   d.page_size = random.pick({1, 2, 3, 5, 8, 16, 20, 32, 48, 64, 128, 528});
   d.sm_scale = 1;
   c.num_pages = random.between(1, std::max(2, 200 / d.page_size));
