@@ -17,7 +17,8 @@ namespace QUIRE_TARGET {
 
 // 64 rows x 256 keys: scores, queries and output fit the second-level cache beside a tile of keys and values.
 struct AttentionConfig {
-  static constexpr int kRows = 64, kKeys = 256, kDimQk = kMaxHeadDimQk, kDimVo = kMaxHeadDimVo, kValueParts = 1, kPartsAtOnce = 1;
+  static constexpr int kRows = 64, kKeys = 256, kDimQk = kMaxHeadDimQk, kDimVo = kMaxHeadDimVo;
+  static constexpr int kValueParts = 1, kPartsAtOnce = 1;
   static constexpr unsigned kMods = kAllScoreMods;
 };
 struct LinearManyConfig {

@@ -13,8 +13,8 @@ int shared_limit(int sm);              // bytes of shared memory that a block ma
 int exchange_bytes(int num_warps);     // of it, for values that warps exchange
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& tiles);  // of shared memory that a block needs
 
-// Head sizes that an attention kernel with a producer is compiled for: whole chunks of 16 bytes, as pages have
-// them. Without one: the bound.
+// Head sizes that an attention kernel with a producer is compiled for: whole chunks of 16 bytes, as in pages.
+// Without one: the bound.
 HeadShape compiled_heads_of(DType dtype, HeadShape heads, int sm);
 
 // Columns of V that a program's registers hold sums of.

@@ -12,13 +12,13 @@
 
 namespace quire {
 
-// Bytes that a thread keeps in memory because registers do not suffice, as the compiler's log says: stores and loads in the code.
-// Throws Error{kInternal} if it does not say.
+// Bytes that a thread keeps in memory because registers do not suffice, as the compiler's log says: stores
+// and loads in the code. Throws Error{kInternal} if it does not say.
 int spilled_bytes(const std::string& log);
 
-// Where a library of the CUDA toolkit may be, for DynamicLibrary. `path`: the library or its folder; empty: the
-// loader's path, then /usr/local/cuda. `max_major`: the newest CUDA whose code the driver takes. `or_any`: as a
-// last resort a file whose name tells no version.
+// Where a library of the CUDA toolkit may be, for DynamicLibrary. `path`: the library or its folder; empty:
+// the loader's path, then /usr/local/cuda. `max_major`: the newest CUDA whose code the driver takes.
+// `or_any`: as a last resort a file whose name tells no version.
 std::vector<std::string> toolkit_names(const std::string& library, const std::string& path, int max_major,
                                        bool or_any = false);
 
@@ -54,7 +54,8 @@ class Nvrtc : public RuntimeCompiler {
   std::vector<int> chips() const;
 
   std::vector<std::string> options_for(const std::string& architecture) const override;
-  CompiledKernel compile(const std::string& name, const std::string& source, std::span<const std::string> options,
+  CompiledKernel compile(const std::string& name, const std::string& source,
+                         std::span<const std::string> options,
                          std::span<const NamedText> headers) const override;
 
  private:

@@ -41,8 +41,8 @@ QUIRE_DEV void team_barrier() {
 #endif
 }
 
-// Of attention: both head sizes are those that the kernel was compiled for, and rows of q and o are whole, aligned
-// pieces of 16 bytes.
+// Of attention: both head sizes are those that the kernel was compiled for, and rows of q and o are whole,
+// aligned pieces of 16 bytes.
 #if QUIRE_EXACT_HEADS
 constexpr bool kExactHeads = true;
 #else

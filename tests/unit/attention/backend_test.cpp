@@ -25,7 +25,7 @@ class FactsDevice : public Device, public AttentionTarget {
  public:
   FactsDevice(const char* target, bool has_kernel, bool is_host) : is_host_(is_host) {
     caps_.target = target;
-    if (has_kernel) abilities_ = {kAllScoreMods, {true, true, true}, 256};
+    if (has_kernel) abilities_ = {kAllScoreMods, {true, true, true}, {256, 256}};
   }
   KernelAbilities& abilities_of() { return abilities_; }
 
@@ -73,8 +73,8 @@ TEST(AttentionDesc, FieldsOutOfRangeAreNamedWithTheirValue) {
       {[](AttentionDesc& d) { d.num_qo_heads = 7; },
        "num_qo_heads must be a multiple of num_kv_heads (2), got 7"},
       {[](AttentionDesc& d) { d.num_qo_heads = 0; }, "num_qo_heads"},
-      {[](AttentionDesc& d) { d.head_dim_qk = 257; }, "head_dim_qk must be 1 to 256, got 257"},
-      {[](AttentionDesc& d) { d.head_dim_vo = 0; }, "head_dim_vo must be 1 to 256, got 0"},
+      {[](AttentionDesc& d) { d.head_dim_qk = 577; }, "head_dim_qk must be 1 to 576, got 577"},
+      {[](AttentionDesc& d) { d.head_dim_vo = 0; }, "head_dim_vo must be 1 to 512, got 0"},
       {[](AttentionDesc& d) { d.page_size = 0; }, "page_size must be 1 to 65536 tokens, got 0"},
       {[](AttentionDesc& d) { d.sm_scale = NAN; }, "sm_scale must be finite, got nan"},
       {[](AttentionDesc& d) { d.window = -1; }, "window must be 0 (all keys) or more, got -1"},

@@ -1,5 +1,5 @@
-// What the chip can do: bf16 matrix steps; beside what any machine of lanes can. Each program writes a number that depends on all of its
-// work.
+// What the chip can do: bf16 matrix steps, beside what any machine of lanes can. Programs write a number that
+// depends on all of their work.
 #pragma once
 
 #include "kernels/params.h"

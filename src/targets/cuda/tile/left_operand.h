@@ -17,9 +17,9 @@ struct Chunks {
   QUIRE_DEV char* of_step(int row, int step, int half) const { return at(row, 2 * step + half); }
 };
 
-// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The last
-// step of an odd number meets its one chunk twice: what it is multiplied with the second time is zero, or its
-// columns are not looked at.
+// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The
+// last step of an odd number meets its one chunk twice: what it is multiplied with the second time is zero, or
+// its columns are not looked at.
 template <int num_chunks>
 struct PanelChunks {
   char* base;
@@ -31,15 +31,6 @@ struct PanelChunks {
     return base + panel.place(num_rows, row, first + (panel.width > 1 ? half : 0)) * 16;
   }
 };
-#if QUIRE_WARPGROUPS
-// A matrix of rows of 128 bytes with chunks swizzled by 8 rows, from a row that is a multiple of 8: the next 8 rows follow 1,024
-// bytes later, the next 64 columns (of values) `panel_bytes` later. PTX ISA, "matrix descriptor": address, leading and stride offsets in
-// units of 16 bytes, swizzle mode 1 in bits 62 and 63.
-QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int panel_bytes) {
-  const unsigned long long address = (shared_address(p) & 0x3ffffu) >> 4;
-  return address | static_cast<unsigned long long>(panel_bytes >> 4) << 16 | 64ull << 32 | 1ull << 62;
-}
-#endif
 template <class E>
 constexpr int panels_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);
