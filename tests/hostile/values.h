@@ -69,6 +69,13 @@ inline std::vector<HostileText> broken_documents() {
   return documents;
 }
 
+// What is no UTF-8.
+inline std::vector<std::string> texts_without_utf8() {
+  std::vector<std::string> texts;
+  for (const Table& text : hostile_values().at("no_utf8")) texts.push_back(bytes_of_latin1(text));
+  return texts;
+}
+
 // What is JSON, but no object.
 inline std::vector<std::string> documents_without_object() { return hostile_values().at("no_objects"); }
 
@@ -81,8 +88,8 @@ struct Spoiled {
   std::string text;   // of the document with the value at the pointer
 };
 
-// Each value of a right document replaced by each one that its kind must refuse. Kinds that are not given follow from
-// the value; `integer` is that of whole numbers.
+// Each value of a right document replaced by each one that its kind must refuse. Kinds that are not given
+// follow from the value; `integer` is that of whole numbers.
 inline void for_each_spoiled(const Table& document, const Kinds& kinds, const std::string& integer,
                              const std::function<void(const Spoiled&)>& visit) {
   const auto kind_of = [&](const std::string& pointer, const Table& value) -> std::string {

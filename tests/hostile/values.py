@@ -5,6 +5,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 TABLE = json.loads((FOLDER / "values.json").read_text(encoding="utf-8"))
+REQUESTS = json.loads((FOLDER / "requests.json").read_text(encoding="utf-8"))
 PLACE = "put it here"  # a text of its own in a document, which a hostile value replaces
 
 

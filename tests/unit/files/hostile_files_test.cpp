@@ -1,5 +1,6 @@
-// Every field of every file of a model gets every value that its kind must refuse, and every file stands once for each
-// thing that is no such file (tests/hostile). What only conversations need is left out with a warning instead.
+// Every field of every file of a model gets every value that its kind must refuse, and every file stands once
+// for each thing that is no such file (tests/hostile). What only conversations need is left out with a
+// warning instead.
 #include <algorithm>
 
 #include "files/generation_config.h"
@@ -73,7 +74,8 @@ const char* const kReadFromFolder[] = {"chat_template.json", "model.safetensors.
 void expect_named(const std::string& words, const std::string& file, const std::string& what) {
   EXPECT_NE(words, "taken") << what;
   EXPECT_NE(words.find(file), std::string::npos) << what << ": " << words;
-  EXPECT_EQ(std::count_if(words.begin(), words.end(), [](char c) { return c > 0 && c < 0x20 && c != '\n'; }), 0)
+  EXPECT_EQ(std::count_if(words.begin(), words.end(), [](char c) { return c > 0 && c < 0x20 && c != '\n'; }),
+            0)
       << what << ": control characters reach a terminal";
 }
 
@@ -104,7 +106,8 @@ TEST_F(HostileModel, EachValueOfEachFileIsRefusedByName) {
 
 TEST_F(HostileModel, WhatIsNoObjectOfJsonIsRefusedByName) {
   const auto check = [&](const std::string& file, const std::string& text, const std::string& name) {
-    if (std::ranges::count(kReadAsText, file) > 0) return expect_named(say_of_text(file, text), file, file + " " + name);
+    if (std::ranges::count(kReadAsText, file) > 0)
+      return expect_named(say_of_text(file, text), file, file + " " + name);
     folder_.write(file, text);
     expect_named(say_of_folder(file), file, file + " " + name);
   };
@@ -120,7 +123,8 @@ TEST_F(HostileModel, WhatIsNoFileIsRefusedByName) {
        {"config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
         "chat_template.json", "chat_template.jinja", "model.safetensors.index.json", "model.safetensors"}) {
     for (const HostileFile& hostile : hostile_files()) {
-      if (file == "chat_template.jinja" && hostile.name == "an empty file") continue;  // a template of no words
+      if (file == "chat_template.jinja" && hostile.name == "an empty file")
+        continue;  // a template of no words
       std::filesystem::remove_all(folder_.path() / file);
       hostile.place(folder_.path() / file);
       expect_named(say_of_folder(file), file, file + " is " + hostile.name);

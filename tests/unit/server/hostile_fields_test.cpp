@@ -59,9 +59,7 @@ Verdict judge(const std::string& path, const std::string& body) {
 }
 
 // The outermost name of a pointer: what a message has to name at least.
-std::string field_of(const std::string& pointer) {
-  return pointer.substr(1, pointer.find('/', 1) - 1);
-}
+std::string field_of(const std::string& pointer) { return pointer.substr(1, pointer.find('/', 1) - 1); }
 
 TEST(HostileFields, RightBodiesAreTaken) {
   for (const auto& [path, call] : requests().at("endpoints").items()) {
@@ -121,9 +119,11 @@ std::set<std::string> names_in(const std::string& source) {
     for (std::sregex_iterator match(part.begin(), part.end(), pattern), end; match != end; ++match)
       names.insert((*match)[1]);
   };
-  add(text, std::regex(R"re((?:boolean|integer|number|string|strings|token_ids|object|array|find)\("(\w+)")re"));
+  add(text,
+      std::regex(R"re((?:boolean|integer|number|string|strings|token_ids|object|array|find)\("(\w+)")re"));
   add(text, std::regex(R"re((?:parse_renamed|check_idle)\(fields, "(\w+)")re"));
-  const std::regex lists(R"re((?:for \(const char\* name :|kRefused\[\] =|kRefusedUnless\[\] =)[^;]*?\}(?=[;)]))re");
+  const std::regex lists(
+      R"re((?:for \(const char\* name :|kRefused\[\] =|kRefusedUnless\[\] =)[^;]*?\}(?=[;)]))re");
   for (std::sregex_iterator match(text.begin(), text.end(), lists), end; match != end; ++match)
     add((*match)[0], std::regex(R"re([{\s]"(\w+)")re"));
   return names;
@@ -144,7 +144,8 @@ TEST(HostileFields, EveryFieldOfTheParsersIsInTheTable) {
   int num_names = 0;
   for (const char* source : {"request_schema.cpp", "later_features.cpp"}) {
     for (const std::string& name : names_in(source)) {
-      EXPECT_TRUE(known.contains(name)) << source << " reads \"" << name << "\": give it a place in requests.json";
+      EXPECT_TRUE(known.contains(name))
+          << source << " reads \"" << name << "\": give it a place in requests.json";
       ++num_names;
     }
   }

@@ -1,5 +1,5 @@
-// Every field of tokenizer.json gets every value that its kind must refuse, and the file stands once for each thing that
-// is no such file (tests/hostile).
+// Every field of tokenizer.json gets every value that its kind must refuse, and the file stands once for each
+// thing that is no such file (tests/hostile).
 #include <cstdlib>
 
 #include "base/error.h"
@@ -28,7 +28,8 @@ TEST(HostileTokenizer, EachValueIsRefusedByName) {
   for (const Table& entry : hostile_table("model_files.json").at(kFile)) {
     Tokenizer::from_json(entry.at("document").dump(), kFile);
     for_each_spoiled(entry.at("document"), entry.at("kinds"), "id", [&](const Spoiled& spoiled) {
-      expect_refused([&] { Tokenizer::from_json(spoiled.text, kFile); }, spoiled.pointer + " = " + spoiled.value);
+      expect_refused([&] { Tokenizer::from_json(spoiled.text, kFile); },
+                     spoiled.pointer + " = " + spoiled.value);
       ++num_cases;
     });
   }
