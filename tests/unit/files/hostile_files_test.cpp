@@ -81,7 +81,7 @@ void expect_named(const std::string& words, const std::string& file, const std::
 
 TEST_F(HostileModel, EachValueOfEachFileIsRefusedByName) {
   int num_cases = 0;
-  const Table files = hostile_table("model_files.json");
+  const Table& files = hostile_table("model_files.json");
   const auto check = [&](const std::string& file, const auto& say) {
     for (const Table& entry : files.at(file)) {
       const Table& document = entry.at("document");

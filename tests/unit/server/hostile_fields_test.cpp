@@ -15,10 +15,7 @@
 namespace quire {
 namespace {
 
-const Table& requests() {
-  static const Table table = hostile_table("requests.json");
-  return table;
-}
+const Table& requests() { return hostile_table("requests.json"); }
 
 RequestLimits limits() {
   RequestLimits limits;
