@@ -55,7 +55,8 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
     const char* end = text.data() + text.size();
     const auto result = std::from_chars(begin, end, value);
     const bool ok = result.ec == std::errc() && result.ptr == end && value >= least && value <= most;
-    return ok ? std::string() : fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
+    return ok ? std::string()
+              : fmt::format("must be a whole number from {} to {}, got {}", least, most, text);
   };
   return CLI::Validator(check, "");
 }

@@ -17,8 +17,9 @@ CLI::Validator not_negative(double most = std::numeric_limits<double>::infinity(
 CLI::Validator whole_number(std::int64_t least = std::numeric_limits<std::int64_t>::min(),
                             std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
-// To be called when all flags are there: what CLI11 would take for a number that it is not is refused, in all commands.
-// It takes 99999999999999999999 for the largest number of 64 bits, and nan for a number within any range.
+// To be called when all flags are there: what CLI11 would take for a number that it is not is refused, in all
+// commands. It takes 99999999999999999999 for the largest number of 64 bits, and nan for a number within any
+// range.
 void refuse_false_numbers(CLI::App& app);
 
 }  // namespace quire

@@ -32,7 +32,7 @@ set(QUIRE_ARCHIVES OFF)  # other libraries are linked as archives
 if(QUIRE_STATIC OR QUIRE_PORTABLE)
   set(QUIRE_ARCHIVES ON)
   set(QUIRE_FMT fmt::fmt-header-only)
-  if(QUIRE_HAS_STATIC_PIE)
+  if(QUIRE_STATIC AND QUIRE_HARDENING AND QUIRE_HAS_STATIC_PIE)
     target_link_options(quire_options INTERFACE -static-pie)
   elseif(QUIRE_STATIC)
     target_link_options(quire_options INTERFACE -static)

@@ -225,7 +225,8 @@ fs::path tuned_table_path(const fs::path& folder, const Chip& chip) {
 }
 
 TunedTable read_tuned_table(const fs::path& path) {
-  return parse_tuned_table(read_text_file(path.string(), kLimits.max_bytes, "the tuned table"), path.string());
+  return parse_tuned_table(read_text_file(path.string(), kLimits.max_bytes, "the tuned table"),
+                           path.string());
 }
 
 void write_tuned_table(const fs::path& path, const TunedTable& table) {
