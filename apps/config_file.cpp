@@ -1,14 +1,11 @@
 #include "apps/config_file.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "base/check.h"
+#include "base/text_file.h"
 
 namespace quire {
 namespace {
@@ -111,9 +108,8 @@ std::vector<std::string> with_config_file(const CLI::App& app, std::vector<std::
   if (command == nullptr || command->get_option_no_throw("--config") == nullptr) return args;
   const std::string path = config_path(*command, args);
   if (path.empty()) return args;
-  std::ifstream file(path, std::ios::binary);
-  QUIRE_CHECK_KIND(kNotFound, file, "cannot read the configuration {}: {}", path, std::strerror(errno));
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  constexpr std::size_t kMaxConfigBytes = 1u << 20;
+  const std::string text = read_text_file(path, kMaxConfigBytes, "the configuration");
   const std::vector<std::string> given = args;
   for (const auto& [key, value] : parse_config(text, path)) {
     const CLI::Option* option = command->get_option_no_throw("--" + key);

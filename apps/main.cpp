@@ -19,6 +19,7 @@
 #include "apps/console.h"
 #include "apps/cut_file.h"
 #include "apps/help_format.h"
+#include "apps/number_checks.h"
 #include "apps/suggestion.h"
 #include "base/error.h"
 #include "targets/all/linked_targets.h"
@@ -181,6 +182,7 @@ int run_program(int argc, char** argv) {
   add_compare_command(app, program);
   add_info_command(app, program);
   add_cache_command(app, program);
+  refuse_false_numbers(app);
   return parse_and_act(app, program, argc, argv);
 }
 

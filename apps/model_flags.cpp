@@ -1,6 +1,7 @@
 #include "apps/model_flags.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "apps/console.h"
 #include "apps/model_folder.h"
@@ -122,7 +123,7 @@ CLI::Option* add_step_time_flag(CLI::App& command, EngineOptions& options) {
 
 void add_step_flags(CLI::App& command, EngineOptions& options) {
   const auto group = [](CLI::Option* option) {
-    with_env(option)->group("Memory and batching")->type_name("0|1");
+    with_env(option)->check(whole_number(0, 1))->group("Memory and batching")->type_name("0|1");
   };
   group(command.add_option("--graphs", options.graphs,
                            "Record decode steps and start them as a whole (default: on a GPU)"));
@@ -137,15 +138,22 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
                            "Longest answer (default: the model's, at most 512)"))
       ->check(above_zero());
   group(command.add_option("--temperature", flags.temperature,
-                           "0 = always the likeliest token (default: the model's, else 0)"));
-  group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"));
-  group(command.add_option("--top-k", flags.top_k, "The k likeliest tokens; 0 = all"));
-  group(command.add_option("--min-p", flags.min_p, "Tokens at least this likely, relative to the likeliest"));
+                           "0 = always the likeliest token (default: the model's, else 0)"))
+      ->check(not_negative(2));
+  group(command.add_option("--top-p", flags.top_p, "Smallest set of tokens with this probability"))
+      ->check(above_zero(1));
+  group(command.add_option("--top-k", flags.top_k, "The k likeliest tokens; 0 = all"))
+      ->check(whole_number(-1, std::numeric_limits<std::int32_t>::max()));
+  group(command.add_option("--min-p", flags.min_p, "Tokens at least this likely, relative to the likeliest"))
+      ->check(not_negative(1));
   group(
-      command.add_option("--repetition-penalty", flags.repetition_penalty, "Above 1: less of what was said"));
+      command.add_option("--repetition-penalty", flags.repetition_penalty, "Above 1: less of what was said"))
+      ->check(above_zero(100));
   group(command.add_option("--presence-penalty", params.presence_penalty,
-                           "Once for every token of the answer so far"));
-  group(command.add_option("--frequency-penalty", params.frequency_penalty, "For each time it was said"));
+                           "Once for every token of the answer so far"))
+      ->check(CLI::Range(-2.0, 2.0));
+  group(command.add_option("--frequency-penalty", params.frequency_penalty, "For each time it was said"))
+      ->check(CLI::Range(-2.0, 2.0));
   group(command.add_option("--seed", params.seed, "Equal seeds give equal answers"));
   group(command.add_option("--stop", params.stop, "End the answer before this text (up to 4 times)"))
       ->take_all()

@@ -1,14 +1,11 @@
 // quire run: one prompt, one answer.
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "apps/console.h"
 #include "apps/model_flags.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/text_file.h"
 
 namespace quire {
 namespace {
@@ -19,21 +16,16 @@ struct RunFlags : ModelFlags {
   bool json = false;
 };
 
-std::string read_all(std::istream& in) {
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
+constexpr std::size_t kMaxPromptBytes = 256u << 20;  // beyond what a tokenizer takes
 
 std::string read_prompt(const RunFlags& flags) {
   if (!flags.prompt_file.empty()) {
-    std::ifstream file(flags.prompt_file, std::ios::binary);
-    QUIRE_CHECK_KIND(kNotFound, file, "cannot read the prompt file {}: {}", flags.prompt_file,
-                     std::strerror(errno));
-    return read_all(file);
+    return read_text_file(flags.prompt_file, kMaxPromptBytes, "the prompt file");
   }
   if (flags.prompt.has_value() && *flags.prompt != "-") return *flags.prompt;
   QUIRE_CHECK(flags.prompt.has_value() || !is_terminal(0),
               "give a prompt: -p TEXT, -f FILE, or text on standard input; see quire run --help");
-  return read_all(std::cin);
+  return read_text(std::cin, kMaxPromptBytes, "standard input");
 }
 
 // What the answer took.

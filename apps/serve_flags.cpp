@@ -1,12 +1,11 @@
 #include "apps/serve_flags.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
+#include <sstream>
 
 #include "apps/console.h"
 #include "base/check.h"
+#include "base/text_file.h"
 
 namespace quire {
 namespace {
@@ -169,9 +168,9 @@ bool is_printable(const std::string& name) {
 }
 
 void read_keys(const std::string& path, std::vector<std::string>& keys) {
-  std::ifstream file(path);
-  QUIRE_CHECK_KIND(kNotFound, file, "cannot read the key file {}: {}", path, std::strerror(errno));
-  for (std::string line; std::getline(file, line);) {
+  constexpr std::size_t kMaxKeyFileBytes = 1u << 20;
+  std::istringstream lines(read_text_file(path, kMaxKeyFileBytes, "the key file"));
+  for (std::string line; std::getline(lines, line);) {
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (!line.empty()) keys.push_back(line);
   }

@@ -7,6 +7,7 @@
 #include "apps/bench/number_pair.h"
 #include "apps/console.h"
 #include "apps/device_flags.h"
+#include "apps/number_checks.h"
 #include "apps/tune_report.h"
 #include "base/check.h"
 
@@ -129,7 +130,7 @@ void add_tune_flags(CLI::App& command, TuneFlags& flags) {
       ->check(CLI::Range(1, 1 << 20))
       ->type_name("N");
   command.add_option("--budget", flags.budget_s, "Seconds for everything, compilation included")
-      ->check(CLI::Range(0.1, 86400.0))
+      ->check(above_zero(86400))
       ->capture_default_str()
       ->type_name("S");
   command.add_option("--skip", flags.skipped, "Leave out tiles with this in their description; may be given several times")

@@ -86,7 +86,7 @@ void add_problem_flags(CLI::App& command, AttentionFlags& flags) {
   group(command.add_option("--window", flags.window, "Keys that a query sees, itself included; 0 = all"))
       ->check(not_negative());
   group(command.add_option("--soft-cap", flags.soft_cap, "cap * tanh(score / cap); 0 = off"))
-      ->check(not_negative());
+      ->check(not_negative(1e6));
   group(command.add_flag("--alibi", flags.alibi, "Linear position bias"));
   group(command.add_flag("--sinks", flags.sinks, "One more score per head, without a value"));
   group(command.add_flag("--non-causal", flags.non_causal, "Every query sees every key"));

@@ -234,6 +234,7 @@ void add_server_flags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
   group(command.add_option("--temperature", flags.target.temperature, "Of sampling; 0 is greedy"))
+      ->check(not_negative(100))
       ->capture_default_str();
   group(command.add_flag("--stop-at-eos", flags.stops_at_eos,
                          "Do not send ignore_eos, which servers other than vLLM's kin may refuse"));
@@ -294,9 +295,9 @@ void add_result_flags(CLI::App& command, ServeFlags& flags) {
   const auto group = [](CLI::Option* option) { return option->group("Results"); };
   group(command.add_option("--slo-ttft-ms", flags.slo_ttft_ms,
                            "An answer is good if its first token came in this time"))
-      ->check(above_zero());
+      ->check(above_zero(1e9));
   group(command.add_option("--slo-tpot-ms", flags.slo_tpot_ms, "... and its other tokens in this time each"))
-      ->check(above_zero());
+      ->check(above_zero(1e9));
   group(command.add_option("--json", flags.json_path, "Also write all figures to this file"))
       ->type_name("FILE");
   group(command.add_option("--svg", flags.svg_path, "Also draw latency and answers a second over the load"))

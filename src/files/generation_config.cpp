@@ -97,7 +97,10 @@ std::string read_template(const Fields& fields, GenerationDefaults& defaults) {
       if (const Json* found = default_template(entry); found && !text) text = found;
     }
   }
-  if (text && text->is_string()) return text->get<std::string>();
+  const bool is_long =
+      text && text->is_string() && text->get_ref<const std::string&>().size() > kMaxTemplateBytes;
+  if (is_long) warn(fields, kKey, *text, fmt::format("at most {} bytes", kMaxTemplateBytes), defaults);
+  if (text && text->is_string()) return is_long ? "" : text->get<std::string>();
   warn(fields, kKey, *value, "a string, or templates of which one is named \"default\"", defaults);
   return "";
 }
@@ -113,18 +116,20 @@ std::optional<double> clamped(const Fields& fields, std::string_view key, Number
   return bound;
 }
 
-// The mapped file, or nothing where there is none.
+// The mapped file, or nothing where there is none. A link that leads nowhere is not nothing: it is a download
+// that was cut.
 std::optional<MappedFile> try_open(const fs::path& path, std::size_t max_bytes = kLimits.max_bytes) {
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::nullopt;
+  if (!fs::exists(fs::symlink_status(path, ignored))) return std::nullopt;
   return MappedFile::open_text(path, max_bytes);
 }
 
 // For files that only conversations need: one that cannot be read is left out, with a warning.
 template <class Read>
-void read_if_possible(const fs::path& path, GenerationDefaults& defaults, Read read) {
+void read_if_possible(const fs::path& path, GenerationDefaults& defaults, Read read,
+                      std::size_t max_bytes = kLimits.max_bytes) {
   try {
-    if (const auto file = try_open(path)) read(file->text());
+    if (const auto file = try_open(path, max_bytes)) read(file->text());
   } catch (const Error& error) {
     defaults.warnings.push_back(fmt::format("{}; the file is left out", error.what()));
   }
@@ -191,10 +196,11 @@ GenerationDefaults load_generation_defaults(const fs::path& folder) {
     if (!found.empty()) defaults.chat_template = std::move(found);
   });
   const fs::path jinja_path = folder / "chat_template.jinja";
-  if (const auto file = try_open(jinja_path, kMaxTemplateBytes)) defaults.chat_template = file->text();
-  QUIRE_CHECK_KIND(kCorruptFile, defaults.chat_template.size() <= kMaxTemplateBytes,
-                   "{}: chat template of {} bytes, at most {} are read", folder.string(),
-                   defaults.chat_template.size(), kMaxTemplateBytes);
+  const auto read_jinja = [&](std::string_view text) {
+    QUIRE_CHECK_KIND(kCorruptFile, !text.empty(), "{}: is empty", jinja_path.string());
+    defaults.chat_template = text;
+  };
+  read_if_possible(jinja_path, defaults, read_jinja, kMaxTemplateBytes);
   return defaults;
 }
 

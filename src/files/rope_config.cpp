@@ -139,7 +139,8 @@ RopeConfig parse_rope_config(const Fields& config, int max_position) {
   rope.theta = config.try_number("rope_theta", kThetaRange).value_or(rope.theta);
   refuse_partial_rotation(config);
   // Where a file has both, Hugging Face lets a filled rope_scaling win.
-  const bool old_spelling = config.has("rope_scaling") && !config.find("rope_scaling")->empty();
+  const Json* scaling = config.find("rope_scaling");
+  const bool old_spelling = scaling != nullptr && !(scaling->is_object() && scaling->empty());
   const auto fields = config.try_object(old_spelling ? "rope_scaling" : "rope_parameters");
   if (!fields) return rope;
   refuse_layer_types(*fields);

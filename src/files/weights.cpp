@@ -22,9 +22,10 @@ constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr std::size_t kMaxShards = 4096;
 constexpr JsonLimits kIndexLimits = {.max_bytes = 100'000'000, .max_depth = 16, .max_values = 2'000'000};
 
+// A link that leads nowhere is there: opening it says so.
 bool is_present(const fs::path& path) {
   std::error_code ignored;
-  return fs::exists(path, ignored);
+  return fs::exists(fs::symlink_status(path, ignored));
 }
 
 // A shard is a plain file of the model's own folder: an index must not lead elsewhere.

@@ -1,11 +1,10 @@
 #include "load/trace.h"
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/text_file.h"
 #include "load/length_law.h"
 
 namespace quire {
@@ -85,10 +84,8 @@ std::vector<TraceEntry> parse_trace(std::string_view text, const std::string& or
 }
 
 std::vector<TraceEntry> read_trace(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  QUIRE_CHECK_KIND(kNotFound, in, "cannot read the trace {}", path);
-  const std::string text((std::istreambuf_iterator<char>(in)), {});
-  return parse_trace(text, path);
+  constexpr std::size_t kMaxTraceBytes = 256u << 20;
+  return parse_trace(read_text_file(path, kMaxTraceBytes, "the trace"), path);
 }
 
 }  // namespace quire

@@ -1,5 +1,7 @@
 #include "template/chat_template.h"
 
+#include <unicode/utf8.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -81,6 +83,17 @@ Value messages_value(const ordered_json& messages, Runtime& runtime) {
   return make_list(std::move(items), runtime.budget);
 }
 
+// A broken byte would reach the prompt, which would then be refused as if its caller had written it.
+void check_utf8(std::string_view source) {
+  const auto num_bytes = static_cast<std::int32_t>(source.size());
+  for (std::int32_t at = 0; at < num_bytes;) {
+    const std::int32_t begin = at;
+    UChar32 code_point = 0;
+    U8_NEXT(source.data(), at, num_bytes, code_point);
+    QUIRE_CHECK_KIND(kCorruptFile, code_point >= 0, "chat template: byte {} is not valid UTF-8", begin);
+  }
+}
+
 std::int64_t clock_s() {
   const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count();
@@ -107,6 +120,7 @@ ChatTemplate ChatTemplate::parse(std::string_view source, std::string bos_token,
                                  NamedTokens other_tokens) {
   QUIRE_CHECK_KIND(kCorruptFile, source.size() <= kMaxSourceBytes,
                    "chat template of {} bytes, at most {} are read", source.size(), kMaxSourceBytes);
+  check_utf8(source);
   auto program = std::make_shared<Program>();
   program->ast = jinja::parse_template(source);
   program->bos_token = std::move(bos_token);

@@ -357,7 +357,12 @@ class Join : public Decoder {
 bool metaspace_drops_first(const JsonField& field) {
   const auto scheme = field.find("prepend_scheme");
   const auto legacy = field.find("add_prefix_space");
-  return scheme ? scheme->as_string() != "never" : !legacy || legacy->as_bool();
+  const bool is_off = legacy && !legacy->as_bool();
+  if (!scheme) return !is_off;
+  const std::string& name = scheme->as_string();
+  if (name != "first" && name != "always" && name != "never")
+    scheme->unsupported("must be first, always or never");
+  return name != "never";
 }
 
 std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::string& type) {

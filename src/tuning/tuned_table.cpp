@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <iterator>
 #include <set>
 
 #include "base/atomic_file.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/text_file.h"
 
 namespace quire {
 namespace {
@@ -225,13 +225,8 @@ fs::path tuned_table_path(const fs::path& folder, const Chip& chip) {
 }
 
 TunedTable read_tuned_table(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  QUIRE_CHECK_KIND(kNotFound, file, "cannot read {}", path.string());
-  std::string text(kLimits.max_bytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  QUIRE_CHECK_KIND(kNotFound, !file.bad(), "cannot read {}", path.string());
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  return parse_tuned_table(text, path.string());
+  return parse_tuned_table(read_text_file(path.string(), kLimits.max_bytes, "the tuned table"),
+                           path.string());
 }
 
 void write_tuned_table(const fs::path& path, const TunedTable& table) {

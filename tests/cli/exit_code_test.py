@@ -37,6 +37,8 @@ class ExitCodeTest(ProgramTest):
         self.expect_error(USAGE, "prompt is empty", "run", "-p", "")
         self.expect_error(USAGE, "prompt is empty", "run", stdin="")
         self.expect_error(USAGE, "/nowhere/prompt.txt", "run", "-f", "/nowhere/prompt.txt")
+        self.expect_error(USAGE, "cannot read the prompt file /: Is a directory", "run", "-f", "/")
+        self.expect_error(USAGE, "has more than 268435456 bytes", "run", "-f", "/dev/zero")
 
     def test_what_was_meant(self):
         self.assertIn("Did you mean --max-tokens? Try: quire run --help", self.expect(USAGE, "run", "--max-token", 5).stderr)

@@ -36,7 +36,7 @@ class World:
         self.running, self.next_id = {}, 1
         self.generated = self.prompted = 0
         self.steps, self.step_idx = [], 0
-        self.histograms = {"vllm:time_to_first_token_seconds": [0] * 9, "vllm:request_time_per_output_token_seconds": [0] * 9}
+        self.histograms = {"vllm:time_to_first_token_seconds": [0] * 9, "vllm:inter_token_latency_seconds": [0] * 9}
         self.edges = [0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.25, 0.5, 1.0]
         for family in range(num_families):
             for page in self.take(num_pages // (num_families * 16) if pages_each is None else pages_each):

@@ -67,7 +67,8 @@ class AccessTest(ServerTest):
 
 class KeyFileTest(unittest.TestCase):
     def test_files_without_keys(self):
-        for path, words in (("/nothing/here", "cannot read the key file"), ("/dev/null", "holds no key")):
+        for path, words in (("/nothing/here", "cannot read the key file"), ("/dev/null", "holds no key"),
+                            ("/dev/zero", "has more than 1048576 bytes"), ("/", "cannot read the key file /: Is a directory")):
             with self.assertRaisesRegex(AssertionError, words):
                 Server("--api-key-file", path)
 

@@ -154,9 +154,10 @@ export const rates = addChart({ title: "Tokens per second", note: "last two minu
     { key: "prompt", label: "prompt", color: "amber" }] });
 const halves = [{ key: "p50", label: "median", color: "blue" },
   { key: "p99", label: "99 %", color: "rose", isDashed: true }];
-const ofLate = { note: "requests of the last 10 s", least: 0.01, format: seconds, series: halves };
-export const ttft = addChart({ title: "Time to first token", ...ofLate });
-export const tpot = addChart({ title: "Time per output token", ...ofLate });
+const times = { least: 0.01, format: seconds, series: halves };
+export const ttft = addChart({ title: "Time to first token", note: "requests of the last 10 s", ...times });
+// Between tokens, and not the mean of a request: that is known when the request ends, which may be minutes away.
+export const gaps = addChart({ title: "Time between tokens", note: "tokens of the last 10 s", ...times });
 
 // The steps of a snapshot, oldest first: [{decode, extend, prefill, time_us}].
 export function takeSteps(list) {

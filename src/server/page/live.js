@@ -1,8 +1,8 @@
 // Asks the server again and again. Figures and charts come from /metrics, which answers at any time; the pool and the
 // composition of steps from snapshots, which the server takes between two steps: the last one stays until the next.
 import { $, count, get, isNumber, make, perSecond, seconds, setText } from "./base.js";
-import { addPoint, rates, takeSteps, tpot, ttft } from "./charts.js";
-import { StepMeter, kTpot, kTtft, parseMetrics, quantile } from "./metrics.js";
+import { addPoint, gaps, rates, takeSteps, ttft } from "./charts.js";
+import { StepMeter, kGap, kTtft, parseMetrics, quantile } from "./metrics.js";
 import { setPageSize, takeOwners } from "./pool.js";
 
 // ---------------------------------------------------------------- figures
@@ -43,7 +43,7 @@ function takeQuantiles(now) {
   scrapes.push(now);
   while (scrapes.length > 2 && scrapes[1].at <= now.at - 10) scrapes.shift();
   const before = scrapes[0];
-  for (const [chart, name] of [[ttft, kTtft], [tpot, kTpot]]) {
+  for (const [chart, name] of [[ttft, kTtft], [gaps, kGap]]) {
     const [later, earlier] = [now.histograms[name], before.histograms[name]];
     addPoint(chart, now.at, { p50: quantile(later, earlier, 0.5), p99: quantile(later, earlier, 0.99) });
   }

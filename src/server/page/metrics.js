@@ -1,7 +1,7 @@
 // What /metrics says, and what two readings of it say together.
 import { isNumber } from "./base.js";
 
-export const kTtft = "vllm:time_to_first_token_seconds", kTpot = "vllm:request_time_per_output_token_seconds";
+export const kTtft = "vllm:time_to_first_token_seconds", kGap = "vllm:inter_token_latency_seconds";
 const kSums = {  // summed over their labels
   "vllm:num_requests_running": "running", "vllm:num_requests_waiting": "waiting",
   "vllm:generation_tokens_total": "generated", "vllm:num_preemptions_total": "preemptions",
@@ -12,7 +12,7 @@ const kSums = {  // summed over their labels
 
 // {running, waiting, generated, …; prompt: prompt tokens computed; histograms: name -> edge -> count below}
 export function parseMetrics(text) {
-  const found = { histograms: { [kTtft]: new Map(), [kTpot]: new Map() } };
+  const found = { histograms: { [kTtft]: new Map(), [kGap]: new Map() } };
   const add = (name, value) => { found[name] = (found[name] || 0) + value; };
   for (const line of text.split("\n")) {
     const match = /^([\w:]+)(?:\{(.*)\})? (\S+)/.exec(line);

@@ -75,6 +75,8 @@ TEST_F(ConfigArgs, TheFileComesLast) {
 
 TEST_F(ConfigArgs, WrongFilesAreRefused) {
   EXPECT_THROW(with_config_file(app, {"serve", "--config", "/nothing/here"}), Error);
+  EXPECT_THROW(with_config_file(app, {"serve", "--config", "/dev/zero"}), Error);
+  EXPECT_THROW(with_config_file(app, {"serve", "--config", "/"}), Error) << "no folder";
   std::ofstream(path) << "no-such-flag: 1\n";
   EXPECT_THROW(with_config_file(app, {"serve", "--config", path}), Error);
   std::ofstream(path) << "test-loud: maybe\n";

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "hostile/values.h"
 
 namespace quire {
 namespace {
@@ -29,6 +30,11 @@ TEST(Json, RefusesWithOrigin) {
   EXPECT_NE(message_of(std::string(100000, '[')).find("deeper than 64"), std::string::npos);
   EXPECT_NE(message_of("[1,2,3]", {.max_values = 2}).find("more than 2 values"), std::string::npos);
   EXPECT_NE(message_of("[1,2,3]", {.max_bytes = 3}).find("7 bytes"), std::string::npos);
+}
+
+TEST(Json, RefusesEveryBrokenDocument) {
+  for (const HostileText& document : broken_documents())
+    EXPECT_TRUE(message_of(document.text).starts_with("x.json: ")) << document.name;
 }
 
 TEST(Json, ADismantledTreeIsEmptyAndWasNotTooDeep) {

@@ -205,6 +205,21 @@ TEST_F(ServiceTest, ErrorsSayWhatProgramsLookFor) {
   EXPECT_NE(card.second.find("nobody"), std::string::npos);
 }
 
+// What a template says of a conversation is about its messages: clients show the field, and the endpoint is
+// none.
+TEST_F(ServiceTest, ErrorsOfTemplatesNameTheMessages) {
+  encode_chat = [](const auto&, bool, const auto&) -> std::vector<std::int32_t> {
+    throw Error(ErrorKind::kInvalidArgument, "roles must alternate");
+  };
+  attach();
+  Exchange call = ask("POST", "/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}]})");
+  const auto [status, body] = finish(call);
+  EXPECT_EQ(status, 400);
+  const Json error = Json::parse(body)["error"];
+  EXPECT_EQ(error["param"], "messages");
+  EXPECT_EQ(error["message"], "roles must alternate");
+}
+
 TEST_F(ServiceTest, TheLivePageIsKeptToItself) {
   Exchange exchange = ask("GET", "/");
   const ReplyOutput output = exchange.reply->poll();

@@ -88,6 +88,7 @@ class ServiceTest : public testing::Test {
     model.engine = engine.get();
     model.tokenizer = std::make_shared<const Tokenizer>(
         Tokenizer::from_file(QUIRE_SOURCE_DIR "/models/demo/tokenizer.json"));
+    model.encode_chat = encode_chat;
     model.limits.model_names = {"fake"};
     model.limits.vocab_size = kVocabSize;
     model.limits.max_model_len = 400;
@@ -152,6 +153,7 @@ class ServiceTest : public testing::Test {
 
   Gate gate;
   std::string log;
+  ChatEncoder encode_chat;  // of the model that is attached next
   std::shared_ptr<Wakes> wakes = std::make_shared<Wakes>();
   std::unique_ptr<Service> service;  // outlives the engine, which calls its metrics
   std::unique_ptr<Engine> engine;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "hostile/values.h"
 #include "template/chat_template.h"
 
 namespace quire {
@@ -182,6 +183,21 @@ TEST(TemplateLimitsTest, ValuesThatHoldOneAnother) {
       "{% set ns = namespace() %}{% for i in range(3) %}{% set ns.x = loop %}{% for j in [ns.x] %}{% set "
       "ns.x = loop %}{% endfor %}{% endfor %}{{ ns.x.nope.y }}",
       "no member");
+}
+
+// They would reach the prompt, which would be refused as if its caller had written them.
+TEST(TemplateLimitsTest, BytesThatAreNoUtf8) {
+  for (const std::string& bytes : texts_without_utf8()) {
+    for (const std::string& source : {bytes, "{{ '" + bytes + "' }}", "{# " + bytes + " #}"}) {
+      try {
+        ChatTemplate::parse(source, "", "");
+        ADD_FAILURE() << source << " was taken";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kCorruptFile);
+        EXPECT_NE(std::string(error.what()).find("is not valid UTF-8"), std::string::npos) << error.what();
+      }
+    }
+  }
 }
 
 TEST(TemplateLimitsTest, LargeButHonestConversations) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "hostile/values.h"
 
 namespace quire {
 namespace {
@@ -136,6 +137,21 @@ TEST(TunedTable, HostileFilesAreRefusedWithWords) {
     file.erase(name);
     expect_refused(file.dump(), std::string("\"") + name + "\" is missing");
   }
+}
+
+TEST(TunedTable, EveryHostileValueIsRefused) {
+  const Table right = Table::parse(right_file().dump());
+  const Kinds kinds = {{"/version", "count"}, {"/format", "word"}};
+  for_each_spoiled(right, kinds, "index", [](const Spoiled& spoiled) {
+    try {
+      parse_tuned_table(spoiled.text, "t.json");
+      ADD_FAILURE() << spoiled.pointer << " = " << spoiled.value << " was taken";
+    } catch (const Error& error) {
+      EXPECT_TRUE(std::string(error.what()).starts_with("t.json")) << error.what();
+    }
+  });
+  for (const HostileText& document : broken_documents()) expect_refused(document.text, "t.json");
+  for (const std::string& text : documents_without_object()) expect_refused(text, "t.json");
 }
 
 TEST(TunedTable, AFileThatIsNotThereOrCannotBeWrittenIsNamed) {
