@@ -116,7 +116,7 @@ void add_backend_flag(CLI::App& command, EngineOptions& options) {
 CLI::Option* add_step_time_flag(CLI::App& command, EngineOptions& options) {
   return with_env(command.add_option("--step-time-target", options.step_time_target_ms,
                                      "Most milliseconds of a step while answers run; 0 = any"))
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(not_negative(1e6))
       ->type_name("MS")
       ->capture_default_str();
 }

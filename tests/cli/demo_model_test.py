@@ -53,7 +53,7 @@ class DemoModelTest(ProgramTest):
     def test_refusals_name_the_field(self):
         question, _ = example()
         self.assertIn("temperature", self.expect(USAGE, "run", "-p", question, "--temperature", 3).stderr)
-        self.assertIn("top_p", self.expect(USAGE, "run", "-p", question, "--top-p", 0).stderr)
+        self.assertIn("--top-p", self.expect(USAGE, "run", "-p", question, "--top-p", 0).stderr)
         self.assertRegex(self.expect(USAGE, "run", "-p", "word " * 6000).stderr, r"quire: .*\d")
 
     def test_raw_differs_from_chat(self):
