@@ -1,5 +1,5 @@
 # What makes a bug in memory harder to use against whoever runs the program: quire_harden(TARGET) gives the flags to an interface
-# library. tests/install/hardening_test.py reads the programs for their marks; docs/architecture.md says what each flag costs.
+# library. tests/install/hardening_test.py reads the programs for their marks; docs/architecture.md says what each flag is for.
 include(CheckCXXCompilerFlag)
 include(CheckCXXSourceCompiles)
 include(CheckLinkerFlag)

@@ -78,96 +78,35 @@ QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {
 // Four warps' c[16, N] = (adds ? c : 0) + a[16, 16] b; warp w of the group has rows 16 w on, lanes hold c as in multiply_step.
 // multiply_rows: a is 64 rows of 16 elements of k in shared memory, b is N such rows (keys). multiply_columns: a is in registers as in
 // multiply_step, b is 16 rows of k, N elements each (values).
-QUIRE_DEV void multiply_rows(bf16, float (&c)[16][4], unsigned long long a, unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_64 "}, %64, %65, adds, 1, 1, 0, 0; }"
-      : QUIRE_SUMS_64
-      : "l"(a), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(bf16, float (&c)[16][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %69, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_64
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(bf16, float (&c)[8][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_32
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(bf16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_16
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(bf16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_8(0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(bf16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 "
-      "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_4(0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_rows(f16, float (&c)[16][4], unsigned long long a, unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_64 "}, %64, %65, adds, 1, 1, 0, 0; }"
-      : QUIRE_SUMS_64
-      : "l"(a), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(f16, float (&c)[16][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %69, 0; wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_64 "}, {%64, %65, %66, %67}, %68, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_64
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(f16, float (&c)[8][4], const unsigned (&a)[4], unsigned long long b, bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %37, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_32 "}, {%32, %33, %34, %35}, %36, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_32
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(f16, float (&c)[4][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %21, 0; wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_16 "}, {%16, %17, %18, %19}, %20, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_16
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(f16, float (&c)[2][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %13, 0; wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_8 "}, {%8, %9, %10, %11}, %12, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_8(0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
-QUIRE_DEV void multiply_columns(f16, float (&c)[1][4], const unsigned (&a)[4], unsigned long long b,
-                                bool adds) {
-  asm volatile(
-      "{ .reg .pred adds; setp.ne.b32 adds, %9, 0; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 "
-      "{" QUIRE_NUMBERS_4 "}, {%4, %5, %6, %7}, %8, adds, 1, 1, 1; }"
-      : QUIRE_SUMS_4(0)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds)));
-}
+// Operands are numbered: first the sums, then a, b and whether to add.
+#define QUIRE_ROWS_BY_ROWS(E, type) \
+  QUIRE_DEV void multiply_rows(E, float (&c)[16][4], unsigned long long a, unsigned long long b, bool adds) { \
+    asm volatile( \
+        "{ .reg .pred adds; setp.ne.b32 adds, %66, 0; " \
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type \
+        " {" QUIRE_NUMBERS_64 "}, %64, %65, adds, 1, 1, 0, 0; }" \
+        : QUIRE_SUMS_64 \
+        : "l"(a), "l"(b), "r"(static_cast<int>(adds))); \
+  }
+#define QUIRE_BY_COLUMNS(E, type, blocks, n, numbers, sums, at_a, at_b, at_adds) \
+  QUIRE_DEV void multiply_columns(E, float (&c)[blocks][4], const unsigned (&a)[4], unsigned long long b, \
+                                  bool adds) { \
+    asm volatile("{ .reg .pred adds; setp.ne.b32 adds, " at_adds ", 0; " \
+                 "wgmma.mma_async.sync.aligned.m64n" n "k16.f32." type "." type \
+                 " {" numbers "}, {" at_a "}, " at_b ", adds, 1, 1, 1; }" \
+                 : sums \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(adds))); \
+  }
+#define QUIRE_PRODUCTS(E, type) \
+  QUIRE_ROWS_BY_ROWS(E, type) \
+  QUIRE_BY_COLUMNS(E, type, 16, "128", QUIRE_NUMBERS_64, QUIRE_SUMS_64, "%64, %65, %66, %67", "%68", "%69") \
+  QUIRE_BY_COLUMNS(E, type, 8, "64", QUIRE_NUMBERS_32, QUIRE_SUMS_32, "%32, %33, %34, %35", "%36", "%37") \
+  QUIRE_BY_COLUMNS(E, type, 4, "32", QUIRE_NUMBERS_16, QUIRE_SUMS_16, "%16, %17, %18, %19", "%20", "%21") \
+  QUIRE_BY_COLUMNS(E, type, 2, "16", QUIRE_NUMBERS_8, QUIRE_SUMS_8(0), "%8, %9, %10, %11", "%12", "%13") \
+  QUIRE_BY_COLUMNS(E, type, 1, "8", QUIRE_NUMBERS_4, QUIRE_SUMS_4(0), "%4, %5, %6, %7", "%8", "%9")
+
+QUIRE_PRODUCTS(bf16, "bf16")
+QUIRE_PRODUCTS(f16, "f16")
 
 #undef QUIRE_NUMBERS_4
 #undef QUIRE_NUMBERS_8
@@ -179,6 +118,9 @@ QUIRE_DEV void multiply_columns(f16, float (&c)[1][4], const unsigned (&a)[4], u
 #undef QUIRE_SUMS_16
 #undef QUIRE_SUMS_32
 #undef QUIRE_SUMS_64
+#undef QUIRE_ROWS_BY_ROWS
+#undef QUIRE_BY_COLUMNS
+#undef QUIRE_PRODUCTS
 
 }  // namespace QUIRE_TARGET
 }  // namespace quire
