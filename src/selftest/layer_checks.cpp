@@ -140,7 +140,8 @@ void check_rope(CheckCase& check, Comparison& found) {
     for (int i = 0; i < half; ++i) {
       const double angle = pos * std::pow(10000.0, -2.0 * i / head_dim);
       cos_sin[num_elems(pos, head_dim) + static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle));
-      cos_sin[num_elems(pos, head_dim) + static_cast<std::size_t>(half + i)] = static_cast<float>(std::sin(angle));
+      cos_sin[num_elems(pos, head_dim) + static_cast<std::size_t>(half + i)] =
+          static_cast<float>(std::sin(angle));
     }
   }
   std::vector<std::int32_t> positions;
@@ -269,7 +270,9 @@ std::vector<Check> layer_checks() {
                                                           {ActivationKind::kGeluTanh, "gelu_tanh gate"}};
   for (const auto& [kind, name] : kinds) {
     checks.push_back({"activation", name, 150, kAllDTypes,
-                      [which = kind](CheckCase& c, Comparison& found) { check_activation(which, c, found); }});
+                      [which = kind](CheckCase& c, Comparison& found) {
+                        check_activation(which, c, found);
+                      }});
   }
   checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
   return checks;

@@ -24,7 +24,8 @@ AttentionData make_attention_data(const AttentionCase& c, Random& random) {
     data.requests.push_back(
         {random_array(random, d.dtype, num_elems(c.query_len[s], d.num_qo_heads, d.head_dim_qk), q_amplitude),
          random_array(random, d.dtype, num_elems(c.kv_len[s], d.num_kv_heads, d.head_dim_qk), kUnitVariance),
-         random_array(random, d.dtype, num_elems(c.kv_len[s], d.num_kv_heads, d.head_dim_vo), kUnitVariance)});
+         random_array(random, d.dtype, num_elems(c.kv_len[s], d.num_kv_heads, d.head_dim_vo),
+                      kUnitVariance)});
   }
   for (int h = 0; h < d.num_qo_heads; ++h) {
     if (d.position_bias != PositionBias::kNone) {
