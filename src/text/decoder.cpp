@@ -376,14 +376,14 @@ std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::s
   if (type == "Strip") {
     return std::make_unique<StripDecoder>(field.at("content").as_char(),
                                           field.at("start").as_int(0, kMaxStrip),
-                                   field.at("stop").as_int(0, kMaxStrip));
+                                          field.at("stop").as_int(0, kMaxStrip));
   }
   if (type == "Replace") {
     const JsonField pattern = field.at("pattern");
     const auto literal = pattern.find("String");
     return std::make_unique<ReplaceDecoder>(Regex::from_json(pattern),
                                             literal ? literal->as_string().size() : 0,
-                                     field.at("content").as_string());
+                                            field.at("content").as_string());
   }
   field.at("type").unsupported("this decoder is not known");
 }
