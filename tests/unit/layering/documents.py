@@ -5,7 +5,7 @@ from pathlib import Path
 
 import source_tree as tree
 
-PLACEHOLDER = re.compile(r"[<>{}…]|\.\.\.")
+PLACEHOLDER = re.compile(r"[<>{}…]|\.\.\.|NAME")
 FENCE = re.compile(r"\s*(```|~~~)")
 ITEM = re.compile(r"^([-*+]|\d+\.)\s+")
 
@@ -57,7 +57,7 @@ def paths_in(text):
     """What stands in backticks outside of code blocks and looks like a path or a file of the project's languages."""
     for number, line in lines_outside_code(text):
         for code in re.findall(r"`([^`\n]+)`", line):
-            for word in re.findall(r"[\w./-]+(?:[*<>{}…,\w./-]*)", code):
+            for word in re.findall(r"[\w./*-]+(?:[<>{}…,\w./*-]*)", code):
                 word = word.rstrip(".,:;/").split(":")[0]
                 if word and not PLACEHOLDER.search(word):
                     yield number, word
@@ -91,7 +91,7 @@ def commands_in(text):
         found = [line.strip()] if is_code else re.findall(r"`([^`\n]+)`", line)
         for command in found:
             if re.match(r"(quire|ctest|scripts/\w+|python3|build/\w+/apps/quire)\b", command):
-                yield number, command
+                yield number, command.replace("\\|", "|")  # as a table has to write it
 
 
 def tables(text):
