@@ -14,7 +14,6 @@ import documents as docs
 import size_budget_test as budget
 import source_tree as tree
 
-PIECE = re.compile(r"(<!-- source (?P<file>\S+) (?P<function>[\w:~]+) -->\n```cpp\n)(?P<text>.*?)(```\n)", re.S)
 
 
 def function_text(path, name):
@@ -31,7 +30,7 @@ def function_text(path, name):
 
 
 def pieces(text):
-    return list(PIECE.finditer(text))
+    return list(docs.PIECE.finditer(text))
 
 
 def write():
@@ -40,7 +39,7 @@ def write():
 
     for document in docs.documents():
         text = document.read_text(encoding="utf-8")
-        document.write_text(PIECE.sub(current, text), encoding="utf-8")
+        document.write_text(docs.PIECE.sub(current, text), encoding="utf-8")
 
 
 class DocsPiecesTest(unittest.TestCase):

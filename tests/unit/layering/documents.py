@@ -7,6 +7,8 @@ import source_tree as tree
 
 PLACEHOLDER = re.compile(r"[<>{}…]|\.\.\.|NAME")
 FENCE = re.compile(r"\s*(```|~~~)")
+# A function that a document shows as the source has it; docs_pieces_test.py compares.
+PIECE = re.compile(r"(<!-- source (?P<file>\S+) (?P<function>[\w:~]+) -->\n```cpp\n)(?P<text>.*?)(```\n)", re.S)
 ITEM = re.compile(r"^([-*+]|\d+\.)\s+")
 
 
