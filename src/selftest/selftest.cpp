@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <exception>
+#include <set>
 
+#include "base/check.h"
 #include "selftest/check.h"
 
 namespace quire {
@@ -15,6 +17,20 @@ std::vector<Check> all_checks() {
         kv_write_checks(), linear_checks(), layer_checks(), sampling_checks(), ceiling_checks()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
+  return all;
+}
+
+// The checks of one kernel, or all where `kernel` is empty.
+std::vector<Check> checks_of(const std::string& kernel) {
+  std::vector<Check> all = all_checks();
+  if (kernel.empty()) return all;
+  std::set<std::string> names;
+  for (const Check& check : all) names.insert(check.kernel);
+  QUIRE_CHECK_KIND(kNotFound, names.count(kernel) > 0, "no check of a kernel \"{}\"; there are: {}", kernel,
+                   fmt::join(names, ", "));
+  all.erase(
+      std::remove_if(all.begin(), all.end(), [&](const Check& check) { return check.kernel != kernel; }),
+      all.end());
   return all;
 }
 
@@ -63,7 +79,7 @@ bool SelftestReport::passed() const {
 }
 
 SelftestReport run_selftest(Device& device, const SelftestOptions& options) {
-  const std::vector<Check> checks = all_checks();
+  const std::vector<Check> checks = checks_of(options.kernel);
   int num_rows = 0;
   for (const Check& check : checks) num_rows += static_cast<int>(check.dtypes.size());
   const double scale = options.scale * (device.caps().is_emulated ? kEmulatedScale : 1.0);

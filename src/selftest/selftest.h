@@ -16,8 +16,9 @@ struct SelftestRow;
 
 struct SelftestOptions {
   std::uint64_t seed = 1;
-  double scale = 1;  // number of cases relative to the default; every check runs at least once.
-                     // An emulated device takes a fraction of them, and smaller problems.
+  double scale = 1;    // number of cases relative to the default; every check runs at least once.
+                       // An emulated device takes a fraction of them, and smaller problems.
+  std::string kernel;  // only the checks of this kernel, as the report names it; empty: all of them
   // After each finished row; `num_done` of `num_rows`.
   std::function<void(const SelftestRow& row, int num_done, int num_rows)> progress;
 };
@@ -42,6 +43,7 @@ struct SelftestReport {
   bool passed() const;
 };
 
+// Error{kNotFound} with the names that there are if `options.kernel` is none of them.
 SelftestReport run_selftest(Device& device, const SelftestOptions& options = {});
 
 // The report for people: one line a row, and the worst case of every row that failed.
