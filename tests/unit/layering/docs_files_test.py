@@ -123,6 +123,22 @@ class HackingTest(unittest.TestCase):
                 self.assertEqual(why_wrong(command), "", f"{where}: {command}")
 
 
+class LayersTest(unittest.TestCase):
+    """The table of layers in docs/architecture.md says of each library what CMake says."""
+
+    def test_the_table_of_layers_is_what_cmake_declares(self):
+        declared, found = tree.declared_libraries(), {}
+        for heading, rows in docs.tables(docs.read("docs/architecture.md")):
+            if heading == "Layers":
+                found = {cells[0].strip("`").removeprefix("src/"): cells[1] for _, cells in rows[2:]}
+        self.assertEqual(set(found), set(declared))
+        for folder, known in found.items():
+            if known.startswith("all of the above"):
+                continue
+            named = set(re.findall(r"[\w/]+", known)) & set(declared)
+            self.assertEqual(named, declared[folder], f"docs/architecture.md: what {folder} knows")
+
+
 class ScanTest(unittest.TestCase):
     def test_the_scan_finds_names(self):
         text = ("see `src/base/check.h` and `quire run src/nowhere.cpp`, [here](docs/x.md#a-b), [there](https://a.b), "
