@@ -59,6 +59,16 @@ class DocsFilesTest(unittest.TestCase):
                 elif "/" not in word and CODE.search(word) and "*" not in word and not word.startswith("."):
                     self.assertTrue(word in names or word == "my_app.cpp", where)
 
+    def test_named_identifiers_stand_in_their_files(self):
+        files, num_found = our_files(), 0
+        for document in docs.documents():
+            for name, path in docs.identifiers_in(document.read_text(encoding="utf-8")):
+                places = [tree.ROOT / path] if "/" in path else [p for p in files if p.name == path]
+                num_found += 1
+                is_there = any(re.search(rf"\b{name}\b", place.read_text(encoding="utf-8")) for place in places)
+                self.assertTrue(is_there, f"{docs.name_of(document)} says that {name} stands in {path}")
+        self.assertGreater(num_found, 20, "the scan has gone blind")
+
     def test_links_lead_somewhere(self):
         for document in docs.documents():
             for number, target in docs.links_in(document.read_text(encoding="utf-8")):
@@ -146,6 +156,7 @@ class ScanTest(unittest.TestCase):
         self.assertEqual([word for _, word in docs.paths_in(text) if "." in word],
                          ["src/base/check.h", "src/nowhere.cpp", "src/*_test.cpp", "check.h"])
         self.assertEqual([target for _, target in docs.links_in(text)], ["docs/x.md#a-b"])
+        self.assertEqual(list(docs.identifiers_in("`A::b()` in\n`src/c.h`, `D` (`e.cpp`), `f` of `g.h`")), [("b", "src/c.h"), ("D", "e.cpp")])
         self.assertEqual(docs.anchors("# A b, c\n```\n# no\n```\n## `x` (y)"), {"a-b-c", "x-y"})
 
     def test_wrong_commands_are_found(self):

@@ -65,6 +65,13 @@ def paths_in(text):
                     yield number, word
 
 
+def identifiers_in(text):
+    """(identifier, file) where a document says `identifier` in `file`, or `identifier` (`file`)."""
+    prose = " ".join(line.strip() for _, line in lines_outside_code(text))
+    for name, path in re.findall(r"`([\w:]+)(?:<[^`]*>)?(?:\(\))?` (?:in |\()`([\w/.]+\.(?:h|cpp|py|js))`", prose):
+        yield name.split("::")[-1], path
+
+
 def links_in(text):
     """(number, target) of links and pictures that lead to files or headings of the project."""
     for number, line in lines_outside_code(text):
