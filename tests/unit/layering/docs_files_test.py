@@ -149,6 +149,14 @@ class LayersTest(unittest.TestCase):
             self.assertEqual(named, declared[folder], f"docs/architecture.md: what {folder} knows")
 
 
+class FamiliesTest(unittest.TestCase):
+    def test_the_documents_name_the_families_that_run(self):
+        families = set(re.findall(r'\.architecture = "(\w+)"', tree.read("src/files/model_config.cpp")))
+        self.assertGreater(len(families), 3)
+        for name in ("README.md", "docs/models.md"):
+            self.assertEqual(set(re.findall(r"`(\w+ForCausalLM)`", docs.read(name))), families, name)
+
+
 class ScanTest(unittest.TestCase):
     def test_the_scan_finds_names(self):
         text = ("see `src/base/check.h` and `quire run src/nowhere.cpp`, [here](docs/x.md#a-b), [there](https://a.b), "
