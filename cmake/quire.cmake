@@ -44,7 +44,7 @@ else()
 endif()
 
 # quire_library(NAME SOURCES a.cpp b.cpp DEPS quire_base fmt::fmt): one library a folder. DEPS are the only other
-# folders of the project whose headers it may include; tests/unit/layering_test.py checks that.
+# folders of the project whose headers it may include; tests/unit/layering/layering_test.py checks that.
 function(quire_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
