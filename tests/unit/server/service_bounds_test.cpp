@@ -24,7 +24,7 @@ struct Heads {
     RequestHead head;
     head.request.method = method;
     head.request.path = path;
-    head.request.client = "10.0.0.1";
+    head.request.peer = "10.0.0.1";
     head.framing = body_bytes > 0 ? Framing::kLength : Framing::kNone;
     head.body_bytes = body_bytes;
     return head;
@@ -160,6 +160,35 @@ TEST_F(ServiceTest, NoKeyTakesAllPlaces) {
   EXPECT_EQ(second.reply->poll().head->status, 429);
   Exchange other = ask_with("modest", one);
   EXPECT_FALSE(other.reply->poll().is_last);
+  gate.set(true);
+}
+
+TEST_F(ServiceTest, ClientsBehindATrustedProxyHaveSharesOfTheirOwn) {
+  ServiceOptions options;
+  options.trusted_proxies = {"10.0.0.1"};
+  options.max_answers_of_client = 1;
+  make(options);
+  attach();
+  gate.set(false);
+  const auto ask_from = [&](const std::string& peer, const std::string& forwarded) {
+    const std::string body = R"({"prompt":[5],"max_tokens":9})";
+    RequestHead head = Heads::head("POST", "/v1/completions", body.size());
+    head.request.peer = peer;
+    head.request.headers = {{"content-type", "application/json"}, {"x-forwarded-for", forwarded}};
+    Exchange exchange = service->judge(head);
+    head.request.body = body;
+    if (!exchange.reply) service->begin(exchange, std::move(head.request), [] {});
+    return exchange;
+  };
+  Exchange one = ask_from("10.0.0.1", "192.0.2.1"), two = ask_from("10.0.0.1", "192.0.2.2");
+  EXPECT_FALSE(one.reply->poll().is_last);
+  EXPECT_FALSE(two.reply->poll().is_last);
+  Exchange again = ask_from("10.0.0.1", "192.0.2.3, 192.0.2.1");  // the proxy wrote the second
+  EXPECT_EQ(again.reply->poll().head->status, 429);
+  Exchange stranger = ask_from("10.0.0.2", "192.0.2.4");
+  EXPECT_FALSE(stranger.reply->poll().is_last);
+  Exchange stranger_again = ask_from("10.0.0.2", "192.0.2.5");
+  EXPECT_EQ(stranger_again.reply->poll().head->status, 429) << "nobody trusts 10.0.0.2";
   gate.set(true);
 }
 
