@@ -33,7 +33,7 @@ void add_address_flags(CLI::App& command, ServeFlags& flags) {
       "--allowed-hosts", flags.service.access.allowed_hosts,
       "Names for a Host header, * = any (default: see docs/serving.md)"));
   group(command.add_option("--trusted-proxy", flags.service.trusted_proxies,
-                           "Address or network whose X-Forwarded-For tells clients apart, several if you like"));
+                           "Addresses or networks whose X-Forwarded-For tells clients apart"));
 }
 
 // Not CLI::Range: that takes "nan". Beyond 1e6 s (12 days) a time is a slip of the pen.

@@ -225,6 +225,8 @@ TEST_F(ServiceTest, ErrorsSayWhatProgramsLookFor) {
   EXPECT_EQ(error["param"], "max_tokens");
   EXPECT_NE(error["message"].get<std::string>().find("maximum context length is 400 tokens"),
             std::string::npos);
+  Exchange stranger = ask("POST", "/v1/completions", R"({"prompt":[1],"model":"a\u0000b"})");
+  EXPECT_NE(finish(stranger).second.find("`a\\u0000b`"), std::string::npos) << "a zero byte ends no message";
   Exchange later = ask("POST", "/v1/embeddings", "{}");
   const ReplyOutput output = later.reply->poll();
   EXPECT_EQ(output.head->status, 501);
@@ -232,6 +234,19 @@ TEST_F(ServiceTest, ErrorsSayWhatProgramsLookFor) {
   const auto card = get("/v1/models/nobody");
   EXPECT_EQ(card.first, 404);
   EXPECT_NE(card.second.find("nobody"), std::string::npos);
+}
+
+// The field is the one that the client sent, of the two that name the length of an answer.
+TEST_F(ServiceTest, TooLongAnAnswerIsToldByTheNameOfItsField) {
+  encode_chat = [](const auto&, bool, const auto&) { return std::vector<std::int32_t>{1, 2, 3}; };
+  attach();
+  for (const std::string field : {"max_tokens", "max_completion_tokens"}) {
+    Exchange call = ask("POST", "/v1/chat/completions",
+                        R"({"messages":[{"role":"user","content":"x"}],")" + field + R"(":398})");
+    const auto [status, body] = finish(call);
+    EXPECT_EQ(status, 400);
+    EXPECT_EQ(Json::parse(body)["error"]["param"], field) << body;
+  }
 }
 
 // What a template says of a conversation is about its messages: clients show the field, and the endpoint is
