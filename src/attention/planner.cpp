@@ -125,7 +125,7 @@ void make_row_blocks(const AttentionDesc& d, int max_rows, const AttentionLength
 }
 
 // By the form that the kernel takes; where it has one form, by what decode and prefill usually are.
-BatchKind kind_of(const std::vector<AttentionWork>& blocks, const AttentionCaps& kinds) {
+BatchKind kind_of(const std::vector<AttentionWork>& blocks, const CapsByKind& kinds) {
   const int few_rows = kinds.of(BatchKind::kDecode).few_rows > 0 ? kinds.of(BatchKind::kDecode).few_rows : kUsualFewRows;
   const auto num_few =
       std::count_if(blocks.begin(), blocks.end(), [&](const AttentionWork& w) { return w.num_tokens * w.num_heads <= few_rows; });
@@ -186,25 +186,25 @@ void put_heads(const AttentionWork& part, int num_kv_heads, AttentionWork* to) {
 
 }  // namespace
 
-AttentionCaps::AttentionCaps(const BatchKindCaps& caps) : kinds_{caps, caps, caps} {}
+CapsByKind::CapsByKind(const BatchKindCaps& caps) : kinds_{caps, caps, caps} {}
 
-AttentionCaps::AttentionCaps(const AttentionTarget& target, const AttentionDesc& desc) {
+CapsByKind::CapsByKind(const AttentionTarget& target, const AttentionDesc& desc) {
   const int head_dim = head_dim_bound(std::max(desc.head_dim_qk, desc.head_dim_vo));
   for (const BatchKind kind : kBatchKinds) of(kind) = target.caps({desc.dtype, head_dim, kind});
 }
 
-int AttentionCaps::rows(const AttentionDesc& desc) const {
+int CapsByKind::rows(const AttentionDesc& desc) const {
   const auto rows_of = [&](BatchKind kind) { return desc.batch_invariant ? of(kind).invariant_rows : of(kind).rows; };
   return std::min(rows_of(BatchKind::kPrefill), rows_of(BatchKind::kMixed));
 }
 
-int AttentionCaps::most_programs() const {
+int CapsByKind::most_programs() const {
   int most = 0;
   for (const BatchKindCaps& caps : kinds_) most = std::max(most, caps.num_programs);
   return most;
 }
 
-void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
+void make_schedule(const AttentionDesc& desc, const CapsByKind& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule) {
   check_lengths(desc, lengths);
   schedule.num_partial_rows = schedule.num_counters = 0;

@@ -12,10 +12,10 @@
 namespace quire {
 
 // Facts about a device for one desc: those of the kernel that serves each kind of batch.
-class AttentionCaps {
+class CapsByKind {
  public:
-  AttentionCaps(const BatchKindCaps& caps);  // the same for all kinds
-  AttentionCaps(const AttentionTarget& target, const AttentionDesc& desc);
+  CapsByKind(const BatchKindCaps& caps);  // the same for all kinds
+  CapsByKind(const AttentionTarget& target, const AttentionDesc& desc);
 
   const BatchKindCaps& of(BatchKind kind) const { return kinds_[static_cast<std::size_t>(kind)]; }
   int rows(const AttentionDesc& desc) const;  // of a block, at most: the kind of a batch is known when its blocks are cut
@@ -42,7 +42,7 @@ struct AttentionSchedule {
 };
 
 // Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is replaced; its memory is used again.
-void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
+void make_schedule(const AttentionDesc& desc, const CapsByKind& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule);
 
 }  // namespace quire

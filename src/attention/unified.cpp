@@ -118,7 +118,7 @@ class UnifiedOp : public AttentionOp {
 
   Device& device_;
   const AttentionDesc desc_;
-  const AttentionCaps caps_;
+  const CapsByKind caps_;
   const KvLayout layout_;
   const KernelHandle kernel_;
   AttentionSchedule schedule_;

@@ -1,6 +1,7 @@
-// y = epilogue(prologue(x) W^T) with packed weights: one text for every format of weights, and for what is done to x as it is read and to
-// sums as they are finished. Two configurations of it: few rows, bound by reading W, keep all of W's panel of k in one pass; many rows,
-// bound by arithmetic, keep a block of x and of W in cache.
+// y = epilogue(prologue(x) W^T) with packed weights: one text for every format of weights, and for what is
+// done to x as it is read and to sums as they are finished. Two configurations of it: few rows, bound by
+// reading W, keep all of W's panel of k in one pass; many rows, bound by arithmetic, keep a block of x and of
+// W in cache.
 #pragma once
 
 #include "kernels/params.h"
@@ -22,7 +23,9 @@ struct PlainInput {
 template <class E>
 struct PlainWeight {
   using View = WeightView<E>;
-  static QUIRE_DEV View view(const LinearParams& p) { return {static_cast<const E*>(p.weight), p.in_dim, p.out_dim}; }
+  static QUIRE_DEV View view(const LinearParams& p) {
+    return {static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
+  }
 };
 
 // An epilogue takes the finished sums of an item. This one: + bias, rounded to Out. E: of the bias.
@@ -45,7 +48,8 @@ struct Linear {
   static constexpr int kRows = Config::kRows, kCols = Config::kCols, kDepth = Config::kDepth;
 
   static QUIRE_DEV void run(Program& program, const LinearParams& p) {
-    const Cut row_tiles = cut_by(p.num_rows, kRows), col_tiles = cut_columns<kRows>(p.out_dim, kCols);
+    const Pieces row_tiles = pieces_of_size(p.num_rows, kRows),
+                 col_tiles = column_pieces<kRows>(p.out_dim, kCols);
     const bool is_one = row_tiles.num == 1;  // spares divisions
     const auto rows_of = [&](int item) { return row_tiles.at(is_one ? 0 : item % row_tiles.num); };
     const auto cols_of = [&](int item) { return col_tiles.at(is_one ? item : item / row_tiles.num); };

@@ -7,8 +7,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Weights first, then a select: a side of weight 0 is never read, since an empty call may leave garbage. +inf from a foreign
-// kernel means an empty key set, as -inf does.
+// Weights first, then a select: a side of weight 0 is never read, since an empty call may leave garbage. +inf
+// from a foreign kernel means an empty key set, as -inf does.
 template <class E>
 struct MergeState {
   static QUIRE_DEV float log2_of(float lse) { return lse == -kNegInf ? kNegInf : lse * kLog2E; }

@@ -20,19 +20,21 @@ struct SampleGreedy {
 
  private:
   // A NaN counts as infinite, so that one pass over the part tells whether there is anything to complain of.
-  static QUIRE_DEV void search_part(const SampleGreedyParams& p, int item, const float* logits, int begin, int num) {
+  static QUIRE_DEV void search_part(const SampleGreedyParams& p, int item, const float* logits, int begin,
+                                    int num) {
     const float most = reduce_max(num, [&](auto i) {
       const auto x = load(logits, i);
       return select(x == x, x, -kNegInf);
     });
     // The lowest index of the maximum is the greatest of the negated indices where the maximum stands.
-    const float first = reduce_max(num, [&](auto i) { return select(load(logits, i) == most, -to_f32(index(i)), kNegInf); });
+    const float first =
+        reduce_max(num, [&](auto i) { return select(load(logits, i) == most, -to_f32(index(i)), kNegInf); });
     bool has_nan = false;
     if (most == -kNegInf) {
       has_nan = reduce_max(num, [&](auto i) {
-        const auto x = load(logits, i);
-        return select(x == x, zeros(i), 1.0f);
-      }) > 0;
+                  const auto x = load(logits, i);
+                  return select(x == x, zeros(i), 1.0f);
+                }) > 0;
     }
     p.part_max[item] = most;
     p.part_token[item] = has_nan ? kTokenOfNan : begin + static_cast<int>(-first);

@@ -1,6 +1,7 @@
-// The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one associative merge.
-// The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores; states that leave a program have
-// m in log2 units, so that exp2(m) d is the sum of the exponentials. m may lag behind the maximum: it only keeps numbers in range.
+// The softmax state of rows, (o, m, d): unnormalised output, running maximum, denominator; and its one
+// associative merge. The empty state is (0, -inf, 0). During a pass over keys m is in units of the scores;
+// states that leave a program have m in log2 units, so that exp2(m) d is the sum of the exponentials. m may
+// lag behind the maximum: it only keeps numbers in range.
 #pragma once
 
 #include "tile/tile.h"
@@ -32,18 +33,23 @@ struct WeightOf {
   }
 };
 
-// Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and the old output is
-// rescaled; the caller adds probs V to s.o.
+// Takes the scores of one tile into the state: scores become probabilities relative to the new maximum, and
+// the old output is rescaled; the caller adds probs V to s.o.
 template <int max_rows, int max_cols, class ScoresTile>
 QUIRE_DEV void update(SoftmaxState<max_rows, max_cols>& s, ScoresTile& scores, float scale_log2) {
   Row<max_rows> m_new = s.m, alpha;
   row_max(m_new, scores);
-  // The output is rescaled when an exponential would pass 2^kSlack, else m stays: after a row's first tile this is rare.
+  // The output is rescaled when an exponential would pass 2^kSlack, else m stays: after a row's first tile
+  // this is rare.
   constexpr float kSlack = 8;
-  row_map(m_new, scores.rows, [&](auto, auto most, auto m) { return select((most - m) * scale_log2 > kSlack, most, m); }, m_new, s.m);
+  row_map(
+      m_new, scores.rows,
+      [&](auto, auto most, auto m) { return select((most - m) * scale_log2 > kSlack, most, m); }, m_new, s.m);
   const WeightOf weight{scale_log2};
-  row_map(alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
-  row_map(s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
+  row_map(
+      alpha, scores.rows, [&](auto, auto m, auto to) { return weight(m, to); }, s.m, m_new);
+  row_map(
+      s.d, scores.rows, [](auto, auto d, auto a) { return d * a; }, s.d, alpha);
   exp2_rows(scores, scale_log2, m_new, s.d);
   row_scale(s.o, alpha);
   s.m = m_new;
@@ -69,8 +75,10 @@ template <int max_rows, int max_cols>
 QUIRE_DEV void join(SoftmaxState<max_rows, max_cols>& s) {
   Row<max_rows> m_new = s.m, weight;
   join_max(m_new);
-  row_map(weight, s.o.rows, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, s.m, m_new);
-  row_map(s.d, s.o.rows, [](auto, auto d, auto w) { return d * w; }, s.d, weight);
+  row_map(
+      weight, s.o.rows, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, s.m, m_new);
+  row_map(
+      s.d, s.o.rows, [](auto, auto d, auto w) { return d * w; }, s.d, weight);
   join_sum(s.d);
   row_scale(s.o, weight);
   s.m = m_new;

@@ -29,7 +29,7 @@ DeviceSampler::DeviceSampler(Device& device, int vocab_size)
       vocab_size_(vocab_size),
       greedy_(device.resolve(RowVariant{KernelName::kSampleGreedy})),
       bins_(device.resolve(RowVariant{KernelName::kSampleBins})),
-      cut_(device.resolve(RowVariant{KernelName::kSampleCut})),
+      threshold_(device.resolve(RowVariant{KernelName::kSampleThreshold})),
       draw_(device.resolve(RowVariant{KernelName::kSampleDraw})),
       take_(device.resolve(RowVariant{KernelName::kTakeTokens})) {}
 
@@ -44,8 +44,8 @@ void DeviceSampler::reserve(int num_rows) {
   part_max_ = make(parts * sizeof(float));
   part_token_ = make(parts * sizeof(std::int32_t));
   counters_ = make_zeros(rows * sizeof(std::int32_t));
-  searches_ = make(rows * sizeof(CutSearch));
-  cuts_ = make(rows * sizeof(TokenCut));
+  searches_ = make(rows * sizeof(ThresholdSearch));
+  thresholds_ = make(rows * sizeof(TokenThreshold));
   bin_counts_ = make_zeros(rows * kNumBins * sizeof(std::int32_t));
   bin_masses_ = make_zeros(rows * kNumBins * sizeof(Mass));
   candidates_ = make(rows * static_cast<std::size_t>(max_candidates_of(vocab_size_)) * sizeof(float));
@@ -64,7 +64,7 @@ std::unique_ptr<Buffer> DeviceSampler::make_zeros(std::size_t bytes) {
 std::size_t DeviceSampler::row_bytes(int vocab_size) {
   const std::size_t part_bytes = sizeof(float) + sizeof(Mass) + 2 * sizeof(std::int32_t);
   return kNumBins * (sizeof(std::int32_t) + sizeof(Mass)) + static_cast<std::size_t>(max_candidates_of(vocab_size)) * sizeof(float) + (kMinDrawParts + 1) * part_bytes +
-         sizeof(CutSearch) + sizeof(TokenCut) + 3 * sizeof(std::int32_t) + sizeof(float);
+         sizeof(ThresholdSearch) + sizeof(TokenThreshold) + 3 * sizeof(std::int32_t) + sizeof(float);
 }
 
 void DeviceSampler::sample(const float* logits, int num_rows) {
@@ -91,8 +91,8 @@ void DeviceSampler::draw(const float* logits, const DrawRow* draws, int num_rows
   p.draws = draws;
   p.maxima = maxima_->as<float>();
   p.tokens = tokens_->as<int>();
-  p.searches = searches_->as<CutSearch>();
-  p.cuts = cuts_->as<TokenCut>();
+  p.searches = searches_->as<ThresholdSearch>();
+  p.thresholds = thresholds_->as<TokenThreshold>();
   p.bin_counts = bin_counts_->as<int>();
   p.bin_masses = bin_masses_->as<Mass>();
   p.candidates = candidates_->as<float>();
@@ -108,7 +108,7 @@ void DeviceSampler::draw(const float* logits, const DrawRow* draws, int num_rows
   const LaunchCost cost{4.0 * num_rows * vocab_size_, 0};
   if (has_cuts) {
     device_.run(bins_, p, num_rows * p.num_parts, cost);
-    device_.run(cut_, p, num_rows * p.num_parts, cost);
+    device_.run(threshold_, p, num_rows * p.num_parts, cost);
   }
   device_.run(draw_, p, num_rows * p.num_parts, cost);
 }

@@ -40,11 +40,11 @@ class DeviceSampler {
 
   Device& device_;
   const int vocab_size_;
-  const KernelHandle greedy_, bins_, cut_, draw_, take_;
+  const KernelHandle greedy_, bins_, threshold_, draw_, take_;
   int max_rows_ = 0;
   std::uint64_t num_reallocations_ = 0;
   std::unique_ptr<Buffer> tokens_, maxima_, part_max_, part_token_, counters_;
-  std::unique_ptr<Buffer> searches_, cuts_, bin_counts_, bin_masses_, candidates_, num_candidates_, part_mass_, part_ties_;
+  std::unique_ptr<Buffer> searches_, thresholds_, bin_counts_, bin_masses_, candidates_, num_candidates_, part_mass_, part_ties_;
 };
 
 }  // namespace quire

@@ -33,10 +33,10 @@
 //                                           which is whole after complete_sum(d)
 //   row_scale(accum, row)                   every element times its row's value
 //   pipeline(program, num_tiles, stage, scores, loads, score, update, accumulate)   the skeleton; owns order, roles and overlap;
-//                                           Loads{left, tile}: left() once, tile(stage, i) for each tile
+//                                           PipelineLoads{operand, tile}: operand() once, tile(stage, i) for each tile
 //   pipeline_work(program, n, num_steps, stage, load, accumulate, finish)   for_each_work of items that are such loops with nothing
 //                                           between the two; loads may run ahead into the next item. Tiles are made outside of it
-//   cut_columns<M>(n, most)                 the columns of a linear layer in pieces for work items
+//   column_pieces<M>(n, most)                 the columns of a linear layer in pieces for work items
 //   for_each_work(program, n, f)            a fixed grid takes items 0 … n - 1
 //   for_each_work(program, n, items, f)     the same with f(items[i]), of *n items in memory, which no launch writes, nor page tables
 //   A program of M rows may have parts that share the keys of each tile: between reset and join each has rows and sums of its own.
@@ -56,9 +56,9 @@
 //   take_count(counter)                     how many, by the last arrival; the counter is 0 again
 //   map(num_rows, n, f(row, i))             the same for n elements of each row
 //   is_first(i)                             whether a row begins with it
-//   in_turn<M>(n, load(j), use(x))          use(load(0)) … use(load(n - 1)) in this order; up to M loads come together
+//   for_each_ordered<M>(n, load(j), use(x))          use(load(0)) … use(load(n - 1)) in this order; up to M loads come together
 //   load_fresh(p), load_fresh(p, i)         one f32, elements of a row: of what other programs of this launch wrote
-//   cut_row(n)                              a row in pieces that are worth a program of their own
+//   row_pieces(n)                              a row in pieces that are worth a program of their own
 //   prefetch_row(p, n)                      constant memory that will be read soon; may come before for_each_work
 //   load(p, i), store(p, i, x)              elements i of a row as f32, rounded to nearest even on store
 //   index(i), zeros(i)                      the numbers of the elements; zeros of their shape

@@ -12,15 +12,6 @@ struct KvTypes {
   using Value = V;
 };
 
-// What a pipeline loads for a work item: left() what all tiles meet, tile(stage, i) one tile.
-template <class Left, class Tile>
-struct Loads {
-  Left left;
-  Tile tile;
-};
-template <class Left, class Tile>
-Loads(Left, Tile) -> Loads<Left, Tile>;
-
 // Where the keys and values of one request and KV head are.
 // Page: the target's type of a page, see tile.h.
 template <class Kv, class Page>
@@ -30,7 +21,7 @@ struct KvView {
   long page_stride;       // elements from page to page
   long k_base, v_base;    // of this KV head inside a page, elements
   Page page;
-  int end_key;            // no key from here on is asked for; targets may look at page numbers below it ahead of time
+  int end_key;  // no key from here on is asked for; targets may look at page numbers below it ahead of time
 };
 
 // Where the keys and values of one token go: the K and the V part of the first KV head in its page.

@@ -1,15 +1,15 @@
 // Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after QUIRE_TARGET is set.
 #pragma once
 
-#include "kernels/attention.h"
+#include "kernels/paged_attention.h"
 #include "kernels/catalogue.h"
 #include "kernels/kv_write.h"
 #include "kernels/layers.h"
 #include "kernels/linear.h"
 #include "kernels/merge_state.h"
 #include "kernels/sampling.h"
-#include "kernels/token_draw.h"
-#include "targets/cpu/tile/ceilings.h"
+#include "kernels/sample_draw.h"
+#include "targets/cpu/tile/ceiling_kernels.h"
 #include "targets/cpu/kernel_table.h"
 
 namespace quire {

@@ -123,11 +123,11 @@ int exchange_bytes(int num_warps) { return kExchangeBytesPerWarp * num_warps; }
 
 int tiles_bytes(const AttentionClass& problem, const AttentionTiles& t) {
   const bool is_f32 = problem.dtype == DType::kF32;
-  const auto panels_of = [&](int cols) { return ceil_div(cols * static_cast<int>(dtype_bytes(problem.dtype)), 128); };
-  const int cols = value_cols_of(problem), panels = panels_of(problem.head_dim), both = panels + panels_of(cols);
+  const auto strips_of = [&](int cols) { return ceil_div(cols * static_cast<int>(dtype_bytes(problem.dtype)), 128); };
+  const int cols = value_cols_of(problem), strips = strips_of(problem.head_dim), both = strips + strips_of(cols);
   const int probs = is_f32 ? kFewRows * t.num_warps * std::max(t.keys, t.few_keys) * 4 : 0;
-  const int tiles = round_up(panels * kFewRows * t.num_warps * 128, 1024) + both * t.ring_keys * 128 + probs;
-  const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? kArrivalBytes : 0), 1024);  // beside the tiles
+  const int tiles = round_up(strips * kFewRows * t.num_warps * 128, 1024) + both * t.ring_keys * 128 + probs;
+  const int reserved = round_up(exchange_bytes(t.num_warps) + (t.producer_registers > 0 ? kBarrierBytes : 0), 1024);  // beside the tiles
   return reserved + std::max(tiles, t.num_warps * cols * 64);
 }
 

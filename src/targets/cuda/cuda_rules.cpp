@@ -119,7 +119,7 @@ LinearTiles CudaRules::few_rows_tiles(int elem) const {
 
 KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const {
   KernelShape shape{threads, exchange_bytes(4), 1, with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"})};
-  if (name == "sample_bins" || name == "sample_cut" || name == "sample_draw") {
+  if (name == "sample_bins" || name == "sample_threshold" || name == "sample_draw") {
     // Rows of any length, since lists of candidates are. With room for bins: counts and sums of 64 bits.
     shape.shared_bytes = round_up(exchange_bytes(4), 1024) + kNumBins * 12;
   } else if (name == "ceiling_dot" && sm_ == 90) {

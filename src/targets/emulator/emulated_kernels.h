@@ -8,7 +8,7 @@
 
 namespace quire {
 
-// Head sizes beside the bounds that there are attention kernels for: panels of every width in K and in V.
+// Head sizes beside the bounds that there are attention kernels for: strips of every width in K and in V.
 constexpr HeadShape kEmulatedHeads[] = {{80, 80}, {40, 104}, {120, 56}};
 
 // One lane's run of a kernel.

@@ -118,11 +118,11 @@ template <int num>
 QUIRE_DEV void give_registers() {}
 QUIRE_DEV void named_barrier_wait(int id, int threads) { emulator::named_barrier_sync(id, threads); }
 QUIRE_DEV void named_barrier_arrive(int id, int threads) { emulator::named_barrier_arrive(id, threads); }
-QUIRE_DEV void arrival_init(void* barrier, int count) { emulator::mbarrier_init(barrier, count); }
-QUIRE_DEV void arrival_count(void* barrier) { emulator::mbarrier_arrive(barrier); }
-QUIRE_DEV void arrival_expect(void* barrier, int bytes) { emulator::mbarrier_arrive_expect(barrier, bytes); }
-QUIRE_DEV void arrival_announce(void* barrier, int bytes) { emulator::mbarrier_expect(barrier, bytes); }
-QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
+QUIRE_DEV void mbarrier_init(void* barrier, int count) { emulator::mbarrier_init(barrier, count); }
+QUIRE_DEV void mbarrier_arrive(void* barrier) { emulator::mbarrier_arrive(barrier); }
+QUIRE_DEV void mbarrier_arrive_expect(void* barrier, int bytes) { emulator::mbarrier_arrive_expect(barrier, bytes); }
+QUIRE_DEV void mbarrier_expect(void* barrier, int bytes) { emulator::mbarrier_expect(barrier, bytes); }
+QUIRE_DEV void mbarrier_wait(void* barrier, unsigned phase) {
   emulator::mbarrier_wait(barrier, static_cast<int>(phase));
 }
 QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {

@@ -114,7 +114,7 @@ QUIRE_DEV void join_row(float (&x)[Fragment::kRows], int slot, const Join& join)
       for (int i = 0; i < Fragment::kRows; ++i)
         values[warp_idx() * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)] = x[i];
     }
-    team_barrier();
+    consumer_barrier();
     for (int i = 0; i < Fragment::kRows; ++i) {
       x[i] = values[first_row<max_rows>() + Fragment::row_offset(i)];
       for (int w = 1; w < kWarps; ++w)

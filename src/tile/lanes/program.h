@@ -33,7 +33,7 @@ constexpr bool kHasProducer = false;
 constexpr int kProducerWarps = 0;
 #endif
 QUIRE_DEV bool is_producer() { return kHasProducer && warp_idx() >= kWarps; }
-QUIRE_DEV void team_barrier() {
+QUIRE_DEV void consumer_barrier() {
 #if QUIRE_PRODUCER
   if (!is_producer()) named_barrier_wait(1, kWarps * kLaneCount);
 #else
@@ -55,10 +55,10 @@ struct LaunchState {
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kOwnArrivalBytes =
-    kArrivalBytes;  // words that count arrivals, and work items on their way to the team
+constexpr int kOwnBarrierBytes =
+    kBarrierBytes;  // words that count arrivals, and work items on their way to the team
 #else
-constexpr int kOwnArrivalBytes = 0;
+constexpr int kOwnBarrierBytes = 0;
 #endif
 // Room of its own for sums that warps join, where tiles stay in use meanwhile.
 #ifdef QUIRE_JOIN_BYTES
@@ -66,7 +66,7 @@ constexpr int kJoinBytes = QUIRE_JOIN_BYTES;
 #else
 constexpr int kJoinBytes = 0;
 #endif
-constexpr int kReservedBytes = kExchangeBytes + kOwnArrivalBytes + kJoinBytes;
+constexpr int kReservedBytes = kExchangeBytes + kOwnBarrierBytes + kJoinBytes;
 
 // A tile's place in a ring of slots, and whether rounds before it were odd or even in number.
 struct RingPlace {

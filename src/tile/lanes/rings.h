@@ -23,7 +23,7 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
     } else {
-      team_barrier();
+      consumer_barrier();
     }
     const int ahead = tile + kStages - 1;
     if (ahead < num_tiles) {
@@ -35,14 +35,14 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     compute(stage, tile);
   }
   copy_async_wait<0>();
-  team_barrier();  // the ring's memory is free
+  consumer_barrier();  // the ring's memory is free
 }
 
 // Pieces of at most `most` columns: of few rows as many as give all programs the same share, to one column.
 template <int max_rows>
-QUIRE_DEV Cut cut_columns(int n, int most) {
-  if (max_rows != kFewRows) return cut_by(n, most);
-  return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
+QUIRE_DEV Pieces column_pieces(int n, int most) {
+  if (max_rows != kFewRows) return pieces_of_size(n, most);
+  return pieces_by_number(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
 }
 
 // Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`;

@@ -38,11 +38,21 @@ QUIRE_DEV Vec vec_of(const F& f) {
   for (int i = 0; i < kSpan; ++i) v.x[i] = f(i);
   return v;
 }
-QUIRE_DEV Vec operator+(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] + b.x[i]; }); }
-QUIRE_DEV Vec operator-(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] - b.x[i]; }); }
-QUIRE_DEV Vec operator*(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] * b.x[i]; }); }
-QUIRE_DEV Vec operator/(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] / b.x[i]; }); }
-QUIRE_DEV Vec operator-(const Vec& a) { return vec_of([&](int i) { return -a.x[i]; }); }
+QUIRE_DEV Vec operator+(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] + b.x[i]; });
+}
+QUIRE_DEV Vec operator-(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] - b.x[i]; });
+}
+QUIRE_DEV Vec operator*(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] * b.x[i]; });
+}
+QUIRE_DEV Vec operator/(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] / b.x[i]; });
+}
+QUIRE_DEV Vec operator-(const Vec& a) {
+  return vec_of([&](int i) { return -a.x[i]; });
+}
 template <class F>
 QUIRE_DEV VecMask mask_of(const F& f) {
   VecMask mask;
@@ -50,16 +60,30 @@ QUIRE_DEV VecMask mask_of(const F& f) {
   for (int i = 0; i < kSpan; ++i) mask.x[i] = f(i);
   return mask;
 }
-QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] == b.x[i]; }); }
-QUIRE_DEV VecMask operator<(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] < b.x[i]; }); }
-QUIRE_DEV VecMask operator>(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] > b.x[i]; }); }
-QUIRE_DEV VecMask operator>=(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] >= b.x[i]; }); }
+QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] == b.x[i]; });
+}
+QUIRE_DEV VecMask operator<(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] < b.x[i]; });
+}
+QUIRE_DEV VecMask operator>(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] > b.x[i]; });
+}
+QUIRE_DEV VecMask operator>=(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] >= b.x[i]; });
+}
 QUIRE_DEV Vec select(const VecMask& mask, const Vec& a, const Vec& b) {
   return vec_of([&](int i) { return mask.x[i] ? a.x[i] : b.x[i]; });
 }
-QUIRE_DEV Vec exp2(const Vec& a) { return vec_of([&](int i) { return exp2(a.x[i]); }); }
-QUIRE_DEV Vec tanh(const Vec& a) { return vec_of([&](int i) { return tanh(a.x[i]); }); }
-QUIRE_DEV Vec erf(const Vec& a) { return vec_of([&](int i) { return erf(a.x[i]); }); }
+QUIRE_DEV Vec exp2(const Vec& a) {
+  return vec_of([&](int i) { return exp2(a.x[i]); });
+}
+QUIRE_DEV Vec tanh(const Vec& a) {
+  return vec_of([&](int i) { return tanh(a.x[i]); });
+}
+QUIRE_DEV Vec erf(const Vec& a) {
+  return vec_of([&](int i) { return erf(a.x[i]); });
+}
 template <class E>
 QUIRE_DEV Vec round_to(const Vec& a) {
   return vec_of([&](int i) { return round_to<E>(a.x[i]); });
@@ -70,7 +94,9 @@ struct Indices {
   int first;
 };
 QUIRE_DEV Indices index(Span i) { return {i.first}; }
-QUIRE_DEV Vec to_f32(Indices i) { return vec_of([&](int j) { return to_f32(i.first + j); }); }
+QUIRE_DEV Vec to_f32(Indices i) {
+  return vec_of([&](int j) { return to_f32(i.first + j); });
+}
 QUIRE_DEV Vec zeros(Span) { return Vec(0.0f); }
 QUIRE_DEV bool is_first(Span i) { return i.first == 0; }
 
@@ -93,8 +119,8 @@ QUIRE_DEV void store_whole(float* p, const Vec& v) {
 }
 template <class E>
 QUIRE_DEV void store_whole(E* p, const Vec& v) {
-  store_bits(p, {pack_pair(E{}, v.x[0], v.x[1]), pack_pair(E{}, v.x[2], v.x[3]), pack_pair(E{}, v.x[4], v.x[5]),
-                 pack_pair(E{}, v.x[6], v.x[7])});
+  store_bits(p, {pack_pair(E{}, v.x[0], v.x[1]), pack_pair(E{}, v.x[2], v.x[3]),
+                 pack_pair(E{}, v.x[4], v.x[5]), pack_pair(E{}, v.x[6], v.x[7])});
 }
 
 template <class E>
@@ -132,7 +158,8 @@ QUIRE_DEV unsigned chunk_bits(const E* p, int num) {
 }
 QUIRE_DEV unsigned chunk_bits(const float* p, int num) { return num <= 0 ? 0u : bits_of(*p); }
 
-// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and
+// where `row` is null.
 template <class E>
 QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
   constexpr int kElems = kChunkElems<E> / 4;  // of 32 bits
@@ -143,10 +170,12 @@ QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
   for (int i = 0; i < 4; ++i) x[i] = chunk_bits(from + i * kElems, num - i * kElems);
 }
 
-QUIRE_DEV Span span_at(int first, int n) { return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first}; }
+QUIRE_DEV Span span_at(int first, int n) {
+  return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first};
+}
 
-// f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it overlaps with what comes
-// after it.
+// f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it
+// overlaps with what comes after it.
 template <class F>
 QUIRE_DEV void map(int n, const F& f) {
   for (int i = thread_idx() * kSpan; i < n; i += num_threads() * kSpan) f(span_at(i, n));
@@ -158,14 +187,14 @@ QUIRE_DEV void map(int num_rows, int n, const F& f) {
   if (is_producer()) return;
   const int spans = ceil_div(n, kSpan), num = kHasProducer ? kWarps * kLaneCount : num_threads();
   for (int i = thread_idx(); i < num_rows * spans; i += num) f(i / spans, span_at(i % spans * kSpan, n));
-  team_barrier();
+  consumer_barrier();
 }
 // Pieces of a row for programs of their own: an element span a thread.
-QUIRE_DEV Cut cut_row(int n) { return cut_by(n, num_threads() * kSpan); }
+QUIRE_DEV Pieces row_pieces(int n) { return pieces_of_size(n, num_threads() * kSpan); }
 
 // use(load(0)) … use(load(n - 1)); `at_once` loads are under way together.
 template <int at_once, class Load, class Use>
-QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+QUIRE_DEV void for_each_ordered(int n, const Load& load, const Use& use) {
   for (int first = 0; first < n; first += at_once) {
     decltype(load(0)) loaded[at_once];
 #pragma unroll
@@ -179,7 +208,8 @@ QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
   }
 }
 
-// Constant memory that will be read soon comes into the first-level cache. The sum keeps the loads in the program.
+// Constant memory that will be read soon comes into the first-level cache. The sum keeps the loads in the
+// program.
 template <class E>
 QUIRE_DEV void prefetch_row(const E* p, int n) {
   float sum = 0;
@@ -187,7 +217,8 @@ QUIRE_DEV void prefetch_row(const E* p, int n) {
   if (any_lane(sum == 1.2345678e-30f) && lane_idx() == 0) exchange_values()[kLaneCount + warp_idx()] = sum;
 }
 
-// One value for all threads from one of each. `join` is associative; every thread joins the warps in the same order.
+// One value for all threads from one of each. `join` is associative; every thread joins the warps in the same
+// order.
 template <class Join>
 QUIRE_DEV float reduce_block(float x, const Join& join) {
   for (int mask = kLaneCount / 2; mask > 0; mask /= 2) x = join(x, shuffle_xor(x, mask));
@@ -217,7 +248,8 @@ QUIRE_DEV float reduce_spans(int n, float neutral, const F& f, const Join& join)
   float all = neutral;
   int first = thread_idx() * kSpan;
   for (; first + 3 * stride + kSpan <= n; first += 4 * stride) {
-    const Vec v[4] = {f(span_at(first, n)), f(span_at(first + stride, n)), f(span_at(first + 2 * stride, n)), f(span_at(first + 3 * stride, n))};
+    const Vec v[4] = {f(span_at(first, n)), f(span_at(first + stride, n)), f(span_at(first + 2 * stride, n)),
+                      f(span_at(first + 3 * stride, n))};
 #pragma unroll
     for (int j = 0; j < 4; ++j) all = join(all, reduce_vec(v[j], kSpan, neutral, join));
   }

@@ -8,11 +8,13 @@ using Integer = unsigned long long;
 
 QUIRE_DEV Integer join_words(unsigned lo, unsigned hi) { return static_cast<Integer>(hi) << 32 | lo; }
 QUIRE_DEV Integer shuffle_xor(Integer x, int mask) {
-  const float lo = shuffle_xor(from_bits(static_cast<unsigned>(x)), mask), hi = shuffle_xor(from_bits(static_cast<unsigned>(x >> 32)), mask);
+  const float lo = shuffle_xor(from_bits(static_cast<unsigned>(x)), mask),
+              hi = shuffle_xor(from_bits(static_cast<unsigned>(x >> 32)), mask);
   return join_words(bits_of(lo), bits_of(hi));
 }
 
-// Of one number of each thread: the sum of those of the threads before it, and of all. A butterfly adds up each warp.
+// Of one number of each thread: the sum of those of the threads before it, and of all. A butterfly adds up
+// each warp.
 struct Prefix {
   Integer before, all;
 };
@@ -90,12 +92,14 @@ QUIRE_DEV int find_in_sum(Program&, int n, Integer target, const F& f) {
   return n;
 }
 
-// Counts and sums of whole numbers, by bin. A sum is two words in shared memory, so that it is added to by atomics of 32 bits.
+// Counts and sums of whole numbers, by bin. A sum is two words in shared memory, so that it is added to by
+// atomics of 32 bits.
 struct Bins {
   static constexpr int kNum = 256;
   unsigned *counts, *lows, *highs;
 
-  QUIRE_DEV explicit Bins(Program& program) : counts(reinterpret_cast<unsigned*>(program.take(3 * kNum * 4))) {
+  QUIRE_DEV explicit Bins(Program& program)
+      : counts(reinterpret_cast<unsigned*>(program.take(3 * kNum * 4))) {
     lows = counts + kNum;
     highs = lows + kNum;
   }
@@ -139,7 +143,8 @@ QUIRE_DEV void sum_bins(Bins& bins) {
   for (int first = 0; first < Bins::kNum; first += num_threads()) {
     const int b = first + thread_idx();
     const bool is_bin = b < Bins::kNum;
-    const Integer counted = is_bin ? static_cast<Integer>(bins.counts[b]) : 0, summed = is_bin ? bins.mass(b) : 0;
+    const Integer counted = is_bin ? static_cast<Integer>(bins.counts[b]) : 0,
+                  summed = is_bin ? bins.mass(b) : 0;
     const Prefix counts = sum_before(counted), masses = sum_before(summed);
     if (is_bin) bins.set(b, count + counts.before + counted, mass + masses.before + summed);
     count += counts.all;
@@ -158,7 +163,8 @@ QUIRE_DEV void give_bins(int* counts, Integer* masses, const Bins& bins) {
 QUIRE_DEV void take_bins(Bins& bins, int* counts, Integer* masses) {
   for (int b = thread_idx(); b < Bins::kNum; b += num_threads()) {
     const unsigned* words = reinterpret_cast<const unsigned*>(masses + b);
-    bins.set(b, load_fresh(reinterpret_cast<const unsigned*>(counts + b)), join_words(load_fresh(words), load_fresh(words + 1)));
+    bins.set(b, load_fresh(reinterpret_cast<const unsigned*>(counts + b)),
+             join_words(load_fresh(words), load_fresh(words + 1)));
     counts[b] = 0;
     masses[b] = 0;
   }

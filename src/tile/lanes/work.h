@@ -51,7 +51,7 @@ QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, con
 // counter is back at 0.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (is_producer()) return false;
-  team_barrier();
+  consumer_barrier();
   if (thread_idx() == 0) {
     device_fence();  // of all that the barrier has ordered before this
     const int arrived = atomic_add(counter, 1) + 1;
@@ -59,7 +59,7 @@ QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
     device_fence();
     *exchange_item() = arrived;
   }
-  team_barrier();
+  consumer_barrier();
   return *exchange_item() == n;
 }
 

@@ -9,12 +9,17 @@ namespace QUIRE_TARGET {
 typedef double VecD __attribute__((vector_size(kLanes * 8)));
 typedef unsigned long long VecL __attribute__((vector_size(kLanes * 8)));
 
-// In [2^52, 2^53) the bits of a double are a constant plus a whole number: adding 2^52 rounds to the nearest, even among equals.
+// In [2^52, 2^53) the bits of a double are a constant plus a whole number: adding 2^52 rounds to the nearest,
+// even among equals.
 constexpr double kWholeNumbers = 4503599627370496.0;
 constexpr unsigned long long kWholeBits = 0x4330000000000000ull;
 
-QUIRE_DEV unsigned long long to_integer(float x) { return bit_cast_to<unsigned long long>(static_cast<double>(x) + kWholeNumbers) - kWholeBits; }
-QUIRE_DEV VecL to_integers(VecF x) { return bit_cast_to<VecL>(__builtin_convertvector(x, VecD) + kWholeNumbers) - kWholeBits; }
+QUIRE_DEV unsigned long long to_integer(float x) {
+  return bit_cast_to<unsigned long long>(static_cast<double>(x) + kWholeNumbers) - kWholeBits;
+}
+QUIRE_DEV VecL to_integers(VecF x) {
+  return bit_cast_to<VecL>(__builtin_convertvector(x, VecD) + kWholeNumbers) - kWholeBits;
+}
 
 QUIRE_DEV unsigned bits_of(float x) { return bit_cast_to<unsigned>(x); }
 QUIRE_DEV float from_bits(unsigned bits) { return bit_cast_to<float>(bits); }
@@ -23,7 +28,7 @@ QUIRE_DEV float from_bits(unsigned bits) { return bit_cast_to<float>(bits); }
 template <class F>
 QUIRE_DEV unsigned long long integer_sum(int n, const F& f) {
   VecL sum{};
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     const VecF x = f(i);
     sum += to_integers(i.num == kLanes ? x : select(iota(0) < i.num, x, 0.0f));
   });
@@ -38,8 +43,8 @@ QUIRE_DEV int find_in_sum(Program&, int n, unsigned long long target, const F& f
   int first = 0;
   for (int width = 32 * kLanes; width > 0; width = width > kLanes ? kLanes : width > 1 ? 1 : 0) {
     for (; first < n; first += width) {
-      const unsigned long long sum = integer_sum(n - first < width ? n - first : width, [&](Lanes i) {
-        return f(Lanes{first + i.first, i.num});
+      const unsigned long long sum = integer_sum(n - first < width ? n - first : width, [&](Span i) {
+        return f(Span{first + i.first, i.num});
       });
       if (target < sum) break;
       target -= sum;
@@ -54,7 +59,8 @@ struct Bins {
   int* counts;
   unsigned long long* masses;
 
-  explicit Bins(Program& program) : counts(program.take<int>(kNum)), masses(program.take<unsigned long long>(kNum)) {}
+  explicit Bins(Program& program)
+      : counts(program.take<int>(kNum)), masses(program.take<unsigned long long>(kNum)) {}
   int count(int bin) const { return counts[bin]; }
   unsigned long long mass(int bin) const { return masses[bin]; }
 };
@@ -65,7 +71,7 @@ QUIRE_DEV void clear(Bins& bins) {
 
 template <class X, class W, class B>
 QUIRE_DEV void add_to_bins(Bins& bins, int n, const X& x, const W& weight, const B& bin) {
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     const VecF all = x(i);
     float values[kLanes];
     unsigned long long weights[kLanes];
@@ -104,7 +110,7 @@ QUIRE_DEV void take_bins(Bins& bins, int* counts, unsigned long long* masses) {
 
 template <class X, class F>
 QUIRE_DEV void append(float* list, int* counter, int most, int n, const X& x, const F& wanted) {
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     float values[kLanes];
     store_bits(values, x(i));
     for (int lane = 0; lane < i.num; ++lane) {

@@ -1,5 +1,6 @@
-// Tiles of the CPU target: plain row-major memory in the program's scratch arena, with the whole-tile operations on it.
-// An active part (rows, cols) is kept with each tile, so that a decode of one row costs one row.
+// Tiles of the CPU target: plain row-major memory in the program's scratch arena, with the whole-tile
+// operations on it. An active part (rows, cols) is kept with each tile, so that a decode of one row costs one
+// row.
 #pragma once
 
 #include "targets/cpu/tile/math.h"
@@ -16,8 +17,8 @@ struct Program {
   int idx;         // among them
   unsigned long scratch_used = 0;
 
-  // Memory for a tile until the current work item ends; 64-byte aligned, contents undefined. The host sized the arena for
-  // the kernel's tiles (see scratch_bytes of the kernel table), so it cannot run out.
+  // Memory for a tile until the current work item ends; 64-byte aligned, contents undefined. The host sized
+  // the arena for the kernel's tiles (see scratch_bytes of the kernel table), so it cannot run out.
   template <class T>
   T* take(long num_elems) {
     char* p = scratch + scratch_used;
@@ -26,7 +27,8 @@ struct Program {
   }
 };
 
-// Rows are spaced by 16 more elements than they hold: a power-of-two stride would put all rows into few cache sets.
+// Rows are spaced by 16 more elements than they hold: a power-of-two stride would put all rows into few cache
+// sets.
 constexpr int padded_cols(int cols) { return cols + 16; }
 
 template <int max_rows>
@@ -97,7 +99,8 @@ inline void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, co
 
 // Row r goes to row_pointer(r), rounded to its element type.
 template <int max_rows, int max_cols, class RowPointer>
-inline void store_rows(const Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+inline void store_rows(const Accum<max_rows, max_cols>& tile, int rows, int cols,
+                       const RowPointer& row_pointer) {
   for (int r = 0; r < rows; ++r) convert_row(row_pointer(r), tile.row(r), cols);
 }
 
@@ -124,7 +127,8 @@ inline void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x) {
 // out[r] = f(r, inputs[r]...) for the first `rows` rows; out may be one of the inputs.
 template <int max_rows, class F, class... Inputs>
 QUIRE_DEV void row_map(Row<max_rows>& out, int rows, const F& f, const Inputs&... inputs) {
-  for (int r = 0; r < rows; r += kLanes) store_lanes(out.value + r, f(iota(r), load_lanes(inputs.value + r)...));
+  for (int r = 0; r < rows; r += kLanes)
+    store_lanes(out.value + r, f(iota(r), load_lanes(inputs.value + r)...));
 }
 
 template <int max_rows, int max_cols, class F, class... Rows>
@@ -152,7 +156,8 @@ inline void row_max(Row<max_rows>& row, const Accum<max_rows, max_cols>& tile) {
 
 // x := exp2(scale (x - m)), d += row sum. A row whose m is -inf holds only -inf and becomes 0.
 template <int max_rows, int max_cols>
-inline void exp2_rows(Accum<max_rows, max_cols>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+inline void exp2_rows(Accum<max_rows, max_cols>& tile, float scale, const Row<max_rows>& m,
+                      Row<max_rows>& d) {
   for (int r = 0; r < tile.rows; ++r) {
     float* x = tile.row(r);
     const float base = m[r] == kNegInf ? 0.0f : m[r] * scale;
@@ -177,7 +182,8 @@ inline void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& fact
   }
 }
 
-// Probabilities as the left operand of the next dot. In place: a row of bf16 overwrites the start of its row of f32.
+// Probabilities as the left operand of the next dot. In place: a row of bf16 overwrites the start of its row
+// of f32.
 template <class Left, int max_rows, int max_cols>
 inline RowBlock<Left> convert(Accum<max_rows, max_cols>& tile) {
   using Tile = Accum<max_rows, max_cols>;

@@ -6,7 +6,7 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// A panel: rows of `width` chunks of 16 bytes, 1, 2, 4 or 8, each row behind the one before it, from a row
+// A strip: rows of `width` chunks of 16 bytes, 1, 2, 4 or 8, each row behind the one before it, from a row
 // that is a multiple of 8. Chunk c of row r stands at c ^ (r width / 8 % width), which is the unit's swizzle
 // of 16 width bytes (modes 3, 2 and 1, bits 62 and 63), and for one chunk no swizzle (mode 0). Address,
 // leading and stride offset are in units of 16 bytes, at bits 0, 16 and 32.
@@ -18,7 +18,7 @@ namespace QUIRE_TARGET {
 //
 // Values, n along the rows (MN-major). A step is 16 rows: two groups of 8. With a swizzle the stride offset
 // leads from one group to the other, 8 width chunks; the leading offset leads to the next 8 width columns,
-// those of the next panel, and does not count where a product is one panel wide. Without a swizzle the two
+// those of the next strip, and does not count where a product is one strip wide. Without a swizzle the two
 // change their parts: the leading offset leads from group to group, 8 chunks, and the stride offset to the
 // next 8 columns, of which a product of 8 has none.
 QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int width, int leading_bytes) {

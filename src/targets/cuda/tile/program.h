@@ -1,7 +1,9 @@
-// Programs of the cuda target: thread blocks, and the words in shared memory by which a producer and the team wait for each other.
+// Programs of the cuda target: thread blocks, and the words in shared memory by which a producer and the team
+// wait for each other.
 #pragma once
 
 #include "targets/cuda/tile/swizzled_page.h"
+#include "tile/pipeline_loads.h"
 #include "tile/views.h"
 #include QUIRE_SIMT_HEADER
 #if QUIRE_WARPGROUPS
@@ -12,7 +14,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// What lanes hold of a block of sums of a matrix step (multiply_step): rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of 8.
+// What lanes hold of a block of sums of a matrix step (multiply_step): rows l / 4 and l / 4 + 8, columns 2 (l
+// % 4) and + 1 of 8.
 struct Fragment {
   static constexpr int kCols = 8, kRows = 2, kLaneCols = 2, kRowLanes = 4, kRowLaneStep = 1;
   static QUIRE_DEV int first_row() { return lane_idx() / 4; }
@@ -27,9 +30,9 @@ QUIRE_DEV void copy_async_wait_all() {
 }
 
 #if QUIRE_WARPGROUPS
-// Words in shared memory that count arrivals. Of the block's ring: two warps of the producer say that a slot is full, every warp of the team
-// that it is free.
-enum Arrival : int {
+// Words in shared memory that count arrivals. Of the block's ring: two warps of the producer say that a slot
+// is full, every warp of the team that it is free.
+enum Barrier : int {
   kKeysFull = 0,
   kValuesFull = 4,
   kKeysFree = 8,
@@ -38,11 +41,13 @@ enum Arrival : int {
   kItemFree = 18,
   kLeftFull = 20,  // the left operand
   kLeftFree = 21,
-  kFewDone = 22,  // items of few rows, by the next of many rows: sums of few are joined where the left operand of many lies
-  kNumArrivals = 23,
+  kFewDone = 22,  // items of few rows, by the next of many rows: sums of few are joined where the left
+                  // operand of many lies
+  kNumBarriers = 23,
 };
-QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
-// A warp's first lane arrives for all; with QUIRE_LANE_ARRIVALS each lane, for a tool that does not see that the first speaks for them.
+QUIRE_DEV char* mbarrier_at(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
+// A warp's first lane arrives for all; with QUIRE_LANE_ARRIVALS each lane, for a tool that does not see that
+// the first speaks for them.
 #ifdef QUIRE_LANE_ARRIVALS
 constexpr int kWarpArrivals = kLaneCount;
 #else
@@ -52,13 +57,16 @@ QUIRE_DEV int arrivals_of(int word) {
   if (word < kKeysFree) return 2 * kWarpArrivals;
   if (word < kItemFull) return kWarps * kWarpArrivals;
   if (word < kItemFree) return 1;
-  return (word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps) * kWarpArrivals;
+  return (word < kLeftFull    ? kWarps + kProducerWarps
+          : word == kLeftFull ? kProducerWarps
+                              : kWarps) *
+         kWarpArrivals;
 }
 
 // By all lanes of a warp: it is done with what it read.
 QUIRE_DEV void count_warp(int word) {
   warp_barrier();
-  if (lane_idx() < kWarpArrivals) arrival_count(arrival_word(word));
+  if (lane_idx() < kWarpArrivals) mbarrier_arrive(mbarrier_at(word));
 }
 #endif
 
@@ -70,7 +78,7 @@ struct Program : BlockProgram {
   QUIRE_DEV explicit Program(const LaunchState& state) : BlockProgram(state) {
     allow_next_launch();
 #if QUIRE_PRODUCER  // without one nobody arrives
-    if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
+    if (thread_idx() < kNumBarriers) mbarrier_init(mbarrier_at(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
 #endif

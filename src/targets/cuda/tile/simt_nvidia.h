@@ -1,6 +1,7 @@
-// What the cuda target needs of the chip: lanes, barriers, shuffles, matrix steps, asynchronous copies, atomics. On a GPU these
-// are instructions; the lane emulator gives the same functions their documented meaning on the host. Nothing else in this
-// folder names an instruction. Instructions and fragment layouts: PTX ISA, sections on mma, ldmatrix, cp.async, ex2 and lg2.
+// What the cuda target needs of the chip: lanes, barriers, shuffles, matrix steps, asynchronous copies,
+// atomics. On a GPU these are instructions; the lane emulator gives the same functions their documented
+// meaning on the host. Nothing else in this folder names an instruction. Instructions and fragment layouts:
+// PTX ISA, sections on mma, ldmatrix, cp.async, ex2 and lg2.
 #pragma once
 
 #include "tile/lanes/values.h"
@@ -42,8 +43,9 @@ QUIRE_DEV void device_fence() { __threadfence(); }
 // A number in shared memory that several threads add to; what it was before.
 QUIRE_DEV unsigned atomic_add_shared(unsigned* sum, unsigned x) { return atomicAdd(sum, x); }
 
-// Launches of a queue may overlap: one starts when every block of the one before has allowed it or has ended. What earlier
-// launches wrote may be touched, and anything written, after the wait alone. PTX ISA: griddepcontrol.
+// Launches of a queue may overlap: one starts when every block of the one before has allowed it or has ended.
+// What earlier launches wrote may be touched, and anything written, after the wait alone. PTX ISA:
+// griddepcontrol.
 QUIRE_DEV void allow_next_launch() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -62,7 +64,9 @@ QUIRE_DEV unsigned load_fresh(const unsigned* p) { return __ldcg(p); }
 // Aligned stores of 4, 8 and 16 bytes.
 QUIRE_DEV void store_32(void* p, unsigned x) { *reinterpret_cast<unsigned*>(p) = x; }
 QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) { *reinterpret_cast<uint2*>(p) = make_uint2(x, y); }
-QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
+QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) {
+  *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]);
+}
 
 QUIRE_DEV Values4 load_128(const float* p) {
   const float4 v = *reinterpret_cast<const float4*>(p);
@@ -78,14 +82,21 @@ QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
   const uint4 v = *reinterpret_cast<const uint4*>(p);
   x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
 }
-QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) { *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]); }
+QUIRE_DEV void store_bits(void* p, const unsigned (&x)[4]) {
+  *reinterpret_cast<uint4*>(p) = make_uint4(x[0], x[1], x[2], x[3]);
+}
 
-QUIRE_DEV unsigned shared_address(const void* p) { return static_cast<unsigned>(__cvta_generic_to_shared(p)); }
+QUIRE_DEV unsigned shared_address(const void* p) {
+  return static_cast<unsigned>(__cvta_generic_to_shared(p));
+}
 
-// Starts copying 16 bytes from global to shared memory, both aligned; writes zeros, and reads nothing, if not `valid`.
+// Starts copying 16 bytes from global to shared memory, both aligned; writes zeros, and reads nothing, if not
+// `valid`.
 QUIRE_DEV void copy_async_16(void* to, const void* from, bool valid) {
   const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
+               "r"(bytes)
+               : "memory");
 }
 QUIRE_DEV void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Until all but the newest `pending` groups of this thread have arrived.
@@ -94,8 +105,8 @@ QUIRE_DEV void copy_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
-// Four 8x8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8 and receives, of each matrix,
-// elements 2 (l % 4) and + 1 of row l / 4; transposed: the two elements of column l / 4.
+// Four 8x8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8 and receives,
+// of each matrix, elements 2 (l % 4) and + 1 of row l / 4; transposed: the two elements of column l / 4.
 QUIRE_DEV void load_matrix(unsigned (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -109,23 +120,25 @@ QUIRE_DEV void load_matrix_transposed(unsigned (&r)[4], const void* row) {
                : "memory");
 }
 
-// The register has its final value here: the compiler moves no computation of it, or with it, across this point. Products of a
-// warpgroup read and write registers behind the compiler's back.
+// The register has its final value here: the compiler moves no computation of it, or with it, across this
+// point. Products of a warpgroup read and write registers behind the compiler's back.
 QUIRE_DEV void pin(float& x) { asm volatile("" : "+f"(x)::"memory"); }
 QUIRE_DEV void pin(unsigned& x) { asm volatile("" : "+r"(x)::"memory"); }
 QUIRE_DEV void pin(int& x) { asm volatile("" : "+r"(x)::"memory"); }
 
-// c[16, 8] += a[16, 16] b[16, 8]. Lane l holds rows l / 4 and l / 4 + 8: of a the columns 2 (l % 4), + 1, + 8, + 9; of b the
-// same numbers as rows, of column l / 4; of c the columns 2 (l % 4), + 1.
+// c[16, 8] += a[16, 16] b[16, 8]. Lane l holds rows l / 4 and l / 4 + 8: of a the columns 2 (l % 4), + 1, +
+// 8, + 9; of b the same numbers as rows, of column l / 4; of c the columns 2 (l % 4), + 1.
 QUIRE_DEV void multiply_step(bf16, float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+      "{%0, %1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 QUIRE_DEV void multiply_step(f16, float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
   asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, "
+      "%1, %2, %3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
@@ -155,7 +168,8 @@ QUIRE_DEV unsigned long long to_integer(float x) { return __float2ull_rn(x); }
 QUIRE_DEV unsigned bits_of(float x) { return __float_as_uint(x); }
 QUIRE_DEV float from_bits(unsigned bits) { return __uint_as_float(bits); }
 
-// 2^x, 2 ulp, results below 2^-126 are 0; log2(x), 2^-22 absolute on [0.5, 2] and 2 ulp beyond, subnormals count as 0.
+// 2^x, 2 ulp, results below 2^-126 are 0; log2(x), 2^-22 absolute on [0.5, 2] and 2 ulp beyond, subnormals
+// count as 0.
 QUIRE_DEV float exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));

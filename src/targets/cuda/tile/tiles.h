@@ -1,8 +1,10 @@
 // Tiles of the cuda target. A program has QUIRE_WARPS warps. Two distributions:
 //   many rows, 16 a warp   each warp has 16 rows of everything
-//   16 rows                each warp is a part of the program and has all rows: its share of the columns of scores, and of sums (Accum)
+//   16 rows                each warp is a part of the program and has all rows: its share of the columns of
+//   scores, and of sums (Accum)
 //                          a part that is added over the warps when it is needed (`share_sums`)
-// A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
+// A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l %
+// 4) and + 1 of each 8.
 #pragma once
 
 #include "targets/cuda/tile/program.h"
@@ -32,10 +34,12 @@ struct Accum {
   float* joining;  // shared memory, taken only by programs of 16 rows
   int rows = 0, cols = 0;
 
-  // In a ring's time the memory lies between a few rows' left operand, which is made before, and the ring; without room of its own, else,
-  // it is that of the item's first tiles, which are not needed any more when sums are joined.
+  // In a ring's time the memory lies between a few rows' left operand, which is made before, and the ring;
+  // without room of its own, else, it is that of the item's first tiles, which are not needed any more when
+  // sums are joined.
   QUIRE_DEV explicit Accum(Program& program)
-      : joining(reinterpret_cast<float*>(shared_memory() + (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
+      : joining(reinterpret_cast<float*>(shared_memory() +
+                                         (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
 };
 
 template <int max_rows, int max_keys>
@@ -47,11 +51,13 @@ struct Scores {
   int rows = 0;
 
   QUIRE_DEV explicit Scores(Program&) {}
-  static QUIRE_DEV int first_col() { return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2; }
+  static QUIRE_DEV int first_col() {
+    return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2;
+  }
 };
 
-// The probabilities of 16 keys, blocks 2 `step` and + 1, rounded, as left fragment of the product with V: the accumulators of one
-// product lie as the left operand of the next wants them.
+// The probabilities of 16 keys, blocks 2 `step` and + 1, rounded, as left fragment of the product with V: the
+// accumulators of one product lie as the left operand of the next wants them.
 template <class E, int num_blocks>
 QUIRE_DEV void pack_left(unsigned (&a)[4], const float (&p)[num_blocks][4], int step) {
 #pragma unroll
@@ -80,25 +86,28 @@ QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
   }
 #endif
 }
-// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in the order of its registers:
-// two of a block, of rows up to 8, or all four. `joined` is then the sum of register i of block n over the warps. Between the two no other
-// tile may use that memory.
+// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in
+// the order of its registers: two of a block, of rows up to 8, or all four. `joined` is then the sum of
+// register i of block n over the warps. Between the two no other tile may use that memory.
 template <class Tile, int registers>
 struct Joining {
-  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks ? Tile::kJoinedAtOnce * 4 / registers : Tile::kBlocks;
+  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks
+                                     ? Tile::kJoinedAtOnce * 4 / registers
+                                     : Tile::kBlocks;
   static QUIRE_DEV float* part(const Tile& tile, int warp, int n, int i) {
     return tile.joining + ((warp * kAtOnce + n % kAtOnce) * registers + i) * kLaneCount + lane_idx();
   }
   static QUIRE_DEV void share_sums(const Tile& tile, int first) {
-    team_barrier();
+    consumer_barrier();
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
 #pragma unroll
       for (int i = 0; i < registers; ++i) {
-        if (first + n < Tile::kBlocks && (i < 2 || tile.rows > 8)) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
+        if (first + n < Tile::kBlocks && (i < 2 || tile.rows > 8))
+          *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
       }
     }
-    team_barrier();
+    consumer_barrier();
   }
   static QUIRE_DEV float joined(const Tile& tile, int n, int i) {
     float sum = *part(tile, 0, n, i);
@@ -115,16 +124,17 @@ struct Joining {
       for (int j = 0; j < ceil_div(registers / 2 * kAtOnce, kWarps); ++j) {
         const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
         if (Tile::kBlocks % kAtOnce != 0 && n >= Tile::kBlocks) continue;
-        if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
+        if (half == 0 || (half == 1 && tile.rows > 8))
+          f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
       }
     }
-    team_barrier();
+    consumer_barrier();
   }
 };
 
-// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
-// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp; where memory is short, more blocks at once
-// if there are no more than 8 rows.
+// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1):
+// columns 0 and 1 of block n. With 16 rows x and y are the sums over the warps, and each pair is visited by
+// one warp; where memory is short, more blocks at once if there are no more than 8 rows.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
   using Tile = Accum<max_rows, max_cols>;
@@ -166,11 +176,12 @@ QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
 template <class E>
 QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) {
   if (kExactHeads || (col + 8 <= cols && address_of(row + col) % 16 == 0)) return store_128(row + col, pairs);
-  for (int i = 0; i < 8 && col + i < cols; ++i) row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
+  for (int i = 0; i < 8 && col + i < cols; ++i)
+    row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
 }
 template <class E, int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
-                            const RowPointer& row_pointer) {
+QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows,
+                            int cols, const RowPointer& row_pointer) {
   constexpr int kBlocks = max_cols / 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -214,12 +225,14 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
       const int row = first_row<max_rows>() + half * 8, col = n * 8 + lane_idx() % 4 * 2;
       if (row >= rows || (!kExactHeads && col >= cols)) return;
       Elem* to = row_pointer(row);
-      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half], y * factor.value[half]);
+      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half],
+               y * factor.value[half]);
     });
   }
 }
 template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols,
+                          const RowPointer& row_pointer) {
   Row<max_rows> one;
   one.value[0] = one.value[1] = 1.0f;
   store_rows(tile, one, rows, cols, row_pointer);
@@ -238,19 +251,22 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
       if constexpr (max_rows == kFewRows) {
         if (i >= 2 && tile.rows <= 8) continue;
         const float x = Join::joined(tile, n, i);
-        tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
+        tile.x[n][i] = warp_idx() > 0 ? 0.0f
+                       : col < cols   ? f(col, x)
+                                      : x;  // the sum is the first warp's from here on
       } else if (col < cols) {
         tile.x[n][i] = f(col, tile.x[n][i]);
       }
     }
   }
-  if constexpr (max_rows == kFewRows) team_barrier();
+  if constexpr (max_rows == kFewRows) consumer_barrier();
 }
 
 template <int max_rows, int max_cols>
 QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
   if constexpr (kHasWarpgroups && max_rows == kManyRows) {
-    // Never so. Without a branch that it cannot foresee the assembler waits before the arithmetic that stands above, not here.
+    // Never so. Without a branch that it cannot foresee the assembler waits before the arithmetic that stands
+    // above, not here.
     pin(tile.rows);
     if (tile.rows < 0) return;
   }

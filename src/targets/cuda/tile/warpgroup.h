@@ -1,6 +1,6 @@
-// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the
-// producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128.
-// Everything else takes the other path (stages.h, pipeline.h).
+// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup,
+// the producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to
+// 128. Everything else takes the other path (stages.h, pipeline.h).
 #pragma once
 
 #include "targets/cuda/tile/stages.h"
@@ -20,11 +20,12 @@ QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E
   const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, kRowChunks, 0);
 #pragma unroll
   for (int step = 0; step < ceil_div(kChunks, 2); ++step) {
-    const ChunkPanel panel = panel_of(kChunks, 2 * step);
-    // The second half of a step on a single chunk meets zeros of q: it reads that chunk again (leading offset 0).
-    const unsigned long long keys = matrix_descriptor(stage.key_rows(), panel.width, 0);
+    const ColumnStrip strip = strip_of(kChunks, 2 * step);
+    // The second half of a step on a single chunk meets zeros of q: it reads that chunk again (leading offset
+    // 0).
+    const unsigned long long keys = matrix_descriptor(stage.key_rows(), strip.width, 0);
     const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32;
-    const int key_chunk = panel.first * max_keys + 2 * step - panel.first;
+    const int key_chunk = strip.first * max_keys + 2 * step - strip.first;
     multiply_rows(E{}, scores.x, rows + (row_bytes >> 4), keys + key_chunk, step > 0);
   }
   warpgroup_commit();
@@ -37,9 +38,9 @@ QUIRE_DEV void pack(Scores<kManyRows, max_keys>& probs) {
   for (int step = 0; step < max_keys / 16; ++step) pack_left<E>(probs.packed[step], probs.x, step);
 }
 
-// out[blocks of panel] += probs . values of the panel, or panels, of `num` chunks from chunk `first` on.
+// out[blocks of strip] += probs . values of the strip, or strips, of `num` chunks from chunk `first` on.
 template <int first, int num, class E, int max_keys, int num_blocks>
-QUIRE_DEV void issue_panel(float (&out)[num_blocks][4], const unsigned (&probs)[max_keys / 16][4],
+QUIRE_DEV void issue_strip(float (&out)[num_blocks][4], const unsigned (&probs)[max_keys / 16][4],
                            const char* values) {
   constexpr int kWidth = num < kRowChunks ? num : kRowChunks;
   constexpr int kLeadingBytes = kWidth > 1 ? max_keys * kWidth * 16 : 128;
@@ -62,16 +63,17 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
   pin_all(out.x);
   warpgroup_fence();
   const char* values = stage.value_rows();
-  if constexpr (kWhole > 0) issue_panel<0, kWhole, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kHalf > 0) issue_panel<kWhole, kHalf, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kQuarter > 0) issue_panel<kWhole + kHalf, kQuarter, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kLast > 0) issue_panel<kChunks - kLast, kLast, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kWhole > 0) issue_strip<0, kWhole, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kHalf > 0) issue_strip<kWhole, kHalf, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kQuarter > 0) issue_strip<kWhole + kHalf, kQuarter, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kLast > 0) issue_strip<kChunks - kLast, kLast, E, max_keys>(out.x, probs.packed, values);
   warpgroup_commit();
 }
 
-// Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
-// latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
-// and wait for each product. The text stands once: code that is skipped or repeated costs instruction fetches.
+// Each round issues the next tile's scores and this tile's product with V together, and computes the next
+// softmax beside the latter and beside the other warpgroup's products. No product is under way between two
+// rounds: the compiler would move its registers, and wait for each product. The text stands once: code that
+// is skipped or repeated costs instruction fetches.
 template <class Stage, class Compute>
 QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
   using Elem = typename Stage::Elem;
@@ -119,8 +121,8 @@ QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& comp
   }
 }
 
-// Of an item, by the producer. The first tile comes before the team is done with the left operand of the item before; the second while
-// the left operand is under way.
+// Of an item, by the producer. The first tile comes before the team is done with the left operand of the item
+// before; the second while the left operand is under way.
 template <class Stage, class Loads>
 QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
   constexpr bool kBringsLeft = Stage::kMaxRows == kManyRows;
@@ -128,7 +130,7 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
     if (tile < num_tiles) loads.tile(stage, tile);
     if (kBringsLeft && tile == 0) {
       wait_for_earlier_launches();
-      loads.left();
+      loads.operand();
     }
     if (!kBringsLeft || tile != (num_tiles > 1 ? 1 : 0)) continue;
     copy_async_wait_all();
@@ -138,20 +140,21 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
 }
 
 template <class Stage, class Loads, class Compute>
-QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads, const Compute& compute) {
+QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads,
+                         const Compute& compute) {
   if (is_producer()) {
     produce(num_tiles, stage, loads);
   } else {
     wait_for_earlier_launches();
-    loads.left();
+    loads.operand();
     if constexpr (Stage::kMaxRows == kFewRows) {
       copy_async_wait_all();
-      team_barrier();
+      consumer_barrier();
       if (num_tiles > 0) loads.tile(stage, 0);
       consume_by_warps(num_tiles, stage, compute);
     } else {
       if (program.was_of_few) count_warp(kFewDone);
-      arrival_wait(arrival_word(kLeftFull), program.left_phase);
+      mbarrier_wait(mbarrier_at(kLeftFull), program.left_phase);
       if (num_tiles > 0) loads.tile(stage, 0);
       consume(num_tiles, stage, compute);
     }

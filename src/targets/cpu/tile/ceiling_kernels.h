@@ -60,14 +60,14 @@ struct CeilingFma {
   }
 };
 
-// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32 multiply-add.
+// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32
+// multiply-add.
 struct CeilingDot {
   static void run(Program& program, const CeilingParams& p) {
 #if defined(__AVX512BF16__)
     const VecU a = VecU{} + bit_cast_to<unsigned>(p.data[0]), b = VecU{} + bit_cast_to<unsigned>(p.data[1]);
-    p.sink[program.idx] = run_chains(program, p, [&](VecF x) {
-      return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b);
-    });
+    p.sink[program.idx] = run_chains(
+        program, p, [&](VecF x) { return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b); });
 #else
     CeilingFma::run(program, p);
 #endif

@@ -4,7 +4,9 @@
 
 #include "kernels/params.h"
 #include "tile/tile.h"
-#include "tile/lanes/ceilings.h"
+
+// In a block of its own: it needs the language.
+#include "tile/lanes/lane_ceilings.h"
 
 namespace quire {
 

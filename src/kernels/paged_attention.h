@@ -1,5 +1,6 @@
-// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query heads against a
-// range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V, with sinks in the denominator.
+// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query
+// heads against a range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V,
+// with sinks in the denominator.
 #pragma once
 
 #include "kernels/params.h"
@@ -14,7 +15,8 @@ namespace QUIRE_TARGET {
 template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:
-  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kDimQk = Config::kDimQk, kDimVo = Config::kDimVo;
+  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kDimQk = Config::kDimQk,
+                       kDimVo = Config::kDimVo;
 
   QUIRE_DEV AttentionItem(Program& program, const AttentionParams& p, const AttentionWork& w)
       : p_(p),
@@ -45,7 +47,7 @@ class AttentionItem {
   const bool transforms_;   // scores leave the plain form scale * q k
   const float scale_log2_;  // from scores to log2 units
   const int common_begin_, common_end_;  // keys that all rows see
-  Row<kRows> slopes_;       // position bias of each row's head
+  Row<kRows> slopes_;                    // position bias of each row's head
   Operand<Q, kRows, kDimQk> q_;
   SoftmaxState<kRows, kDimVo> state_;
 
@@ -89,7 +91,8 @@ class AttentionItem {
     scan_keys(program, stage, scores, first_col);
     complete_sum(state_.d);
     const float to_log2 = scale_log2_;
-    row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
+    row_map(
+        state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
     join(state_);
     if (w_.num_splits == 1) return finish(first_col);
     publish(first_col);
@@ -97,13 +100,19 @@ class AttentionItem {
     if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
-  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
+  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was
+  // cut.
   template <class Stage, class Scores>
   QUIRE_DEV void scan_keys(Program& program, Stage& stage, Scores& scores, int first_col) {
     const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
-                                head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    KvView<Kv, NativePage> view{pool,
+                                p_.page_table + long{w_.seq_idx} * p_.max_pages,
+                                p_.page_stride,
+                                head,
+                                head + p_.v_offset,
+                                native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo),
+                                w_.kv_end};
     if constexpr (Config::kValueParts > 1) {
       view.v_base += view.page.v_offset(0, first_col);
       view.page.head_dim_vo = cols_from(first_col);
@@ -112,11 +121,12 @@ class AttentionItem {
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
     pipeline(
         program, num_tiles, stage, scores,
-        Loads{[&] { load_queries(); },
-              [&](auto& to, int tile) {
-                const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
-                load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin, end < w_.kv_end ? end : w_.kv_end);
-              }},
+        PipelineLoads{[&] { load_queries(); },
+                      [&](auto& to, int tile) {
+                        const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
+                        load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin,
+                                   end < w_.kv_end ? end : w_.kv_end);
+                      }},
         [&](auto& s, const auto& keys, int) { dot(s, q_, keys); },
         [&](auto& s, const auto& keys, int) {
           modify_scores(s, keys.first_key, keys.num_keys);
@@ -125,7 +135,8 @@ class AttentionItem {
         [&](auto& probs, const auto& values, int) { dot_add(state_.o, probs, values); });
   }
 
-  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the exponential.
+  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the
+  // exponential.
   template <class Scores>
   QUIRE_DEV void modify_scores(Scores& scores, int key_begin, int num_keys) const {
     if (transforms_) {
@@ -136,9 +147,12 @@ class AttentionItem {
       Row<kRows> first, end;  // columns; clipped, so that they are exact
       gather_row(first, rows_, [&](int r) { return to_f32(clip(first_key_at(position_of(r)) - key_begin)); });
       gather_row(end, rows_, [&](int r) { return to_f32(clip(end_key_at(position_of(r)) - key_begin)); });
-      each(scores, [](auto col, auto x, float from, float to) {
-        return select((to_f32(col) >= from) & (to_f32(col) < to), x, kNegInf);
-      }, first, end);
+      each(
+          scores,
+          [](auto col, auto x, float from, float to) {
+            return select((to_f32(col) >= from) & (to_f32(col) < to), x, kNegInf);
+          },
+          first, end);
     }
     if (transforms_ && p_.position_bias != PositionBias::kNone) add_position_bias(scores, key_begin);
   }
@@ -150,12 +164,17 @@ class AttentionItem {
     Row<kRows> query;  // its position as a column
     gather_row(query, rows_, [&](int r) { return to_f32(position_of(r) - key_begin); });
     if (p_.position_bias == PositionBias::kAlibi) {
-      each(scores, [](auto col, auto x, float at, float slope) { return (to_f32(col) - at) * slope + x; }, query, slopes_);
+      each(
+          scores, [](auto col, auto x, float at, float slope) { return (to_f32(col) - at) * slope + x; },
+          query, slopes_);
     } else {
-      each(scores, [](auto col, auto x, float at, float slope) {
-        const auto distance = at - to_f32(col);
-        return x - sqrt(select(distance > 0.0f, distance, distance * 0.0f)) * slope;
-      }, query, slopes_);
+      each(
+          scores,
+          [](auto col, auto x, float at, float slope) {
+            const auto distance = at - to_f32(col);
+            return x - sqrt(select(distance > 0.0f, distance, distance * 0.0f)) * slope;
+          },
+          query, slopes_);
     }
   }
 
@@ -163,10 +182,13 @@ class AttentionItem {
   QUIRE_DEV float* partial_row(int split, int row) const {
     return p_.partial_o + (w_.partial_begin + long{split} * rows_ + row) * p_.head_dim_vo;
   }
-  QUIRE_DEV float* partial_md(int split) const { return p_.partial_md + 2 * (w_.partial_begin + long{split} * rows_); }
+  QUIRE_DEV float* partial_md(int split) const {
+    return p_.partial_md + 2 * (w_.partial_begin + long{split} * rows_);
+  }
 
   QUIRE_DEV void publish(int first_col) {
-    store_rows(state_.o, rows_, cols_from(first_col), [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
+    store_rows(state_.o, rows_, cols_from(first_col),
+               [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
     if (first_col > 0) return;  // m and d are those of the first part
     store_row(state_.m, rows_, partial_md(w_.split_idx));
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
@@ -183,7 +205,7 @@ class AttentionItem {
     map(rows_, p_.head_dim_vo, [&](int r, auto i) {
       using State = RowState<decltype(zeros(i))>;
       State all{kNegInf, 0.0f, zeros(i)};
-      in_turn<Config::kPartsAtOnce>(
+      for_each_ordered<Config::kPartsAtOnce>(
           w_.num_splits,
           [&](int split) {
             const float* md = partial_md(split) + r;
@@ -202,14 +224,18 @@ class AttentionItem {
     });
   }
 
-  // Sinks enter once per row, at its end: one more score with no value. `weight` becomes what is left of the row's output.
+  // Sinks enter once per row, at its end: one more score with no value. `weight` becomes what is left of the
+  // row's output.
   QUIRE_DEV void add_sinks(Row<kRows>& weight) {
     Row<kRows> sink, m_new;
     gather_row(sink, rows_, [&](int r) { return sink_of(r); });
-    row_map(m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
-    row_map(weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
-    row_map(state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
-            state_.d, weight, sink, m_new);
+    row_map(
+        m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
+    row_map(
+        weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
+    row_map(
+        state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
+        state_.d, weight, sink, m_new);
     state_.m = m_new;
   }
 
@@ -217,23 +243,28 @@ class AttentionItem {
     Row<kRows> weight, factor;
     row_map(weight, rows_, [](auto r) { return to_f32(r) * 0.0f + 1.0f; });
     if (p_.sinks != nullptr) add_sinks(weight);
-    row_map(factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
-    store_rows(state_.o, factor, rows_, cols_from(first_col), [&](int r) { return output_row(r) + first_col; });
+    row_map(
+        factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
+    store_rows(state_.o, factor, rows_, cols_from(first_col),
+               [&](int r) { return output_row(r) + first_col; });
     if (p_.lse == nullptr || first_col > 0) return;
     Row<kRows> lse;
-    row_map(lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
-            state_.d);
+    row_map(
+        lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
+        state_.d);
     scatter_row(lse, rows_, [&](int r) { return lse_of(r); });
   }
 };
 
-// Items of few rows, such as decodes, may have a configuration of their own. Both are one where a target needs no second.
+// Items of few rows, such as decodes, may have a configuration of their own. Both are one where a target
+// needs no second.
 template <class Q, class Kv, class O, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
     for_each_work(program, p.num_work, p.work, [&](const AttentionWork& w) {
       if constexpr (Few::kRows < Many::kRows) {
-        if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<Q, Kv, O, Few>(program, p, w).attend(program);
+        if (w.num_tokens * w.num_heads <= Few::kRows)
+          return AttentionItem<Q, Kv, O, Few>(program, p, w).attend(program);
       }
       AttentionItem<Q, Kv, O, Many>(program, p, w).attend(program);
     });
