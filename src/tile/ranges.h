@@ -12,8 +12,8 @@ struct Range {
   constexpr int size() const { return end - begin; }
 };
 
-// A range from 0 on in pieces: the first `num_larger` have size + 1 elements, the others size, the last what
-// is left.
+// The range [0, num_elems) in `num` pieces. The first `num_larger` have size + 1 elements and the others
+// `size`, of which the last may have fewer.
 struct Pieces {
   int num_elems, num, size, num_larger;
   constexpr int begin(int i) const { return i * size + (i < num_larger ? i : num_larger); }
