@@ -1,14 +1,13 @@
-// The catalogue of kernels: one line each, from which names, sizes of parameters, tables of targets and texts
-// for run-time compilers are made. To add a kernel: its text, its parameters, its line here, and a check in
-// the self-test.
+// The catalogue of kernels, one line each. Kernel names, parameter sizes, the targets' tables and the source
+// for run-time compilers are derived from it. A new kernel needs its text, its parameters, its line here, and
+// a check in the self-test.
 #pragma once
 
 #include "kernels/params.h"
 
 // TILED(Name, "name", Params, "header"): a template that takes element types and tiles, which each target
 // chooses for a variant. TYPED: a template Name<E> of one element type. PLAIN: no template; its tensors have
-// fixed types. A header without a folder is the target's own text, which stands beside its part of the tile
-// language.
+// fixed types. A header without a folder is in the folder of each target's part of the tile language.
 #define QUIRE_KERNELS(TILED, TYPED, PLAIN)                                              \
   TILED(Attention, "attention", AttentionParams, "kernels/paged_attention.h")           \
   TILED(Linear, "linear", LinearParams, "kernels/linear.h")                             \
@@ -38,7 +37,7 @@ enum class KernelName : unsigned char {
 enum class KernelForm : unsigned char { kTiled, kTyped, kPlain };
 
 struct KernelFacts {
-  const char *name, *text;  // "rope", "Rope": for people, and as the kernel's text has it
+  const char *name, *text;  // "rope", "Rope": the name in messages, and in the kernel's text
   const char* params;       // "RopeParams"
   const char* header;
   unsigned params_bytes;

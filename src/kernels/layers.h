@@ -7,9 +7,9 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference
-// models do. The sum with the residual is computed twice: what is stored between two loads would keep them
-// apart.
+// Statistics are in f32; the normalised value is rounded to E before it is multiplied by the weight, as in
+// the reference models. The sum with the residual is computed in both passes: a store in the first pass would
+// keep the compiler from overlapping its loads.
 template <class E>
 struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {

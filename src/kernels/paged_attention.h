@@ -9,9 +9,13 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// A work item. Q, O: types of q, o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores); kDimQk,
-// kDimVo (bounds of K's heads, of a part of V's); kValueParts (passes over the keys, each for kDimVo columns
-// of V); kMods (ScoreMods that may come); kPartsAtOnce (states that are loaded together).
+// A work item. Q and O are the element types of q and o, Kv is the KvTypes of the cache. Config has:
+//   kRows, kKeys    the shape of a tile of scores
+//   kDimQk          the largest head size of q and k
+//   kDimVo          the number of columns of V that one pass over the keys computes
+//   kValueParts     the number of these passes: kValueParts * kDimVo is the largest head size of v
+//   kMods           the ScoreMods that the kernel is compiled with
+//   kPartsAtOnce    how many splits' states `collect` loads before it merges the first of them
 template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:
@@ -44,8 +48,8 @@ class AttentionItem {
   const AttentionWork w_;
   const int rows_;
   const int token_factor_;  // row / num_heads = row * token_factor_ / 2^16 for row * num_heads < 2^16
-  const bool transforms_;   // scores leave the plain form scale * q k
-  const float scale_log2_;  // from scores to log2 units
+  const bool transforms_;   // scores need one of ScoreMods: they are not just scale * q k
+  const float scale_log2_;  // converts scores to log2 units
   const int common_begin_, common_end_;  // keys that all rows see
   Row<kRows> slopes_;                    // position bias of each row's head
   Operand<Q, kRows, kDimQk> q_;
@@ -59,7 +63,7 @@ class AttentionItem {
   QUIRE_DEV int token_of(int row) const { return w_.token_begin + token_in_item(row); }
   QUIRE_DEV int position_of(int row) const { return w_.position + token_in_item(row); }
 
-  // Keys [first_key, end_key) are visible to a query at a position and belong to this program.
+  // Keys [first_key_at, end_key_at) are those of this item that a query at `position` sees.
   QUIRE_DEV int first_key_at(int position) const {
     const int first = p_.sees.first_key(position);
     return first > w_.kv_begin ? first : w_.kv_begin;
@@ -78,13 +82,13 @@ class AttentionItem {
     }
   }
 
-  // Columns of V from `first_col` on that one part has.
+  // The number of columns of V that the pass from `first_col` on computes.
   QUIRE_DEV int cols_from(int first_col) const {
     const int cols = p_.head_dim_vo - first_col;
     return Config::kValueParts > 1 && cols > kDimVo ? kDimVo : cols;
   }
 
-  // Output, or this split's share of it, for columns of V from `first_col` on.
+  // Computes the output, or this split's part of it, for one pass: columns of V from `first_col` on.
   template <class Stage, class Scores>
   QUIRE_DEV void attend_to_columns(Program& program, Stage& stage, Scores& scores, int first_col) {
     reset(state_, rows_, cols_from(first_col));
@@ -100,8 +104,8 @@ class AttentionItem {
     if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
-  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was
-  // cut.
+  // Tiles begin at multiples of kKeys, counted from the request's first token, so that a row's arithmetic
+  // does not depend on how its request was split.
   template <class Stage, class Scores>
   QUIRE_DEV void scan_keys(Program& program, Stage& stage, Scores& scores, int first_col) {
     const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
@@ -135,8 +139,8 @@ class AttentionItem {
         [&](auto& probs, const auto& values, int) { dot_add(state_.o, probs, values); });
   }
 
-  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the
-  // exponential.
+  // Soft cap, mask, position bias, in this order. Without ScoreMods the scores stay unscaled here, because
+  // the exponential multiplies by the scale anyway.
   template <class Scores>
   QUIRE_DEV void modify_scores(Scores& scores, int key_begin, int num_keys) const {
     if (transforms_) {
@@ -144,7 +148,7 @@ class AttentionItem {
       each(scores, [&](auto, auto x) { return cap > 0 ? cap * tanh(x * scale / cap) : x * scale; });
     }
     if (key_begin < common_begin_ || key_begin + num_keys > common_end_) {
-      Row<kRows> first, end;  // columns; clipped, so that they are exact
+      Row<kRows> first, end;  // columns, clipped to the tile so that f32 holds them exactly
       gather_row(first, rows_, [&](int r) { return to_f32(clip(first_key_at(position_of(r)) - key_begin)); });
       gather_row(end, rows_, [&](int r) { return to_f32(clip(end_key_at(position_of(r)) - key_begin)); });
       each(
@@ -161,7 +165,7 @@ class AttentionItem {
 
   template <class Scores>
   QUIRE_DEV void add_position_bias(Scores& scores, int key_begin) const {
-    Row<kRows> query;  // its position as a column
+    Row<kRows> query;  // the query's own position, as a column of this tile
     gather_row(query, rows_, [&](int r) { return to_f32(position_of(r) - key_begin); });
     if (p_.position_bias == PositionBias::kAlibi) {
       each(
@@ -178,7 +182,7 @@ class AttentionItem {
     }
   }
 
-  // A split's state into its slot of the workspace.
+  // Where a split's state goes in the workspace.
   QUIRE_DEV float* partial_row(int split, int row) const {
     return p_.partial_o + (w_.partial_begin + long{split} * rows_ + row) * p_.head_dim_vo;
   }
@@ -189,7 +193,7 @@ class AttentionItem {
   QUIRE_DEV void publish(int first_col) {
     store_rows(state_.o, rows_, cols_from(first_col),
                [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
-    if (first_col > 0) return;  // m and d are those of the first part
+    if (first_col > 0) return;  // the first pass has written m and d already
     store_row(state_.m, rows_, partial_md(w_.split_idx));
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
   }
@@ -200,7 +204,7 @@ class AttentionItem {
   QUIRE_DEV float* lse_of(int r) const { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); }
   QUIRE_DEV float sink_of(int r) const { return p_.sinks[head_of(r)] * kLog2E; }
 
-  // Output and LSE from all slots of a row block, merged in the order of the keys.
+  // Merges the states of all splits in the order of their keys and writes output and LSE.
   QUIRE_DEV void collect() {
     map(rows_, p_.head_dim_vo, [&](int r, auto i) {
       using State = RowState<decltype(zeros(i))>;
@@ -224,8 +228,8 @@ class AttentionItem {
     });
   }
 
-  // Sinks enter once per row, at its end: one more score with no value. `weight` becomes what is left of the
-  // row's output.
+  // A sink is one more score without a value; it enters once per row, after the last key. `weight` becomes
+  // the factor of the row's output.
   QUIRE_DEV void add_sinks(Row<kRows>& weight) {
     Row<kRows> sink, m_new;
     gather_row(sink, rows_, [&](int r) { return sink_of(r); });
@@ -256,8 +260,8 @@ class AttentionItem {
   }
 };
 
-// Items of few rows, such as decodes, may have a configuration of their own. Both are one where a target
-// needs no second.
+// The kernel. Items of few rows, such as decodes, may have a configuration of their own; a target that needs
+// only one passes it twice.
 template <class Q, class Kv, class O, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {

@@ -1,13 +1,13 @@
-// What kernels receive: plain data, shared by host and device. Shapes stand beside the fields; strides and
-// offsets are in elements of the tensor's dtype; pointers are to device memory.
+// The parameters of kernels: plain data, shared by host and device. Comments give shapes; strides and offsets
+// are in elements of the tensor's dtype; pointers are to device memory.
 #pragma once
 
 #include "kernels/visibility.h"
 
 namespace quire {
 
-// A few words of one program's work: rows of one KV head's query heads against a range of keys. Made by
-// plan().
+// One work item of attention: some query rows of one KV head's group, with a range of keys. Made by the
+// planner.
 struct AttentionWork {
   int token_begin;  // first query token, row of q and o
   int num_tokens;
@@ -34,8 +34,8 @@ struct AttentionParams {
   float* lse;                 // [num_tokens, num_qo_heads] natural logarithm, -inf for an empty row; or null
   const void* kv_pool;        // [num_pages, num_kv_heads, K part then V part] in the native page layout
   const int* page_table;      // [num_seqs, max_pages]
-  const AttentionWork* work;  // [*num_work], with memory of one for each program of the launch
-  const int* num_work;        // in memory, so that a recorded launch serves other plans
+  const AttentionWork* work;  // [*num_work]; allocated for at least as many as the launch has programs
+  const int* num_work;        // in memory, so that a recorded launch can be replayed for other plans
   const float* alibi_slopes;  // [num_qo_heads] or null
   const float* sinks;         // [num_qo_heads] or null
   float* partial_o;           // [num_partial_rows, head_dim_vo]
@@ -49,7 +49,7 @@ struct AttentionParams {
   Visibility sees;
   PositionBias position_bias;
   float sm_scale, logits_soft_cap;  // cap 0 = off
-  unsigned mods;                    // of ScoreMods, as scale, cap and bias ask for
+  unsigned mods;                    // the ScoreMods that scale, cap and bias need
 };
 
 // (o, lse) = merge of the states of two disjoint key sets, per token and head. An empty state has lse = -inf
@@ -63,7 +63,7 @@ struct MergeStateParams {
   int num_rows, head_dim;
 };
 
-// New keys and values into the native page layout.
+// Writes new keys and values in the native page layout.
 struct KvWriteParams {
   const void* k;             // [num_tokens, num_kv_heads, head_dim_qk]
   const void* v;             // [num_tokens, num_kv_heads, head_dim_vo]
@@ -98,15 +98,15 @@ struct RmsNormParams {
   float eps;
 };
 
-// Rotates the halves of each head in place: (a, b) -> (a cos - b sin, b cos + a sin). Then writes keys and
-// values of the same tokens to their pages, where kv has tokens; its keys may be heads of x.
+// Rotates the halves of each head in place: (a, b) -> (a cos - b sin, b cos + a sin). If kv.num_tokens is not
+// 0, it then writes keys and values of the same tokens to their pages; these keys may be heads of x.
 struct RopeParams {
   void* x;               // [num_tokens, num_heads, head_dim], token_stride apart
   const int* positions;  // [num_tokens]
   const float* cos_sin;  // [max_position, 2, head_dim / 2]
   long token_stride;
   int num_tokens, num_heads, head_dim;
-  KvWriteParams kv;  // of num_tokens tokens or none
+  KvWriteParams kv;  // kv.num_tokens is num_tokens or 0
 };
 
 enum class ActivationKind : int { kSilu, kGelu, kGeluTanh };
@@ -127,15 +127,15 @@ struct EmbeddingParams {
   int num_rows, dim;
 };
 
-// What stands for a token where a row of logits has none: a logit is NaN, else one is infinite, else none is
-// above -inf.
+// Results in place of a token, for rows without one: a logit is NaN; no logit is NaN, but one is +inf; all
+// logits are -inf.
 constexpr int kTokenOfNan = -1, kTokenOfInfinity = -2, kTokenOfNone = -3;
 
 // The likeliest token of each row. A row is searched in num_parts = ceil(vocab_size / part_len) parts at the
 // same time.
 struct SampleGreedyParams {
   const float* logits;  // [num_rows, vocab_size]
-  int* tokens;          // [num_rows] lowest index of the maximum, or one of the above
+  int* tokens;          // [num_rows] lowest index of the maximum, or one of the three constants above
   float* maxima;        // [num_rows] or null
   float* part_max;      // [num_rows, num_parts] scratch
   int* part_token;      // [num_rows, num_parts] scratch
@@ -143,48 +143,48 @@ struct SampleGreedyParams {
   int num_rows, vocab_size, num_parts, part_len;
 };
 
-// Weights are integers, so that their sums depend on no order: exp2((x - max) * scale) in units of
-// 2^-kDrawWeightBits, rounded to the nearest, even among equals; a row of 2^20 tokens sums to less than 2^64.
+// Weights are whole numbers, so that their sums do not depend on the order: exp2((x - max) * scale) in units
+// of 2^-kDrawWeightBits, rounded to nearest even. The sum over a row of 2^20 tokens is less than 2^64.
 constexpr int kDrawWeightBits = 40;
 using Mass = unsigned long long;  // a sum of weights
 
-// How a row draws its token. Those that remain are, in the order of higher logit and then lower id, the first
-// top_k of all, of them those of min_weight and more, and of them the first that together reach top_p of the
-// mass. Of these the token is drawn at which the running sum of weights in the order of ids first exceeds
-// floor(random * sum / 2^64).
+// How a row draws its token. Tokens are ordered by logit, the highest first, and equal ones by id. Of the
+// first top_k those whose weight is at least min_weight are kept, and of these the first that together reach
+// top_p of the mass. The token drawn is the one at which the running sum of the kept weights, in the order of
+// ids, first exceeds floor(random * sum / 2^64).
 struct DrawRow {
   unsigned long long random;  // 64 uniform bits
-  unsigned long long top_p;   // in units of 2^-64; 0: all
-  float scale;                // log2(e) / temperature; 0: nothing is drawn
-  float min_weight;           // of the likeliest token's weight, which is 1
-  int top_k;                  // 0: all
+  unsigned long long top_p;   // in units of 2^-64; 0: off
+  float scale;                // log2(e) / temperature; 0: keep the likeliest token
+  float min_weight;           // min_p: relative to the likeliest token, whose weight is 1
+  int top_k;                  // 0: off
   int unused;
 };
 
-// Of a row that has a top_k or a top_p, between launches: the bins of logits in which the last of the
-// remaining tokens lies, and what lies before them.
+// For a row with a top_k or a top_p, from the first launch to the second: the bins in one of which the last
+// token that is kept lies, and the sums over the bins before them.
 struct ThresholdSearch {
-  Mass total;        // of the row
+  Mass total;        // of all bins
   Mass mass_before;  // of bins before first_bin
   int count_before;
   int first_bin, last_bin;
-  int has_top_k;  // 0: it takes nothing away
+  int has_top_k;  // 0: top_k is off or not less than the number of tokens
 };
-// The tokens that remain: those above `least`, and the first num_ties of those that are equal to it.
+// The tokens that are kept: those whose logit is above `least`, and the first num_ties of those equal to it.
 struct TokenThreshold {
   float least;
   int num_ties;  // kAllTies: all of them
 };
 constexpr int kAllTies = 0x7fffffff;
 
-// Draws from rows of logits in three launches, each of which looks at num_parts = ceil(vocab_size / part_len)
-// parts of a row at the same time: sample_bins counts, sample_threshold finds what remains; both have work
-// where a row has a top_k or a top_p. sample_draw draws.
+// Draws from rows of logits in three launches. Each of them processes a row in num_parts = ceil(vocab_size /
+// part_len) parts at the same time. sample_bins counts tokens by bins of weight, and sample_threshold finds
+// which tokens are kept; both skip rows that have neither top_k nor top_p. sample_draw draws.
 struct SampleDrawParams {
   const float* logits;         // [num_rows, vocab_size]
   const DrawRow* draws;        // [num_rows]
   const float* maxima;         // [num_rows], as sample_greedy left them
-  int* tokens;                 // [num_rows], likewise; the drawn token takes the place of the likeliest one
+  int* tokens;                 // [num_rows], from sample_greedy; the drawn token replaces the likeliest one
   ThresholdSearch* searches;   // [num_rows] scratch
   TokenThreshold* thresholds;  // [num_rows] scratch
   int* bin_counts;             // [num_rows, kNumBins], zero between launches
@@ -201,15 +201,15 @@ constexpr int kNumBins = 256;
 
 // ids[i] = drawn[rows[i]] where rows[i] >= 0; 0 where no token could be drawn.
 struct TakeTokensParams {
-  const int* drawn;  // of the step before
+  const int* drawn;  // tokens of the step before
   const int* rows;   // [num_tokens]
   int* ids;          // [num_tokens]
   int num_tokens;
 };
 
-// Work of the ceiling kernels: kCeilingRead reads num_elems f32 from data; the others do num_elems
-// multiply-adds. Each program writes a number that depends on all of its work to sink[program], so that none
-// can be left out.
+// For the kernels that measure what a device can do. CeilingRead reads num_elems f32 from data; the others do
+// num_elems multiply-adds. Work item i writes a number that depends on all of its work to sink[i], so that a
+// compiler can remove none of it.
 struct CeilingParams {
   const float* data;
   float* sink;

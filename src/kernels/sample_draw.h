@@ -8,10 +8,12 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-constexpr int kBinsPerOctave = 6;  // of weights; all that are not 0 lie in kNumBins bins
+// Bins are intervals of weights, six an octave: enough for every weight that is not 0 to lie in one of
+// kNumBins.
+constexpr int kBinsPerOctave = 6;
 static_assert(kBinsPerOctave * (kDrawWeightBits + 2) <= kNumBins, "the least weight has a bin");
 
-// A row's logits as weights, in units that are rounded to integers where they are summed.
+// Turns a row's logits into weights. A weight is in units of which sums count whole numbers.
 struct Weigher {
   float max, scale, min_weight;
 
@@ -23,7 +25,8 @@ struct Weigher {
     const X weight = exp2((x - max) * scale);
     return select(weight >= min_weight, weight, X{} + 0.0f) * kUnits;
   }
-  // Bins are intervals of logits: each of these operations is monotone. Infinite for a logit of -inf.
+  // The bin of a logit is the whole part of its level. Each operation is monotone, so that a bin is an
+  // interval of logits. The level of -inf is infinite.
   template <class X>
   QUIRE_DEV X level(X x) const {
     return (x - max) * scale * -static_cast<float>(kBinsPerOctave);
@@ -53,19 +56,20 @@ QUIRE_DEV bool has_threshold(const SampleDrawParams& p, int row) {
   return is_drawn(p, row) && (p.draws[row].top_k > 0 || p.draws[row].top_p > 0);
 }
 
-// The upper half of a product of 64 bits each.
+// The upper 64 bits of a * b.
 QUIRE_DEV Mass multiply_high(Mass a, Mass b) {
   const Mass a0 = a & 0xffffffffu, a1 = a >> 32, b0 = b & 0xffffffffu, b1 = b >> 32;
   const Mass middle = a1 * b0 + (a0 * b0 >> 32), low = a0 * b1 + (middle & 0xffffffffu);
   return a1 * b1 + (middle >> 32) + (low >> 32);
 }
-// The mass that top_p of `total` asks for, at least 1.
+// top_p of `total`, rounded up, at least 1.
 QUIRE_DEV Mass mass_of(Mass top_p, Mass total) {
   const Mass mass = multiply_high(top_p, total) + (top_p * total != 0 ? 1 : 0);
   return mass > 0 ? mass : 1;
 }
 
-// The first bin of running sums for which it holds; it holds for the last.
+// The first bin for which `holds`, which is false up to some bin and true from there on, at the latest for
+// the last one.
 template <class F>
 QUIRE_DEV int first_bin(const F& holds) {
   int bin = 0;
@@ -75,7 +79,8 @@ QUIRE_DEV int first_bin(const F& holds) {
   return bin;
 }
 
-// One work item is a part of a row; the last part of a row that is done finds the bins of the threshold.
+// First launch. One work item counts a part of a row; the last program to finish a row finds the bins between
+// which the row's threshold lies.
 struct SampleBins {
   static QUIRE_DEV void run(Program& program, const SampleDrawParams& p) {
     for_each_work(program, p.num_rows * p.num_parts, [&](int item) {
@@ -98,8 +103,8 @@ struct SampleBins {
   }
 
  private:
-  // top_k alone decides in which bin it ends; the mass that it leaves, and so where top_p ends, is known but
-  // for that bin.
+  // The counts tell in which bin the last of the top_k tokens lies. Which tokens of that bin it leaves is not
+  // known yet, so that the mass for top_p has a lower and an upper bound, and each of them gives a bin.
   static QUIRE_DEV ThresholdSearch bracket(const Bins& bins, const DrawRow& draw) {
     ThresholdSearch s{};
     s.total = bins.mass(kNumBins - 1);
@@ -124,9 +129,9 @@ struct SampleBins {
   }
 };
 
-// One work item is a part of a row, whose logits in the bins of the threshold become candidates; the last
-// part of a row finds the threshold among them. That takes up to four passes over them for top_k, and for
-// top_p.
+// Second launch. One work item appends the logits of a part of a row that lie in the bins found before to the
+// row's list of candidates; the last program to finish a row finds the threshold among them. That takes up to
+// four passes over the candidates for top_k, and as many for top_p.
 struct SampleThreshold {
   static QUIRE_DEV void run(Program& program, const SampleDrawParams& p) {
     for_each_work(program, p.num_rows * p.num_parts, [&](int item) {
@@ -154,14 +159,14 @@ struct SampleThreshold {
     return level >= static_cast<float>(s.first_bin) && level < static_cast<float>(s.last_bin + 1);
   }
 
-  // A whole number that is lower for a higher logit. -0 counts as 0.
+  // A whole number that decreases with the logit. -0 and 0 have the same.
   static QUIRE_DEV unsigned key_of(float x) {
     const unsigned bits = bits_of(x + 0.0f);
     return bits >> 31 != 0 ? bits : bits ^ 0x7fffffffu;
   }
   static QUIRE_DEV float of_key(unsigned key) { return from_bits(key >> 31 != 0 ? key : key ^ 0x7fffffffu); }
 
-  // How far down a threshold goes, and what lies above it.
+  // A threshold, and the mass of the tokens that it keeps.
   struct Found {
     TokenThreshold threshold;
     Mass mass;
@@ -171,7 +176,7 @@ struct SampleThreshold {
     Program& program;
     const Weigher& weigh;
     const ThresholdSearch& s;
-    const float* logits;  // of the row or of the candidates: those in other bins do not count
+    const float* logits;  // the candidates, or the whole row, whose logits in other bins are skipped
     int num;
 
     QUIRE_DEV TokenThreshold run(const DrawRow& draw) const {
@@ -197,8 +202,8 @@ struct SampleThreshold {
                     select(level < static_cast<float>(s.last_bin + 1), x * sign, none), none);
     }
 
-    // The fewest of the likeliest tokens for whose number and mass `is_enough` holds. All keys lie in [first,
-    // last]. Each pass cuts the interval of keys into 256.
+    // Keeps the fewest of the likeliest tokens for whose number and mass `is_enough` holds. All keys lie in
+    // [first, last]. Each pass divides the interval of keys by 256.
     template <class F>
     QUIRE_DEV Found descend(Bins& bins, unsigned first, unsigned last, const F& is_enough) const {
       int count = s.count_before, shift = 0;
@@ -227,7 +232,7 @@ struct SampleThreshold {
       }
     }
 
-    // num_in equal tokens, of which some are needed.
+    // num_in tokens have the same logit: finds how many of them are needed.
     template <class F>
     static QUIRE_DEV Found threshold_in_ties(unsigned key, int num_in, int count, Mass mass, Mass mass_in,
                                              const F& is_enough) {
@@ -246,7 +251,8 @@ struct SampleThreshold {
   };
 };
 
-// One work item is a part of a row, whose mass is summed; the last part of a row that is done draws.
+// Third launch. One work item sums the mass that is kept in a part of a row; the last program to finish a row
+// draws its token.
 struct SampleDraw {
   static QUIRE_DEV void run(Program& program, const SampleDrawParams& p) {
     for_each_work(program, p.num_rows * p.num_parts, [&](int item) {
@@ -273,7 +279,7 @@ struct SampleDraw {
   static QUIRE_DEV auto is_tie(const RowPart& part, const TokenThreshold& threshold, I i) {
     return select(load(part.logits, i) == threshold.least, zeros(i) + 1.0f, zeros(i));
   }
-  // Ties are kept up to the element last_tie of the part.
+  // Of the logits that are equal to the threshold, those up to element last_tie of the part are kept.
   template <class I>
   static QUIRE_DEV auto kept_weight(const RowPart& part, const Weigher& weigh,
                                     const TokenThreshold& threshold, I i, int last_tie) {
