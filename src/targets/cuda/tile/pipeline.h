@@ -1,4 +1,4 @@
-// The skeleton of the cuda target: a ring of stages that asynchronous copies fill runs ahead of the warps.
+// `pipeline` on the cuda target: asynchronous copies fill a ring of stages ahead of the warps that compute.
 #pragma once
 
 #include "targets/cuda/tile/stages.h"
@@ -10,7 +10,7 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// scores = q K^T: columns are the keys of the stage, from stage.first_key.
+// scores = q K^T; column i is key stage.first_key + i.
 template <class E, int max_rows, int max_k, int max_keys>
 QUIRE_DEV void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
                    const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {

@@ -1,4 +1,4 @@
-// A ring of tiles of keys and values that a warpgroup beside the team, the producer, fills by bulk copies.
+// A ring of tiles of keys and values that producer warps fill by bulk copies.
 #pragma once
 
 #include "targets/cuda/tile/page_access.h"
@@ -6,9 +6,9 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Keys and values have slots of their own, as keys are done with earlier. For the producer `keys_at` is the
-// tile it fills next. A tile of keys or values has the strips of a page: [strips][max_keys][width chunks], so
-// that rows come as they lie there.
+// Keys and values have separate slots and barriers, because the consumers are done with keys earlier. In a
+// producer warp `keys_at` is the slot that it fills next. A tile has the same strips as a page,
+// [strips][max_keys][width chunks], so that the rows of a page can be copied without change.
 template <class E, int max_rows, int max_keys>
 struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   using Elem = E;
@@ -19,12 +19,13 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   char* base;                  // [kSlots][keys, values]
   RingPlace keys_at, values_at;
   int first_key = 0, num_keys = max_keys;
-  PageIndex pages{1};                     // this and what follows is the producer's
-  int ahead_page = -1, ahead_number = 0;  // a page of the next tile for each lane, and its number
+  // For producer warps: each lane reads the number of one page of the next tile ahead of time.
+  PageIndex pages{1};
+  int ahead_page = -1, ahead_number = 0;  // index in the page table, -1 if there is none; page number
   char* probs = nullptr;
 
-  // The head sizes are whole chunks. The ring is at the same place for all items, behind left operands and
-  // what is joined beside them.
+  // The head sizes are whole chunks. The ring is at the same address for all items: after the left operand
+  // and the memory in which sums are joined.
   QUIRE_DEV KvStage(Program& p, int dim_qk, int dim_vo)
       : program(p),
         k_chunks(dim_qk / kChunkElems<E>),
@@ -37,7 +38,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
 
   QUIRE_DEV char* key_rows() const { return base + keys_at.slot * (key_bytes + value_bytes); }
   QUIRE_DEV char* value_rows() const { return base + values_at.slot * (key_bytes + value_bytes) + key_bytes; }
-  // Of heads of `cols` elements, those of the ring.
+  // `cols` is the head size of the ring.
   template <int cols>
   QUIRE_DEV StripChunks<cols / kChunkElems<E>> keys() const {
     return {key_rows(), max_keys};
@@ -63,7 +64,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
     values_at.advance(kSlots);
   }
 };
-// Of the producer's four warps two fill keys and two values, each every other page.
+// Of the four producer warps two copy keys and two copy values. Each copies every other page.
 QUIRE_DEV int producer_half() { return warp_idx() % 2; }
 QUIRE_DEV bool fills_values() { return warp_idx() >= kWarps + kProducerWarps / 2; }
 
@@ -80,7 +81,7 @@ QUIRE_DEV void each_strip(int num_chunks, const F& f) {
   }
 }
 
-// Rows [begin, end) of a tile of `max_keys` at `to` become zero: this warp's half of them.
+// Writes zeros to this warp's half of rows [begin, end) of the tile at `to`.
 template <int max_keys>
 QUIRE_DEV void zero_rows(char* to, int num_chunks, int begin, int end) {
   each_strip(num_chunks, [&](int first, int width) {
@@ -92,18 +93,18 @@ QUIRE_DEV void zero_rows(char* to, int num_chunks, int begin, int end) {
   });
 }
 
-// What the producer's warp brings of a tile: keys [begin, end), or their values.
+// The part of a tile that a producer warp copies: keys [begin, end), or their values.
 template <class E>
 struct TilePart {
   const KvView<KvTypes<E, E>, NativePage>& view;
   int chunks;      // of a row
   int begin, end;  // keys
   char* to;        // [strips][max_keys][width chunks]
-  int arrival;     // word
+  int barrier;     // of enum Barrier: signals that the part is there
   long base;       // in a page, elements
 };
 
-// By the copy engine, strip by strip: a page for each lane.
+// By bulk copies, one for each strip of a page; each lane has one page.
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, const TilePart<E>& part) {
   const KvView<KvTypes<E, E>, NativePage>& view = part.view;
@@ -116,15 +117,15 @@ QUIRE_DEV void fill_by_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, 
   const int number = rows == 0 ? 0 : page == stage.ahead_page ? stage.ahead_number : view.page_table[page];
   wait_for_earlier_launches();
   if (rows > 0) {
-    mbarrier_expect(mbarrier_at(part.arrival), rows * part.chunks * 16);
+    mbarrier_expect(mbarrier_at(part.barrier), rows * part.chunks * 16);
     const E* from = view.pool + number * view.page_stride + part.base;
     each_strip(part.chunks, [&](int chunk, int width) {
       copy_bulk(part.to + (chunk * max_keys + (begin - stage.first_key) * width) * 16,
                 from + (chunk * page_size + (begin - first) * width) * kChunkElems<E>, rows * width * 16,
-                mbarrier_at(part.arrival));
+                mbarrier_at(part.barrier));
     });
   }
-  count_warp(part.arrival);
+  count_warp(part.barrier);
   const int next_key = stage.first_key + max_keys,
             next_page = stage.pages.of(next_key) + 2 * lane_idx() + producer_half();
   const bool is_needed = next_page * page_size < view.end_key && next_page * page_size < next_key + max_keys;
@@ -132,8 +133,8 @@ QUIRE_DEV void fill_by_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage, 
   if (is_needed) stage.ahead_number = view.page_table[next_page];
 }
 
-// Chunk by chunk, where rows of a page, of `page_chunks`, and of the tile have different swizzles or other
-// strips. What is not there becomes zero.
+// Chunk by chunk, for pages whose rows of `page_chunks` have another swizzle or other strips than those of
+// the tile. Elements that do not exist become zero.
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void fill_by_chunks(const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
                               const TilePart<E>& part, int page_chunks) {
@@ -156,13 +157,13 @@ QUIRE_DEV void fill_by_chunks(const KvStage<KvTypes<E, E>, max_rows, max_keys>& 
   }
   copy_async_wait_all();
   shared_memory_fence();
-  count_warp(part.arrival);
+  count_warp(part.barrier);
 }
 
-// Keys [begin, end) of a tile into the next slots, when they are free; the rest of the tile is zero, but for
-// keys of many rows, whose scores are masked. The team only learns where the tile begins. Heads may be
-// smaller than those that the kernel was compiled for: then, and where pages are no multiple of 8 tokens, all
-// comes chunk by chunk.
+// Producer warps wait until the next slots are free and start copying keys and values [begin, end) of a tile
+// to them; consumers only note where the tile begins. The rest of the tile is zero, except that keys for many
+// rows are left undefined, since their scores are masked. Heads that are smaller than those that the kernel
+// was compiled for, and pages whose size is not a multiple of 8 tokens, are copied chunk by chunk.
 template <class E, int max_rows, int max_keys>
 QUIRE_DEV void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
                           const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {

@@ -1,10 +1,11 @@
 // The cuda target's layout of pages: plain arithmetic that kernels, host and tests share.
 //
-// The unit is a chunk of 16 bytes. A head is cut into strips of 8 chunks, and the rest into strips of 4, 2
-// and 1, one of each where it has it: nothing but the last chunk is padded, with zeros. K and V alike are
+// The unit is a chunk of 16 bytes. The chunks of a head are divided into strips of 8, and the rest into at
+// most one strip each of 4, 2 and 1. Only the last chunk is padded, with zeros. The K part and the V part of
+// a page both are
 //   [strips][page_size][width chunks]     chunk c of a strip, of token t, at place c ^ (t width / 8 % width)
-// which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any
-// page size. Tiles of keys and values where such a unit reads them have the same strips.
+// which is what a matrix unit reads from shared memory with a swizzle of 128, 64 or 32 bytes, or with none.
+// Tiles of keys and values in shared memory have the same strips.
 #pragma once
 
 #include "tile/ranges.h"
@@ -16,12 +17,12 @@ constexpr int kRowChunks = 8;
 // Chunks [first, first + width) of a row.
 struct ColumnStrip {
   int first, width;
-  // Where one of them lies in a matrix of `num_rows` rows, in chunks.
+  // The offset of one of these chunks in a matrix of `num_rows` rows, in chunks.
   constexpr long place(int num_rows, int row, int chunk) const {
     return long{first} * num_rows + row * width + ((chunk - first) ^ (row * width / kRowChunks % width));
   }
 };
-// The strip of a chunk, in rows of `num_chunks`.
+// The strip that a chunk belongs to, in rows of `num_chunks` chunks.
 constexpr ColumnStrip strip_of(int num_chunks, int chunk) {
   ColumnStrip strip{chunk / kRowChunks * kRowChunks, kRowChunks};
   if (strip.first + kRowChunks <= num_chunks) return strip;
