@@ -40,7 +40,7 @@ struct StepBatch {
   std::vector<std::uint8_t>
       wants_logits;              // [logit_rows.size()] 0: only a token drawn from the row is asked for
   std::vector<TokenDraw> draws;  // [logit_rows.size()] how it is drawn; the likeliest where logits are wanted
-  bool has_random = false, has_cuts = false;  // some row is drawn at random, with a top_k or a top_p
+  bool has_random = false, has_thresholds = false;  // some row is drawn at random, with a top_k or a top_p
   // [num_tokens]: >= 0: the token is not known on the host; it is the one drawn from this logit row of the
   // step that was started before. Else -1.
   std::vector<std::int32_t> drawn_rows;

@@ -14,7 +14,7 @@ namespace QUIRE_TARGET {
 
 constexpr int kPanelVecs = kPanelCols / kLanes;
 
-// What a dot of elements E needs: neighbours of k stored together, and the type of the left operand.
+// For dots of elements E: how many neighbours of k are stored together, and the type of the left operand.
 template <class E>
 struct DotTraits {
   static constexpr int kPair = 1;
@@ -91,8 +91,8 @@ struct RowBlock {
 };
 
 // C block += A block times `num_panels` panels. The k range comes in segments (the pages of a value tile, or
-// one): steps(s) k steps whose panel p starts at panel(s, p); prefetch(p, k) may ask for memory that is
-// needed later.
+// one): segment s has steps(s) steps of k, and panel p of it starts at panel(s, p). prefetch(p, k) may
+// prefetch memory that is read later.
 template <class E, int num_rows, int num_panels, class Segments>
 QUIRE_DEV void multiply_panels(const RowBlock<typename DotTraits<E>::Left>& block, const Segments& segments) {
   VecF acc[num_rows][num_panels * kPanelVecs];

@@ -1,4 +1,4 @@
-// The skeletons of the CPU target: work distribution, the pipeline, and elementwise work on rows.
+// The loops of the CPU target: work distribution, the pipeline, and elementwise work on rows.
 #pragma once
 
 #include "targets/cpu/tile/stages.h"
@@ -22,21 +22,21 @@ inline void for_each_work(Program& program, const int* n, const T* items, const 
   for_each_work(program, *n, [&](int item) { f(items[item]); });
 }
 
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The
-// counter is back at 0.
+// True for the last of n programs that arrive; it then sees what the others wrote before they arrived. The
+// counter is 0 again.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (__atomic_add_fetch(counter, 1, __ATOMIC_ACQ_REL) < n) return false;
   __atomic_store_n(counter, 0, __ATOMIC_RELAXED);
   return true;
 }
 
-// A task is one part.
+// A program on the CPU has one part.
 template <int max_rows>
 QUIRE_DEV void join_max(Row<max_rows>&) {}
 template <int max_rows>
 QUIRE_DEV void join_sum(Row<max_rows>&) {}
 
-// The order of a pipeline on a CPU: one stage, out-of-order execution and prefetch do the overlap.
+// On a CPU a pipeline has one stage; out-of-order execution and prefetches overlap loads with arithmetic.
 template <class Stage, class Scores, class Loads, class Score, class Update, class Accumulate>
 inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, const Loads& loads,
                      const Score& score, const Update& update, const Accumulate& accumulate) {
@@ -49,7 +49,7 @@ inline void pipeline(Program&, int num_tiles, Stage& stage, Scores& scores, cons
   }
 }
 
-// Items of a launch, each of them num_steps steps with nothing between loading and accumulating.
+// The items of a launch, num_steps steps each; a step is multiplied as soon as it is loaded.
 template <class Stage, class Load, class Accumulate, class Finish>
 inline void pipeline_work(Program& program, int num_items, int num_steps, Stage& stage, const Load& load,
                           const Accumulate& accumulate, const Finish& finish) {
@@ -111,9 +111,9 @@ template <int at_once, class Load, class Use>
 QUIRE_DEV void for_each_ordered(int n, const Load& load, const Use& use) {
   for (int i = 0; i < n; ++i) use(load(i));
 }
-// Pieces of a row that are worth a program of their own: the whole row.
+// Pieces of a row that are worth a program: on a CPU the whole row.
 QUIRE_DEV Pieces row_pieces(int n) { return pieces_of_size(n, n); }
-// Constant memory that will be read soon: the hardware sees that by itself.
+// Does nothing: the hardware's prefetcher is enough for rows.
 template <class E>
 QUIRE_DEV void prefetch_row(const E*, int) {}
 

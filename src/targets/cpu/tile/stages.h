@@ -1,5 +1,5 @@
-// Right operands: keys and values of a range of pages, and blocks of packed weights. Whole panels are used
-// where they lie in memory; only panels that the range cuts, and pages without panels, are copied.
+// Right operands: keys and values of a range of pages, and blocks of packed weights. Whole panels are read
+// where they are; only panels of which a part is outside the range, and pages without panels, are copied.
 #pragma once
 
 #include "targets/cpu/tile/tiles.h"
@@ -20,7 +20,7 @@ template <class E, int max_rows, int max_keys>
 struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   static constexpr int kMaxPanels = max_keys / kPanelCols;
   static constexpr int kPair = DotTraits<E>::kPair;
-  const E* k_panel[kMaxPanels + 8];  // of each 16 keys; the tail repeats the last one, for prefetch
+  const E* k_panel[kMaxPanels + 8];  // of each 16 keys; the last one is repeated, to be prefetched
   const E* v_first[kMaxPanels];      // of each 16 keys: panel 0 of the value columns
   long v_stride[kMaxPanels];         // elements from one value panel to the next
   E* k_copy;                         // room for copied panels
@@ -28,7 +28,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   long k_copy_elems, v_copy_elems;  // of one panel
   int num_panels = 0, num_value_panels = 0, k_steps = 0, first_key = 0, num_keys = 0;
 
-  // The head sizes are bounds.
+  // dim_qk and dim_vo are the largest head sizes.
   KvStage(Program& program, int dim_qk, int dim_vo)
       : k_copy(program.take<E>(long{kMaxPanels} * kPanelCols * (dim_qk + kPair))),
         v_copy(program.take<E>(long{kMaxPanels} * kPanelCols * (dim_vo + kPanelCols))),
@@ -36,7 +36,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
         v_copy_elems(long{kPanelCols} * (dim_vo + kPanelCols)) {}
 };
 
-// Copies keys [begin, end) of one 16-key panel through the index maps; the rest of the panel becomes zero.
+// Copies keys and values [begin, end) of one panel of 16 keys by the index maps; the rest becomes zero.
 template <class E, int max_rows, int max_keys>
 inline void copy_panel(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
                        const KvView<KvTypes<E, E>, NativePage>& view, int panel, int begin, int end) {
@@ -64,8 +64,8 @@ inline void copy_panel(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
   stage.v_stride[panel] = long{kPanelCols} * kPanelCols;
 }
 
-// Keys and values of one token's heads into its page, through the index maps. The zero that pads an odd
-// head_dim is written too.
+// Writes the keys and values of one token's heads to its page by the index maps, with the zero that pads an
+// odd head_dim.
 template <class E>
 inline void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads,
                         const E* k, const E* v) {
@@ -81,8 +81,8 @@ inline void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& la
   }
 }
 
-// Keys [begin, end); begin may lie anywhere, the tile then starts at the panel that holds it. Keys of the
-// first and last panel that lie outside the range have undefined scores and values of zero.
+// Keys and values [begin, end). The tile starts at the panel that contains key `begin`. Keys of the first and
+// last panel that are outside the range have undefined scores and values of zero.
 template <class E, int max_rows, int max_keys>
 inline void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
                        const KvView<KvTypes<E, E>, NativePage>& view, int begin, int end) {
@@ -110,8 +110,9 @@ inline void load_pages(KvStage<KvTypes<E, E>, max_rows, max_keys>& stage,
   for (int p = 0; p < 8; ++p) stage.k_panel[stage.num_panels + p] = stage.k_panel[stage.num_panels - 1];
 }
 
-// Pages lie anywhere, so the hardware's prefetcher loses the track every 16 keys. While a panel of keys is
-// multiplied, the keys two panels ahead and the values of this panel are asked for, line by line.
+// Pages can be anywhere in memory, so that the hardware's prefetcher has to start anew every 16 keys. While a
+// panel of keys is multiplied, the keys two panels ahead and the values of this panel are prefetched, line by
+// line.
 template <class E>
 struct KeySegments {
   static constexpr int num = 1;
@@ -131,7 +132,7 @@ struct KeySegments {
   }
 };
 
-// scores = q K^T: columns are the keys of the stage, from stage.first_key.
+// scores = q K^T; column i is key stage.first_key + i.
 template <class E, int max_rows, int max_cols, int max_k, int max_keys>
 inline void dot(Accum<max_rows, max_cols>& scores, const Operand<E, max_rows, max_k>& q,
                 const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
@@ -165,7 +166,7 @@ inline void dot_add(Accum<max_rows, max_out>& out, Accum<max_rows, max_cols>& pr
   });
 }
 
-// A step of a linear layer: rows of x, and panels of output columns of a packed weight where they lie.
+// A step of a linear layer: a copy of rows of x, and pointers to panels of the packed weight.
 template <class X, class W, int max_rows, int max_cols, int max_k>
 struct LinearStage;
 template <class E, int max_rows, int max_cols, int max_k>
@@ -178,8 +179,8 @@ struct LinearStage<E, WeightView<E>, max_rows, max_cols, max_k> {
   explicit LinearStage(Program& program) : x(program) {}
 };
 
-// Columns `cols`, from a multiple of 16 on, and k from k_begin (even), as many as the stage holds and the
-// weight has.
+// Loads all rows of x and columns `cols`, which begin at a multiple of 16, with up to max_k elements of k
+// from k_begin on, which is even.
 template <class E, int max_rows, int max_cols, int max_k>
 inline void load_block(LinearStage<E, WeightView<E>, max_rows, max_cols, max_k>& stage, const RowsView<E>& x,
                        const WeightView<E>& w, Range cols, int k_begin) {

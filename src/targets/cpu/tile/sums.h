@@ -1,4 +1,4 @@
-// Sums of whole numbers, which depend on no order, and bins of them.
+// Sums of whole numbers, which do not depend on the order of their terms, and histograms of such sums.
 #pragma once
 
 #include "targets/cpu/tile/program.h"
@@ -9,8 +9,8 @@ namespace QUIRE_TARGET {
 typedef double VecD __attribute__((vector_size(kLanes * 8)));
 typedef unsigned long long VecL __attribute__((vector_size(kLanes * 8)));
 
-// In [2^52, 2^53) the bits of a double are a constant plus a whole number: adding 2^52 rounds to the nearest,
-// even among equals.
+// A double in [2^52, 2^53) is a whole number, and its bits are a constant plus that number. Adding 2^52
+// rounds a smaller number to nearest even.
 constexpr double kWholeNumbers = 4503599627370496.0;
 constexpr unsigned long long kWholeBits = 0x4330000000000000ull;
 
@@ -24,7 +24,7 @@ QUIRE_DEV VecL to_integers(VecF x) {
 QUIRE_DEV unsigned bits_of(float x) { return bit_cast_to<unsigned>(x); }
 QUIRE_DEV float from_bits(unsigned bits) { return bit_cast_to<float>(bits); }
 
-// f is at least 0 and below 2^51.
+// The sum of f(i), rounded to whole numbers; 0 <= f < 2^51.
 template <class F>
 QUIRE_DEV unsigned long long integer_sum(int n, const F& f) {
   VecL sum{};
@@ -37,7 +37,7 @@ QUIRE_DEV unsigned long long integer_sum(int n, const F& f) {
   return all;
 }
 
-// Many elements at a time, then few, then one.
+// Adds large pieces until the sum exceeds the target, then smaller pieces of the last one, then elements.
 template <class F>
 QUIRE_DEV int find_in_sum(Program&, int n, unsigned long long target, const F& f) {
   int first = 0;
@@ -53,7 +53,7 @@ QUIRE_DEV int find_in_sum(Program&, int n, unsigned long long target, const F& f
   return first < n ? first : n;
 }
 
-// Counts and sums of whole numbers, by bin.
+// Counts and 64-bit sums for each bin.
 struct Bins {
   static constexpr int kNum = 256;
   int* counts;

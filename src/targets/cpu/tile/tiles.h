@@ -27,8 +27,8 @@ struct Program {
   }
 };
 
-// Rows are spaced by 16 more elements than they hold: a power-of-two stride would put all rows into few cache
-// sets.
+// Rows are 16 elements longer than what they hold: with a stride that is a power of two all rows would share
+// a few cache sets.
 constexpr int padded_cols(int cols) { return cols + 16; }
 
 template <int max_rows>
