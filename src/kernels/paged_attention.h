@@ -55,7 +55,7 @@ class AttentionItem {
   Operand<Q, kRows, kDimQk> q_;
   SoftmaxState<kRows, kDimVo> state_;
 
-  static_assert(kRows <= 256, "of token_factor_");
+  static_assert(kRows <= 256, "token_in_item is exact for up to 256 rows");
   QUIRE_DEV int token_in_item(int row) const { return row * token_factor_ >> 16; }
   QUIRE_DEV int head_of(int row) const {
     return w_.kv_head * p_.group_size + w_.group_begin + row - token_in_item(row) * w_.num_heads;

@@ -2,6 +2,8 @@
 // this file after it has defined exp2 for each type of value that it has.
 #pragma once
 
+#include "tile/misuse.h"
+
 namespace quire {
 namespace QUIRE_TARGET {
 

@@ -42,8 +42,8 @@
 //   each_span(accum, cols, f(i, x))         x = f(i, x), where i is a span of columns: for operands that lie
 //                                           along the columns, such as a bias
 //   row_map(row, rows, f(r, x...), row...)  row[r] = f(r, other rows at r)
-//   row_max(row, accum)                     row[r] = max(row[r], maximum of the accum's row r)
-//   exp2_rows(accum, scale, m, d)           x = exp2(scale (x - m)), 0 where x = -inf; adds each row's sum to
+//   row_max(row, scores)                    row[r] = max(row[r], maximum of the scores' row r)
+//   exp2_rows(scores, scale, m, d)          x = exp2(scale (x - m)), 0 where x = -inf; adds each row's sum to
 //                                           d, which has the whole sum after complete_sum(d)
 //   row_scale(accum, row)                   every element times its row's value
 //

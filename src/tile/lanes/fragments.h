@@ -59,6 +59,8 @@ QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& po
 }
 template <int max_rows, class F, class... Inputs>
 QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
+  static_assert((kIsRow<Inputs, max_rows> && ...),
+                "row_map(out, rows, f, inputs...) takes rows of one length");
   for (int i = 0; i < Fragment::kRows; ++i)
     out.value[i] = f(first_row<max_rows>() + Fragment::row_offset(i), inputs.value[i]...);
 }
@@ -85,6 +87,8 @@ QUIRE_DEV float to_f32(Column col) { return col.first + static_cast<float>(col.o
 
 template <int max_rows, int max_keys, class F, class... Rows>
 QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+  static_assert((kIsRow<Rows, max_rows> && ...),
+                "each(scores, f, rows...) takes rows as long as the tile has rows");
   float first = to_f32(tile.first_col());
   pin(first);  // keeps the compiler from computing all columns before the loop over tiles and spilling them
 #pragma unroll

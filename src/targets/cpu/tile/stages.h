@@ -28,6 +28,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   long k_copy_elems, v_copy_elems;  // of one panel
   int num_panels = 0, num_value_panels = 0, k_steps = 0, first_key = 0, num_keys = 0;
 
+  KvStage(const KvStage&) = delete;
   // dim_qk and dim_vo are the largest head sizes.
   KvStage(Program& program, int dim_qk, int dim_vo)
       : k_copy(program.take<E>(long{kMaxPanels} * kPanelCols * (dim_qk + kPair))),
@@ -133,8 +134,8 @@ struct KeySegments {
 };
 
 // scores = q K^T; column i is key stage.first_key + i.
-template <class E, int max_rows, int max_cols, int max_k, int max_keys>
-inline void dot(Accum<max_rows, max_cols>& scores, const Operand<E, max_rows, max_k>& q,
+template <class E, int max_rows, int max_k, int max_keys>
+inline void dot(Scores<max_rows, max_keys>& scores, const Operand<E, max_rows, max_k>& q,
                 const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
   scores.rows = q.rows;
   scores.cols = stage.num_keys;
@@ -155,8 +156,8 @@ struct ValueSegments {
 };
 
 // out += probs V. The probabilities are rounded to the dot's left operand first and are garbage afterwards.
-template <class E, int max_rows, int max_cols, int max_keys, int max_out>
-inline void dot_add(Accum<max_rows, max_out>& out, Accum<max_rows, max_cols>& probs,
+template <class E, int max_rows, int max_keys, int max_out>
+inline void dot_add(Accum<max_rows, max_out>& out, Scores<max_rows, max_keys>& probs,
                     const KvStage<KvTypes<E, E>, max_rows, max_keys>& stage) {
   auto block = convert<typename DotTraits<E>::Left>(probs);
   block.c = out.data;

@@ -43,6 +43,7 @@ struct Operand {
   char* base;
   int rows = 0;
 
+  Operand(const Operand&) = delete;
   QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(strips_of<E>(max_k) * max_rows * 128)) {}
 
 #if QUIRE_PRODUCER

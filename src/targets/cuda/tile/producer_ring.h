@@ -26,6 +26,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
 
   // The head sizes are whole chunks. The ring is at the same address for all items: after the left operand
   // and the memory in which sums are joined.
+  KvStage(const KvStage&) = delete;
   QUIRE_DEV KvStage(Program& p, int dim_qk, int dim_vo)
       : program(p),
         k_chunks(dim_qk / kChunkElems<E>),

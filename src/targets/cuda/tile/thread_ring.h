@@ -21,6 +21,7 @@ struct KvStage<KvTypes<E, E>, max_rows, max_keys> {
   int first_key = 0, num_keys = max_keys;
   int slot = 0;
   // dim_qk and dim_vo are the largest head sizes.
+  KvStage(const KvStage&) = delete;
   QUIRE_DEV KvStage(Program& p, int dim_qk, int dim_vo)
       : base(p.take(kStages * (strips_of<E>(dim_qk) + strips_of<E>(dim_vo)) * max_keys * 128)),
         probs(sizeof(E) == 4 ? p.take(kFewRows * kWarps * max_keys * 4) : nullptr),

@@ -31,6 +31,7 @@ constexpr bool uses_warpgroups(int max_rows) {
 template <int max_rows, int max_cols>
 struct Accum {
   static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? ceil_div(kBlocks, 4) : kBlocks;
+  static_assert(max_cols % 8 == 0, "rows in 16s, columns in 8s");
   float x[kBlocks][4];
   float* joining;  // shared memory in which the sums of warps are added; used with 16 rows only
   int rows = 0, cols = 0;
@@ -38,6 +39,7 @@ struct Accum {
   // With producer warps this memory is between the left operand of few rows, which is constructed before, and
   // the ring. Without them it is kJoinBytes of its own or, if that is 0, the memory of the item's first
   // tiles, which nobody needs any more when sums are joined.
+  Accum(const Accum&) = delete;
   QUIRE_DEV explicit Accum(Program& program)
       : joining(reinterpret_cast<float*>(shared_memory() +
                                          (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
@@ -51,6 +53,7 @@ struct Scores {
   unsigned packed[max_keys / 16][4];  // for warpgroups: the probabilities as left operand
   int rows = 0;
 
+  Scores(const Scores&) = delete;
   QUIRE_DEV explicit Scores(Program&) {}
   static QUIRE_DEV int first_col() {
     return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2;
