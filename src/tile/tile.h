@@ -68,7 +68,7 @@
 //   map(n, f(i)), map(num_rows, n, f(row, i))   f may load and store elements i
 //   reduce_sum(n, f(i)), reduce_max(n, f(i))    f is pure: it may be called more than once for an element
 //   for_each_ordered<M>(n, load(j), use(x))     use(load(0)), ..., use(load(n - 1)) in this order, with up to
-//                                               M loads under way at once
+//                                               M loads in flight at once
 //   load(p, i), store(p, i, x)              elements i of a row as f32; stores round to nearest even
 //   load_fresh(p), load_fresh(p, i)         f32 values that other programs of this launch have written
 //   index(i), zeros(i)                      the numbers of elements i; zeros of the same shape
