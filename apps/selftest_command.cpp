@@ -34,9 +34,7 @@ SelftestReport run_level(const Program& program, const SelftestFlags& flags, con
   SelftestOptions options = flags.options;
   if (flags.quick) options.scale *= kQuickScale;
   Progress progress("selftest");
-  options.progress = [&](const SelftestRow& row, int num_done, int num_rows) {
-    progress.update(static_cast<double>(num_done) / num_rows, row.kernel + ": " + row.feature);
-  };
+  options.progress = [&](double fraction, const std::string& what) { progress.update(fraction, what); };
   const SelftestReport report = run_selftest(*device, options);
   progress.finish();
   print_now(fmt::format("{}, seed {}\n{}", describe(device->caps()), options.seed, to_table(report)));

@@ -27,10 +27,6 @@ constexpr double kLingerS = 2;
 constexpr Clock::rep kBusy = Clock::duration::max().count();  // in place of a time
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-Clock::duration seconds(double time_s) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_s));
-}
-
 // As far as one client has it to itself: of IPv6 the network of 64 bits, in which a host takes any address.
 std::string client_at(const asio::ip::address& address) {
   if (address.is_v4()) return address.to_string();
@@ -143,7 +139,7 @@ bool Connection::is_idle() const {
 void Connection::enter(Phase phase, double timeout_s) {
   set_phase(phase);
   is_overdue_ = false;
-  set_deadline(Clock::now() + seconds(timeout_s));
+  set_deadline(Clock::now() + to_duration(timeout_s));
 }
 
 void Connection::close() {
