@@ -107,7 +107,8 @@ class Layers {
 
   // After sample_greedy, which leaves the maxima. With thresholds rows are read twice more.
   LaunchCost sample_random(bool has_thresholds) {
-    sampler_.draw(logits_->as<float>(), (has_thresholds ? threshold_draws_ : draws_)->as<DrawRow>(), rows_, has_thresholds);
+    const Buffer& draws = has_thresholds ? *threshold_draws_ : *draws_;
+    sampler_.draw(logits_->as<float>(), draws.as<DrawRow>(), rows_, has_thresholds);
     return {(has_thresholds ? 3.0 : 1.0) * rows_ * kVocab * 4, 0};
   }
 

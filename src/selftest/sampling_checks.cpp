@@ -261,7 +261,8 @@ std::vector<std::int32_t> run_draws(Device& device, const DrawBuffers& b, Sample
   p.part_ties = b.part_ties.as<int>();
   for (int run = 0; run < 2; ++run) {
     device.run(RowVariant{KernelName::kSampleGreedy, DType::kF32}, greedy, p.num_rows * p.num_parts);
-    for (const KernelName name : {KernelName::kSampleBins, KernelName::kSampleThreshold, KernelName::kSampleDraw}) {
+    for (const KernelName name :
+         {KernelName::kSampleBins, KernelName::kSampleThreshold, KernelName::kSampleDraw}) {
       device.run(RowVariant{name, DType::kF32}, p, p.num_rows * p.num_parts);
     }
   }
