@@ -53,20 +53,20 @@ constexpr int kWarpArrivals = kLaneCount;
 #else
 constexpr int kWarpArrivals = 1;
 #endif
-QUIRE_DEV int arrivals_of(int word) {
-  if (word < kKeysFree) return 2 * kWarpArrivals;
-  if (word < kItemFull) return kWarps * kWarpArrivals;
-  if (word < kItemFree) return 1;
-  return (word < kLeftFull    ? kWarps + kProducerWarps
-          : word == kLeftFull ? kProducerWarps
-                              : kWarps) *
+QUIRE_DEV int arrivals_of(int barrier) {
+  if (barrier < kKeysFree) return 2 * kWarpArrivals;
+  if (barrier < kItemFull) return kWarps * kWarpArrivals;
+  if (barrier < kItemFree) return 1;
+  return (barrier < kLeftFull    ? kWarps + kProducerWarps
+          : barrier == kLeftFull ? kProducerWarps
+                                 : kWarps) *
          kWarpArrivals;
 }
 
 // The warp arrives at a barrier, after all of its lanes have come here. Called by all of them.
-QUIRE_DEV void count_warp(int word) {
+QUIRE_DEV void count_warp(int barrier) {
   warp_barrier();
-  if (lane_idx() < kWarpArrivals) mbarrier_arrive(mbarrier_at(word));
+  if (lane_idx() < kWarpArrivals) mbarrier_arrive(mbarrier_at(barrier));
 }
 #endif
 
