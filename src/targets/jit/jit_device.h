@@ -100,12 +100,8 @@ class JitDevice : public Device, public TunableAttention {
   JitKernel choose_kernel(const KernelInstance& instance) const;
   std::string keep_spare(int slot, const AttentionTiles& tiles, const JitKernel& kernel,
                          const KernelCompiler::Outcome& outcome);
-<<<<<<< HEAD
-  void load(std::vector<int> slots);  // compiles and loads what is missing
-=======
-  // Compiles and loads those that are missing.
+  // Compiles and loads what is missing.
   void load(std::vector<int> slots, const CompileProgress& progress = {});
->>>>>>> main
   void launch_own(KernelName name, int slot, const void* params, int num_work);
   bool launch_vendor(const LinearVariant& variant,
                      const LinearParams& params);  // false if our own kernel should run
