@@ -95,6 +95,13 @@ class DocsFilesTest(unittest.TestCase):
                     self.assertTrue(docs.exists(name), f"{path.relative_to(tree.ROOT)} names {name}, which does not exist")
         self.assertGreater(num_found, 3, "the scan has gone blind")
 
+    def test_no_conflict_of_a_merge_is_left(self):
+        for path in our_files() + docs.documents():
+            if path.suffix in {".md", ".h", ".cpp", ".py", ".txt", ".cmake", ".js", ".json"}:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                where = re.search(r"(?m)^(<{7}|>{7}) ", text)
+                self.assertIsNone(where, f"{path.relative_to(tree.ROOT)}: {where}")
+
     def test_commands_exist(self):
         num_found = 0
         for document in docs.documents():
