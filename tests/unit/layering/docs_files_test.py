@@ -6,8 +6,16 @@ import unittest
 import documents as docs
 import source_tree as tree
 
-NOT_OURS = {"build", "out", ".git", ".venv"}
-FOLDERS = {p.name for p in tree.ROOT.iterdir() if p.is_dir() and p.name not in NOT_OURS}
+NOT_OURS = {"build", "out", ".git"}
+
+
+def is_ours(folder):
+    """Whether a folder of the root is of the project, and no build or environment of somebody who works on it."""
+    made = any((folder / name).exists() for name in ("CMakeCache.txt", "pyvenv.cfg"))
+    return folder.is_dir() and folder.name not in NOT_OURS and not made
+
+
+FOLDERS = {p.name for p in tree.ROOT.iterdir() if is_ours(p)}
 CODE = re.compile(r"\.(h|cpp|py|cmake)$")
 MAP, TO_ADD = "The map", "Where to add what"  # headings of HACKING.md
 
@@ -18,7 +26,7 @@ def our_files():
 
 def folders_of_the_map():
     """The folders that a newcomer meets: those of the root, the libraries of src, and groups of tests."""
-    root = {f"{name}" for name in FOLDERS if not name.startswith(".")}
+    root = {name for name in FOLDERS if not name.startswith(".")}
     below = {f"{top}/{p.name}" for top in ("src", "tests", "src/targets") for p in (tree.ROOT / top).iterdir() if p.is_dir()}
     return (root | below) - {"src/targets"}
 
