@@ -47,6 +47,9 @@ def why_wrong(command, folder=tree.ROOT):
     elif re.fullmatch(r"(build/\w+/apps/)?quire", words[0]) and len(words) > 1 and re.fullmatch(r"[a-z]\w*", words[1]):
         if words[1] not in docs.subcommands():
             return f"quire has no command {words[1]}"
+        unknown = set(re.findall(r"(?<!\S)--[a-z][\w-]*", command.partition("#")[0])) - docs.flags()
+        if unknown:
+            return f"quire has no flag {', '.join(sorted(unknown))}"
     elif words[0] == "python3" and "-c" not in words:
         script = next((w for w in words[1:] if w.endswith(".py")), None)
         if script and not (docs.exists(script) or docs.exists(script, folder)):
@@ -186,7 +189,7 @@ class ScanTest(unittest.TestCase):
         for right in ("ctest --preset ci -R layering", "ctest -R '(json|dtype)_test'", "quire info", "quire --version",
                       "quire COMMAND --help", "python3 -B tests/unit/layering/layering_test.py", "scripts/test -R x"):
             self.assertEqual(why_wrong(right), "", right)
-        for wrong in ("ctest --preset ci -R nowhere_to_be_found", "quire fly", "python3 -B tests/nowhere.py", "scripts/nowhere"):
+        for wrong in ("ctest --preset ci -R nowhere_to_be_found", "quire fly", "quire run --fast", "python3 -B tests/nowhere.py", "scripts/nowhere"):
             self.assertNotEqual(why_wrong(wrong), "", wrong)
         self.assertIn("cli_help_test", docs.registered_tests())
         self.assertIn("json_test", docs.registered_tests())

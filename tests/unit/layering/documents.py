@@ -147,6 +147,12 @@ def subcommands():
     return set(re.findall(r'add_subcommand\(\s*"([\w-]+)"', text))
 
 
+def flags():
+    """Flags of any command of the program, from its source."""
+    text = "".join(tree.read(p) for p in tree.files("apps"))
+    return {"--help", "--version"} | set(re.findall(r'["\w,](--[a-z][\w-]+)', text))
+
+
 def exists(word, base=tree.ROOT):
     """Whether a path, which may have `*` in it, leads to something."""
     return any(base.glob(word)) if "*" in word else (base / word).exists()
