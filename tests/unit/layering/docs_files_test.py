@@ -185,6 +185,11 @@ class ScanTest(unittest.TestCase):
         self.assertEqual(list(docs.identifiers_in("`A::b()` in\n`src/c.h`, `D` (`e.cpp`), `f` of `g.h`")), [("b", "src/c.h"), ("D", "e.cpp")])
         self.assertEqual(docs.anchors("# A b, c\n```\n# no\n```\n## `x` (y)"), {"a-b-c", "x-y"})
 
+    def test_the_scan_finds_commands(self):
+        text = "say `quire serve\n--rate 4` or\n| `quire a` | `ctest -R 'x\\|y'` |\n```\nquire b  # c\nls\n```\n`ls`"
+        self.assertEqual(list(docs.commands_in(text)),
+                         [(1, "quire serve --rate 4"), (3, "quire a"), (3, "ctest -R 'x|y'"), (5, "quire b  # c")])
+
     def test_wrong_commands_are_found(self):
         for right in ("ctest --preset ci -R layering", "ctest -R '(json|dtype)_test'", "quire info", "quire --version",
                       "quire COMMAND --help", "python3 -B tests/unit/layering/layering_test.py", "scripts/test -R x"):
