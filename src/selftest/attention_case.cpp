@@ -103,8 +103,8 @@ void choose_soft_cap(AttentionCase& c, Random& random) {
   if (random.chance(0.3)) c.score_spread = 300.0 * c.desc.logits_soft_cap;
 }
 
-// `compiles`: the device has a kernel for each head size, and another where scores are changed. The sizes that
-// a case is about are then compiled for unchanged scores alone.
+// `compiles`: the device has a kernel for each head size, and another where scores are changed. The sizes
+// that a case is about are then compiled for unchanged scores alone.
 void choose_features(AttentionFocus focus, bool compiles, AttentionCase& c, Random& random) {
   const double other = focus == AttentionFocus::kEverything               ? 0.5
                        : focus == AttentionFocus::kHeadSizes && compiles ? 0
