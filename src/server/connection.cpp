@@ -27,10 +27,6 @@ constexpr double kLingerS = 2;
 constexpr Clock::rep kBusy = Clock::duration::max().count();  // in place of a time
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-Clock::duration seconds(double time_s) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_s));
-}
-
 }  // namespace
 
 struct Connection::Incoming {
@@ -133,7 +129,7 @@ bool Connection::is_idle() const {
 void Connection::enter(Phase phase, double timeout_s) {
   set_phase(phase);
   is_overdue_ = false;
-  set_deadline(Clock::now() + seconds(timeout_s));
+  set_deadline(Clock::now() + to_duration(timeout_s));
 }
 
 void Connection::close() {

@@ -14,6 +14,10 @@
 namespace quire {
 
 using Clock = std::chrono::steady_clock;
+inline Clock::duration to_duration(double time_s) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_s));
+}
+
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
