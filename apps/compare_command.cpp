@@ -7,7 +7,6 @@
 #include "apps/number_checks.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "assembly/engine_factory.h"
 
 namespace quire {
 namespace {
@@ -35,7 +34,14 @@ LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
   set_device(device, options);
   options.max_num_seqs = 64;
   options.kv_cache_bytes = std::int64_t{512} << 20;
-  return load_model(model_folder(flags.model), options);
+  const std::filesystem::path folder = model_folder(flags.model);
+  const double start_s = now_s();
+  Progress progress("loading " + folder.filename().string());
+  LoadedEngine loaded = load_engine(
+      folder, options, [&](double fraction, const char* stage) { progress.update(fraction, stage); });
+  progress.finish();
+  log_model(model_info(folder, loaded, now_s() - start_s));
+  return loaded;
 }
 
 // Prompts of the model's heldout.jsonl, in its chat format where it has one.
@@ -43,7 +49,9 @@ std::vector<Tokens> read_prompts(const CompareFlags& flags, const LoadedEngine& 
   const std::filesystem::path path = model_folder(flags.model) / "heldout.jsonl";
   std::ifstream file(path);
   QUIRE_CHECK_KIND(kNotFound, file.is_open(), "{}: cannot be read; it holds the prompts, one {{\"prompt\": ...}} a line", path.string());
-  const auto chat = load_chat_format(model.defaults, model.tokenizer);
+  std::string why_no_chat;
+  const auto chat = load_chat_format(model, false, why_no_chat);
+  if (!chat) log("{}", why_no_chat);
   std::vector<Tokens> prompts;
   for (std::string line; static_cast<int>(prompts.size()) < flags.num_prompts && std::getline(file, line);) {
     const std::string text = parse_json(line, path.string()).at("prompt");

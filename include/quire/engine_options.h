@@ -21,6 +21,7 @@ struct EngineOptions {
   std::string attention_backend;         // by name; empty: the first that can
   int page_size = 16;                    // tokens in a page of keys and values
   std::int64_t kv_cache_bytes = 0;       // 0: chosen from the memory that is free
+  std::int64_t kv_cache_pages = 0;       // instead of bytes; no more are taken than max_num_seqs can use
   int max_model_len = 0;                 // 0: what the model was made for
   int max_num_seqs = 256;                // requests that run at the same time
   int max_num_batched_tokens = 2048;     // tokens computed in one step
