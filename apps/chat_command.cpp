@@ -138,8 +138,7 @@ Examples:
       .add_option("--history", flags->history_file,
                   "Recall messages of earlier chats, and keep those of this one, in a file")
       ->type_name("FILE");
-  command.callback(
-      [&program, flags] { program.action = [flags] { return chat(*flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return chat(*flags); }; });
 }
 
 }  // namespace quire

@@ -157,7 +157,7 @@ Model load_model(const fs::path& folder, ModelOptions options, const std::functi
 }
 
 Model open_model(const ModelFlags& flags) {
-  ModelOptions options{.engine = engine_options(flags), .uses_chat_format = !flags.raw, .progress = {}};
+  ModelOptions options{.engine = engine_options(flags), .uses_chat_format = !flags.raw};
   options.engine.max_num_seqs = 1;
   Model model = load_model(model_folder(flags.model), std::move(options));
   if (!flags.raw && !model.has_chat_format())

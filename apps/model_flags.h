@@ -46,8 +46,8 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags);
 // The engine options that the flags stand for.
 EngineOptions engine_options(const ModelFlags& flags);
 
-// Opens a model with a progress bar and logs what was loaded. `on_progress` is called now and then, and may throw
-// to give up.
+// Opens a model with a progress bar and logs what was loaded. `on_progress` is called now and then, and may
+// throw to give up.
 Model load_model(const std::filesystem::path& folder, ModelOptions options,
                  const std::function<void()>& on_progress = {}, const StepBoundMaker& make_step_bound = {});
 
@@ -59,8 +59,8 @@ Model open_model(const ModelFlags& flags);
 // The flags over what the model's authors advise.
 SamplingParams sampling_params(const ModelFlags& flags, const ModelInfo& info);
 
-// Tokens of a conversation, open for the assistant's next words; without a chat format (or with --raw) those of
-// the last message's text alone.
+// Tokens of a conversation, open for the assistant's next words; without a chat format (or with --raw) those
+// of the last message's text alone.
 std::vector<std::int32_t> encode(const Model& model, const std::vector<ChatMessage>& messages);
 
 // The demo model: beside an installed binary, or in the source tree it was built from. Throws

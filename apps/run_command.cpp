@@ -108,8 +108,7 @@ Examples:
   command.add_flag("--json", flags->json, "One JSON object with text, tokens and times instead of the text");
   add_sampling_flags(command, *flags);
   add_engine_flags(command, *flags);
-  command.callback(
-      [&program, flags] { program.action = [flags] { return run(*flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return run(*flags); }; });
 }
 
 }  // namespace quire

@@ -63,7 +63,7 @@ int exit_code_of(ShutdownKind kind) {
 
 // The model of the flags; nothing if the server was told to stop meanwhile.
 std::optional<Model> load(const ServeFlags& flags, HttpServer& server) {
-  ModelOptions options{.engine = engine_options(flags), .progress = {}};
+  ModelOptions options{.engine = engine_options(flags)};
   options.trusts_special_tokens = flags.trusts_special_tokens;
   // Cancelled requests count until their step is over.
   options.engine.max_num_requests = static_cast<int>(std::min<std::int64_t>(
@@ -92,7 +92,8 @@ int serve(ServeFlags flags) {
   ShutdownSignals signals(server);
   const int port = server.start();
   warn_of_open_doors(flags);
-  log("listening on http://{}:{} (version {}); the model is being loaded", flags.http.host, port, build_text());
+  log("listening on http://{}:{} (version {}); the model is being loaded", flags.http.host, port,
+      build_text());
 
   std::optional<Model> model = load(flags, server);
   if (!model) {
@@ -128,8 +129,7 @@ Examples:
   quire serve --max-num-seqs 64 --max-num-queued-reqs 256 --request-timeout 120)");
   const auto flags = std::make_shared<ServeFlags>();
   add_serve_flags(command, *flags);
-  command.callback(
-      [&program, flags] { program.action = [flags] { return serve(*flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return serve(*flags); }; });
 }
 
 }  // namespace quire

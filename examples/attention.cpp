@@ -1,5 +1,5 @@
-// Attention of one mixed batch, a decode and a prompt, over paged keys and values in memory of our own. What comes
-// out is compared with a plain loop in double precision.
+// Attention of one mixed batch, a decode and a prompt, over paged keys and values in memory of our own. What
+// comes out is compared with a plain loop in double precision.
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -39,10 +39,11 @@ int main() try {
                       .kv_pool = pool,
                       .slots = quire::contiguous_tensor(slots.data(), quire::ElementType::kI64, {46})});
   attention.plan(query_lens, kv_lens);
-  attention.run({.q = f32(q, {7, 8, 64}),
-                 .o = f32(o, {7, 8, 64}),
-                 .kv_pool = pool,
-                 .page_table = quire::contiguous_tensor(page_table.data(), quire::ElementType::kI32, {2, 3})});
+  attention.run(
+      {.q = f32(q, {7, 8, 64}),
+       .o = f32(o, {7, 8, 64}),
+       .kv_pool = pool,
+       .page_table = quire::contiguous_tensor(page_table.data(), quire::ElementType::kI32, {2, 3})});
 
   double worst = 0;
   for (int row = 0; row < 7 * 8; ++row) {  // query token row / 8, head row % 8

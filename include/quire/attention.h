@@ -7,8 +7,8 @@
 //   attention.plan(query_lens, kv_lens);                   // host arithmetic on lengths
 //   attention.run({.q = q, .o = o, .kv_pool = kv_pool, .page_table = page_table});
 //
-// A batch may mix prefills, chunks and decodes. Tensors are checked before anything is launched; what is wrong
-// with one is an Error{kInvalidArgument} with its numbers. examples/attention.cpp is a whole program.
+// A batch may mix prefills, chunks and decodes. Tensors are checked before anything is launched; what is
+// wrong with one is an Error{kInvalidArgument} with its numbers. examples/attention.cpp is a whole program.
 #pragma once
 
 #include <cstddef>
@@ -33,15 +33,15 @@ struct ComputeDeviceOptions {
   // which is ordered with the caller's work by synchronize() alone. Other targets take none.
   void* stream = nullptr;
 
-  int num_threads = 0;           // cpu; 0: one a core
-  std::string cpu_isa;           // cpu; empty: the best that the machine has
-  std::string kernel_cache_dir;  // kernels compiled for a GPU are kept here; empty: not on disk
-  std::string nvrtc_path;        // cuda: libnvrtc as a file or its folder; empty: the usual places
+  int num_threads = 0;                // cpu; 0: one a core
+  std::string cpu_isa = "";           // cpu; empty: the best that the machine has
+  std::string kernel_cache_dir = "";  // kernels compiled for a GPU are kept here; empty: not on disk
+  std::string nvrtc_path = "";        // cuda: libnvrtc as a file or its folder; empty: the usual places
 };
 
-// A processor and the queue that its work goes into. Copies are the same device. It and all that is made on it
-// are for one thread at a time. On a GPU calls leave the stream's context current on the calling thread, as
-// cudaSetDevice does.
+// A processor and the queue that its work goes into. Copies are the same device. It and all that is made on
+// it are for one thread at a time. On a GPU calls leave the stream's context current on the calling thread,
+// as cudaSetDevice does.
 class ComputeDevice {
  public:
   // Throws Error{kNotFound} for an unknown target, kUnsupported with the reason where it cannot run here,
@@ -76,10 +76,10 @@ struct AttentionSpec {
   int page_size = 16;    // tokens in a page
   ElementType type = ElementType::kBF16;  // of q, k, v, o and the pages: kF32, kF16 or kBF16
   std::optional<float> scale;             // of scores; absent: 1 / sqrt(head_dim_qk)
-  bool causal = true;         // the last query of a request stands at its last key, and sees none behind itself
-  int window = 0;             // keys that a query sees to its left, itself among them, and as many to its right if not
-                              // causal; 0: all
-  float logits_soft_cap = 0;  // cap * tanh(score / cap); 0: none
+  bool causal = true;  // the last query of a request stands at its last key, and sees none behind itself
+  int window = 0;  // keys that a query sees to its left, itself among them, and as many to its right if not
+                   // causal; 0: all
+  float logits_soft_cap = 0;           // cap * tanh(score / cap); 0: none
   AlibiKind alibi = AlibiKind::kNone;  // then run() takes alibi_slopes
   bool has_sinks = false;              // one more score in each row's sum, without a value: run() takes sinks
   bool batch_invariant = false;        // a token's bits do not depend on what else is in the batch
@@ -88,15 +88,15 @@ struct AttentionSpec {
 // What run() reads and writes. Dimensions are those of the spec; num_tokens is the sum of the planned query
 // lengths, and tensors may have more rows, which are left alone.
 struct AttentionArgs {
-  // [num_tokens, num_qo_heads, head_dim_qk]: the tokens of the first request, then those of the next. Tokens may
-  // lie apart (a slice of a fused qkv tensor); heads and elements of a token lie together.
+  // [num_tokens, num_qo_heads, head_dim_qk]: the tokens of the first request, then those of the next. Tokens
+  // may lie apart (a slice of a fused qkv tensor); heads and elements of a token lie together.
   Tensor q;
   Tensor o;           // written: [num_tokens, num_qo_heads, head_dim_vo], likewise
   Tensor lse = {};    // written, if given: f32 [num_tokens, num_qo_heads], natural logarithm of the sum of
                       // exp(score), sinks included; -inf for a row that sees no key
   Tensor kv_pool;     // [num_pages, page_elems()] without gaps, 16-byte aligned
-  Tensor page_table;  // i32 [num_seqs, max_pages]: a request's pages in order, each below num_pages. Entries behind
-                      // the last page, and those left of every window, are not read.
+  Tensor page_table;  // i32 [num_seqs, max_pages]: a request's pages in order, each below num_pages. Entries
+                      // behind the last page, and those left of every window, are not read.
   Tensor alibi_slopes = {};  // f32 [num_qo_heads]
   Tensor sinks = {};         // f32 [num_qo_heads]
 };
@@ -122,17 +122,18 @@ struct AttentionCost {
 };
 
 // Chooses as the constructor of Attention does. Throws Error{kInvalidArgument} for a spec out of range,
-// kUnsupported that lists what is missing, kNotFound for an unknown backend. "" or "auto": the first that can.
+// kUnsupported that lists what is missing, kNotFound for an unknown backend. "" or "auto": the first that
+// can.
 AttentionChoice choose_attention(const ComputeDevice& device, const AttentionSpec& spec,
                                  const std::string& backend = "");
 
 // One attention operator on one device.
 //
 // Pages. Each device keeps keys and values in the order that its kernels read them in, so pages are written
-// by write_kv() and not by hand: a pool is num_pages * page_bytes() of the caller's memory, not initialised, in which
-// page p begins at p * page_bytes() and holds page_size tokens of all KV heads. Which pages a request has is
-// the caller's business; pages may be shared. Operators whose specs have the same heads, type and page size
-// read the same pages. k_index() and v_index() say where an element lies, for export.
+// by write_kv() and not by hand: a pool is num_pages * page_bytes() of the caller's memory, not initialised,
+// in which page p begins at p * page_bytes() and holds page_size tokens of all KV heads. Which pages a
+// request has is the caller's business; pages may be shared. Operators whose specs have the same heads, type
+// and page size read the same pages. k_index() and v_index() say where an element lies, for export.
 class Attention {
  public:
   Attention(const ComputeDevice& device, const AttentionSpec& spec, const std::string& backend = "");
@@ -164,9 +165,10 @@ class Attention {
   // Compiles now what run() of the present plan would compile when it is first called.
   void prepare(const AttentionArgs& args);
 
-  // For a run() that is recorded on the caller's stream, as into a CUDA graph: makes room for plans of so many
-  // requests with one new token each. The recording serves each later plan under which recording_id() is what it was, and reads
-  // the tensors that it was recorded with. 0: cannot be recorded. Call prepare() before, plan() never inside.
+  // For a run() that is recorded on the caller's stream, as into a CUDA graph: makes room for plans of so
+  // many requests with one new token each. The recording serves each later plan under which recording_id() is
+  // what it was, and reads the tensors that it was recorded with. 0: cannot be recorded. Call prepare()
+  // before, plan() never inside.
   void reserve(int num_seqs);
   std::uint64_t recording_id() const;
 

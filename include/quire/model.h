@@ -1,4 +1,5 @@
-// A model and all that belongs to it: tokenizer, chat format, what its files say, and the engine that runs it.
+// A model and all that belongs to it: tokenizer, chat format, what its files say, and the engine that runs
+// it.
 //
 //   quire::Model model = quire::Model::open("models/demo");
 //   quire::RequestStream answer = model.chat({{"user", "Bob has the lamp. Who has the lamp?"}});
@@ -21,11 +22,12 @@
 namespace quire {
 
 struct ModelOptions {
-  EngineOptions engine;
+  EngineOptions engine = {};
   bool uses_chat_format = true;        // false: as if the model had none
   bool trusts_special_tokens = false;  // special tokens that are written out in a message are taken as such
-  // While loading, on the calling thread: how far it is (0 to 1), and with what. What it throws ends the loading.
-  std::function<void(double fraction, const char* stage)> progress;
+  // While loading, on the calling thread: how far it is (0 to 1), and with what. What it throws ends the
+  // loading.
+  std::function<void(double fraction, const char* stage)> progress = {};
 };
 
 struct ChatMessage {
@@ -57,15 +59,15 @@ struct ModelInfo {
 };
 
 struct TextOptions {
-  bool add_special_tokens = true;     // what the tokenizer puts around a text, such as a beginning token
+  bool add_special_tokens = true;      // what the tokenizer puts around a text, such as a beginning token
   bool parses_special_tokens = false;  // special tokens that are written out in the text are taken as such
 };
 
 class Model {
  public:
-  // From a directory in the Hugging Face layout. Throws kNotFound, kCorruptFile, kUnsupported, kInvalidArgument
-  // for an option out of range, or kExhausted when the memory does not suffice. A chat template that cannot be
-  // used is no error: info().why_no_chat says why.
+  // From a directory in the Hugging Face layout. Throws kNotFound, kCorruptFile, kUnsupported,
+  // kInvalidArgument for an option out of range, or kExhausted when the memory does not suffice. A chat
+  // template that cannot be used is no error: info().why_no_chat says why.
   static Model open(const std::string& folder, const ModelOptions& options = {});
 
   const ModelInfo& info() const;

@@ -12,8 +12,8 @@ namespace quire {
 
 enum class ElementType : std::int32_t { kF32 = 0, kF16 = 1, kBF16 = 2, kI32 = 3, kI64 = 4 };
 
-const char* to_string(ElementType type);       // "f32"
-std::size_t element_bytes(ElementType type);   // Throws Error{kInvalidArgument} for a number that is none
+const char* to_string(ElementType type);      // "f32"
+std::size_t element_bytes(ElementType type);  // Throws Error{kInvalidArgument} for a number that is none
 
 // Whose memory `data` points to (DLDeviceType).
 enum class DeviceKind : std::int32_t {

@@ -57,8 +57,8 @@ int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   return options.max_model_len > 0 ? options.max_model_len : config.max_position;
 }
 
-// Bytes that the cache may take, if nobody says how many, of what is free now. The host's memory is for others too; of a device's own,
-// what steps need and a twentieth for kernels, graphs and libraries are left.
+// Bytes that the cache may take, if nobody says how many, of what is free now. The host's memory is for
+// others too; of a device's own, what steps need and a twentieth for kernels, graphs and libraries are left.
 std::int64_t cache_budget(const Device& device, const ModelConfig& config, const EngineOptions& options) {
   if (options.kv_cache_bytes > 0) return options.kv_cache_bytes;
   const DeviceMemory memory = device.memory();

@@ -113,7 +113,8 @@ void check_pages(const Tensor& table, const PlannedBatch& batch, std::int64_t nu
 void check_slots(const Tensor& slots, std::int64_t num_slots) {
   const auto* values = static_cast<const std::int64_t*>(slots.data);
   for (std::int64_t i = 0; i < slots.shape[0]; ++i) {
-    QUIRE_CHECK(values[i] < num_slots, "slots: token {} has slot {}, the pool has {}", i, values[i], num_slots);
+    QUIRE_CHECK(values[i] < num_slots, "slots: token {} has slot {}, the pool has {}", i, values[i],
+                num_slots);
   }
 }
 
@@ -139,7 +140,10 @@ struct Attention::Impl {
   std::int64_t page_elems() const { return layout.page_stride; }
   void check(const Tensor& tensor, const TensorRule& rule) const { check_tensor(tensor, rule, owner.impl()); }
   void check_pool(const Tensor& pool) const {
-    check(pool, {"kv_pool", spec.type, {{"num_pages", 1, true}, {"page_elems", page_elems()}}, Rows::kTogether,
+    check(pool, {"kv_pool",
+                 spec.type,
+                 {{"num_pages", 1, true}, {"page_elems", page_elems()}},
+                 Rows::kTogether,
                  kPoolAlignment});
   }
 

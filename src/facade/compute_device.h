@@ -12,7 +12,8 @@ struct ComputeDevice::Impl {
   std::unique_ptr<Device> device;
   DeviceKind memory = DeviceKind::kHost;
   int device_idx = 0;
-  bool is_host = true;  // the host may read what tensors point to, and launches have been done when they return
+  bool is_host =
+      true;  // the host may read what tensors point to, and launches have been done when they return
 };
 
 }  // namespace quire

@@ -148,7 +148,7 @@ std::string Model::decode(std::span<const std::int32_t> tokens, bool skip_specia
 }
 
 Engine Engine::open(const std::string& model_dir, const EngineOptions& options) {
-  Model model = open_model(model_dir, {.engine = options, .uses_chat_format = false, .progress = {}});
+  Model model = open_model(model_dir, {.engine = options, .uses_chat_format = false});
   return std::move(model.engine());
 }
 

@@ -32,8 +32,8 @@ std::int64_t check_row(const Tensor& t, const TensorRule& rule) {
   std::int64_t elems = 1;
   for (int i = t.num_dims - 1; i >= 1; --i) {
     QUIRE_CHECK(t.shape[i] == 1 || t.strides[i] == elems,
-                "{}: the elements of a row must lie together, dimension {} needs stride {}, got {}", rule.name, i,
-                elems, to_string(t));
+                "{}: the elements of a row must lie together, dimension {} needs stride {}, got {}",
+                rule.name, i, elems, to_string(t));
     elems *= t.shape[i];
   }
   return elems;

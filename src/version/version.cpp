@@ -11,7 +11,8 @@ const BuildInfo& build_info() {
 
 std::string build_text() {
   const BuildInfo& info = build_info();
-  return std::string(info.version) + " (commit " + info.commit + ", " + info.compiler + ", " + info.kind + ")";
+  return std::string(info.version) + " (commit " + info.commit + ", " + info.compiler + ", " + info.kind +
+         ")";
 }
 
 }  // namespace quire

@@ -42,7 +42,8 @@ void CudaApi::open_own_context(int device_idx) {
 
 void CudaApi::open_own_stream(int device_idx) {
   open_own_context(device_idx);
-  driver_->check(call().stream_create(&stream_, kCuStreamNonBlocking), "create a stream on GPU {}", device_idx);
+  driver_->check(call().stream_create(&stream_, kCuStreamNonBlocking), "create a stream on GPU {}",
+                 device_idx);
   owns_stream_ = true;
 }
 
@@ -55,8 +56,10 @@ void CudaApi::use_stream_of_caller(CuStreamHandle* stream, int device_idx) {
                  static_cast<const void*>(stream));
   bind();
   int device = 0;
-  driver_->check(call().ctx_get_device(&device), "find the GPU of stream {}", static_cast<const void*>(stream));
-  QUIRE_CHECK(device == device_, "stream {} is of another GPU (the driver's device {}) than device_idx {} (its device {})",
+  driver_->check(call().ctx_get_device(&device), "find the GPU of stream {}",
+                 static_cast<const void*>(stream));
+  QUIRE_CHECK(device == device_,
+              "stream {} is of another GPU (the driver's device {}) than device_idx {} (its device {})",
               static_cast<const void*>(stream), device, device_idx, device_);
 }
 

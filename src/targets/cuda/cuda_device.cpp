@@ -16,8 +16,8 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options) {
   const auto driver = Driver::open();
   const int max_major = driver->version() / 1000, sm = driver->facts(options.device_idx).sm,
             family = kernel_family(sm);
-  // On a caller's stream no launch starts before the one ahead has ended: that one may be the caller's, and write
-  // what ours reads at once, such as a page table.
+  // On a caller's stream no launch starts before the one ahead has ended: that one may be the caller's, and
+  // write what ours reads at once, such as a page table.
   const bool may_overlap = family >= 90 && options.queue == nullptr;
   const auto api = std::make_shared<CudaApi>(driver, options.device_idx, may_overlap, options.queue);
   KernelCompiler compiler = make_cuda_compiler(options, max_major);

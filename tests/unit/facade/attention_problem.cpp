@@ -82,8 +82,8 @@ AttentionProblem::AttentionProblem(const ComputeDevice& device, Device& allocato
   v_memory_ = std::make_unique<CallersMemory>(allocator_, v_);
   o_ = std::make_unique<CallersMemory>(
       allocator_, HostArray(dtype_, size(num_tokens_, spec_.num_qo_heads, spec_.head_dim_vo), kPoison));
-  lse_ = std::make_unique<CallersMemory>(allocator_,
-                                         HostArray(DType::kF32, size(num_tokens_, spec_.num_qo_heads), kPoison));
+  lse_ = std::make_unique<CallersMemory>(
+      allocator_, HostArray(DType::kF32, size(num_tokens_, spec_.num_qo_heads), kPoison));
   const std::vector<std::byte> poison(size(num_pages_) * attention_.page_bytes(), kPoison);
   pool_ = std::make_unique<CallersMemory>(allocator_, poison.data(), poison.size(), 16);
   table_memory_ = place(table_);
@@ -116,7 +116,8 @@ std::int64_t AttentionProblem::page_of(int request, int key) const {
 }
 
 double AttentionProblem::k(int request, int key, int head, int dim) const {
-  return k_[(key_row(request, key) * size(spec_.num_kv_heads) + size(head)) * size(spec_.head_dim_qk) + size(dim)];
+  return k_[(key_row(request, key) * size(spec_.num_kv_heads) + size(head)) * size(spec_.head_dim_qk) +
+            size(dim)];
 }
 
 void AttentionProblem::compute_answer() {
@@ -124,7 +125,8 @@ void AttentionProblem::compute_answer() {
   std::size_t first_token = 0;
   for (std::size_t s = 0; s < batch_.kv_lens.size(); ++s) {
     ReferenceRequest r{batch_.query_lens[s], batch_.kv_lens[s], {}, {}, {}};
-    const auto at = [](const HostArray& array, std::size_t row, int num_heads, int head, int head_dim, int dim) {
+    const auto at = [](const HostArray& array, std::size_t row, int num_heads, int head, int head_dim,
+                       int dim) {
       return array[(row * size(num_heads) + size(head)) * size(head_dim) + size(dim)];
     };
     r.q = [&](int token, int head, int d) {
@@ -134,10 +136,11 @@ void AttentionProblem::compute_answer() {
     r.v = [&](int key, int head, int d) {
       return at(v_, key_row(static_cast<int>(s), key), spec_.num_kv_heads, head, spec_.head_dim_vo, d);
     };
-    const ReferenceResult result =
-        reference_attention(desc, r, spec_.alibi == AlibiKind::kNone ? std::vector<double>{}
-                                                                     : std::vector<double>(slopes_.begin(), slopes_.end()),
-                            spec_.has_sinks ? std::vector<double>(sinks_.begin(), sinks_.end()) : std::vector<double>{});
+    const ReferenceResult result = reference_attention(
+        desc, r,
+        spec_.alibi == AlibiKind::kNone ? std::vector<double>{}
+                                        : std::vector<double>(slopes_.begin(), slopes_.end()),
+        spec_.has_sinks ? std::vector<double>(sinks_.begin(), sinks_.end()) : std::vector<double>{});
     answer_.insert(answer_.end(), result.o.begin(), result.o.end());
     answer_lse_.insert(answer_lse_.end(), result.lse.begin(), result.lse.end());
     first_token += size(batch_.query_lens[s]);

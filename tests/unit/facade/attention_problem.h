@@ -1,5 +1,5 @@
-// A batch of attention as a caller of the public interface has it: memory of the caller's, in any place, and the
-// answer by the float64 oracle.
+// A batch of attention as a caller of the public interface has it: memory of the caller's, in any place, and
+// the answer by the float64 oracle.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,8 @@ namespace quire {
 
 DType dtype_of_test(ElementType type);
 
-// Device memory that is not the operator's, with room in front: data begin at an odd multiple of their alignment.
+// Device memory that is not the operator's, with room in front: data begin at an odd multiple of their
+// alignment.
 class CallersMemory {
  public:
   CallersMemory(Device& allocator, const void* from, std::size_t bytes, std::size_t offset);
@@ -47,7 +48,8 @@ class AttentionProblem {
   // Tensors of the batch, correct as they are.
   AttentionArgs args() const;
   KvWriteArgs write_args() const;
-  Tensor tensor(const CallersMemory& memory, ElementType type, std::initializer_list<std::int64_t> shape) const;
+  Tensor tensor(const CallersMemory& memory, ElementType type,
+                std::initializer_list<std::int64_t> shape) const;
 
   void write();                // and waits
   void run() { run(args()); }  // plans, runs and waits
@@ -64,7 +66,9 @@ class AttentionProblem {
  private:
   void make_pages(Random& random);
   void compute_answer();
-  std::size_t key_row(int request, int key) const { return first_key_[static_cast<std::size_t>(request)] + static_cast<std::size_t>(key); }
+  std::size_t key_row(int request, int key) const {
+    return first_key_[static_cast<std::size_t>(request)] + static_cast<std::size_t>(key);
+  }
 
   ComputeDevice device_;
   Device& allocator_;
@@ -79,8 +83,8 @@ class AttentionProblem {
   std::vector<std::int32_t> table_;
   std::vector<std::int64_t> slots_;
   std::vector<double> answer_, answer_lse_;
-  std::unique_ptr<CallersMemory> q_memory_, k_memory_, v_memory_, o_, lse_, pool_, table_memory_, slots_memory_, slopes_memory_,
-      sinks_memory_;
+  std::unique_ptr<CallersMemory> q_memory_, k_memory_, v_memory_, o_, lse_, pool_, table_memory_,
+      slots_memory_, slopes_memory_, sinks_memory_;
 };
 
 }  // namespace quire

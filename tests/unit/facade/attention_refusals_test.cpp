@@ -1,6 +1,7 @@
 // What the public attention interface refuses: before anything is launched, in words that carry the numbers.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
 
 #include "attention_problem.h"
@@ -32,7 +33,8 @@ class AttentionRefusalsTest : public testing::Test {
   std::string refused(const std::function<void(AttentionArgs&)>& change) {
     AttentionArgs args = problem_.args();
     change(args);
-    const std::string message = message_of([&] { problem_.attention().run(args); }, ErrorKind::kInvalidArgument);
+    const std::string message =
+        message_of([&] { problem_.attention().run(args); }, ErrorKind::kInvalidArgument);
     EXPECT_TRUE(std::isnan(problem_.error_of_o())) << "something was launched";
     return message;
   }
@@ -54,65 +56,90 @@ class AttentionRefusalsTest : public testing::Test {
 
 TEST_F(AttentionRefusalsTest, Shapes) {
   EXPECT_EQ(refused([](AttentionArgs& a) { a.q.shape[2] = 32; }),
-            "q must be f32 [num_tokens >= 7, num_qo_heads = 4, head_dim_qk = 64], got f32 [7, 4, 32] strides [256, 64, 1] on "
+            "q must be f32 [num_tokens >= 7, num_qo_heads = 4, head_dim_qk = 64], got f32 [7, 4, 32] strides "
+            "[256, 64, 1] on "
             "host 0");
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.shape[0] = 6; }).find("[num_tokens >= 7, "), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.o.shape[1] = 5; }).find("o must be f32 [num_tokens >= 7, num_qo_heads = 4"),
+  EXPECT_NE(refused([](AttentionArgs& a) { a.q.shape[0] = 6; }).find("[num_tokens >= 7, "),
+            std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) {
+              a.o.shape[1] = 5;
+            }).find("o must be f32 [num_tokens >= 7, num_qo_heads = 4"),
             std::string::npos);
   EXPECT_NE(refused([](AttentionArgs& a) { a.lse.num_dims = 1; }).find("lse must be f32"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.kv_pool.shape[1] += 1; }).find("page_elems = "), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.page_table.shape[1] = 2; }).find("max_pages >= 3], got i32 [2, 2]"),
+  EXPECT_NE(refused([](AttentionArgs& a) { a.kv_pool.shape[1] += 1; }).find("page_elems = "),
             std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.page_table.shape[0] = 1; }).find("num_seqs >= 2"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q = {}; }).find("q is missing: f32 [num_tokens >= 7"), std::string::npos);
+  EXPECT_NE(
+      refused([](AttentionArgs& a) { a.page_table.shape[1] = 2; }).find("max_pages >= 3], got i32 [2, 2]"),
+      std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) { a.page_table.shape[0] = 1; }).find("num_seqs >= 2"),
+            std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) { a.q = {}; }).find("q is missing: f32 [num_tokens >= 7"),
+            std::string::npos);
 }
 
 TEST_F(AttentionRefusalsTest, Types) {
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.type = ElementType::kBF16; }).find("got bf16 [7, 4, 64]"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.page_table.type = ElementType::kI64; }).find("must be i32"), std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) { a.q.type = ElementType::kBF16; }).find("got bf16 [7, 4, 64]"),
+            std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) { a.page_table.type = ElementType::kI64; }).find("must be i32"),
+            std::string::npos);
   EXPECT_NE(refused_write([](KvWriteArgs& a) { a.slots.type = ElementType::kI32; }).find("slots must be i64"),
             std::string::npos);
 }
 
 TEST_F(AttentionRefusalsTest, Strides) {
   EXPECT_EQ(refused([](AttentionArgs& a) { a.q.strides[1] = 128; }),
-            "q: the elements of a row must lie together, dimension 1 needs stride 64, got f32 [7, 4, 64] strides [256, 128, 1] "
+            "q: the elements of a row must lie together, dimension 1 needs stride 64, got f32 [7, 4, 64] "
+            "strides [256, 128, 1] "
             "on host 0");
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.strides[2] = 2; }).find("dimension 2 needs stride 1"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.o.strides[0] = 255; }).find("o: dimension 0 needs a stride of at least 256"),
+  EXPECT_NE(refused([](AttentionArgs& a) { a.q.strides[2] = 2; }).find("dimension 2 needs stride 1"),
+            std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) {
+              a.o.strides[0] = 255;
+            }).find("o: dimension 0 needs a stride of at least 256"),
             std::string::npos);
   EXPECT_NE(refused([](AttentionArgs& a) { a.q.strides[0] = 0; }).find("at least 256"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.strides[0] = INT64_MAX; }).find("9223372036854775807"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.lse.strides[0] = 5; }).find("lse: dimension 0 needs a stride of 4"),
+  EXPECT_NE(refused([](AttentionArgs& a) { a.q.strides[0] = INT64_MAX; }).find("9223372036854775807"),
             std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.kv_pool.strides[0] *= 2; }).find("kv_pool: dimension 0"), std::string::npos);
+  EXPECT_NE(
+      refused([](AttentionArgs& a) { a.lse.strides[0] = 5; }).find("lse: dimension 0 needs a stride of 4"),
+      std::string::npos);
+  EXPECT_NE(refused([](AttentionArgs& a) { a.kv_pool.strides[0] *= 2; }).find("kv_pool: dimension 0"),
+            std::string::npos);
 }
 
 TEST_F(AttentionRefusalsTest, Memory) {
   EXPECT_EQ(refused([](AttentionArgs& a) { a.o.device = DeviceKind::kCuda; }),
             "o must be on host 0, got f32 [7, 4, 64] strides [256, 64, 1] on cuda 0");
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.device_idx = 1; }).find("got f32 [7, 4, 64] strides [256, 64, 1] on host 1"),
+  EXPECT_NE(refused([](AttentionArgs& a) {
+              a.q.device_idx = 1;
+            }).find("got f32 [7, 4, 64] strides [256, 64, 1] on host 1"),
             std::string::npos);
   EXPECT_NE(refused([](AttentionArgs& a) { a.q.data = nullptr; }).find("q has no memory"), std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.kv_pool.data = static_cast<char*>(a.kv_pool.data) + 4; })
-                .find("kv_pool must begin at a multiple of 16 bytes"),
+  EXPECT_NE(refused([](AttentionArgs& a) {
+              a.kv_pool.data = static_cast<char*>(a.kv_pool.data) + 4;
+            }).find("kv_pool must begin at a multiple of 16 bytes"),
             std::string::npos);
-  EXPECT_NE(refused([](AttentionArgs& a) { a.q.data = static_cast<char*>(a.q.data) + 1; }).find("a multiple of 4 bytes"),
+  EXPECT_NE(refused([](AttentionArgs& a) {
+              a.q.data = static_cast<char*>(a.q.data) + 1;
+            }).find("a multiple of 4 bytes"),
             std::string::npos);
 }
 
 TEST_F(AttentionRefusalsTest, PagesAndSlotsThatAreNotThere) {
-  const auto message = refused([](AttentionArgs& a) { static_cast<std::int32_t*>(a.page_table.data)[1] = 99; });
+  const auto message =
+      refused([](AttentionArgs& a) { static_cast<std::int32_t*>(a.page_table.data)[1] = 99; });
   EXPECT_EQ(message, "page_table: request 0 has page 99 at entry 1, the pool has pages 0 to 4");
-  const auto negative = refused([](AttentionArgs& a) { static_cast<std::int32_t*>(a.page_table.data)[1] = -1; });
+  const auto negative =
+      refused([](AttentionArgs& a) { static_cast<std::int32_t*>(a.page_table.data)[1] = -1; });
   EXPECT_NE(negative.find("page -1"), std::string::npos) << negative;
   EXPECT_EQ(refused_write([](KvWriteArgs& a) { static_cast<std::int64_t*>(a.slots.data)[3] = 80; }),
             "slots: token 3 has slot 80, the pool has 80");
 }
 
 TEST_F(AttentionRefusalsTest, WhatTheSpecDoesNotAskFor) {
-  EXPECT_NE(refused([](AttentionArgs& a) { a.sinks = a.lse; }).find("sinks is given, but the spec asks for none"),
-            std::string::npos);
+  EXPECT_NE(
+      refused([](AttentionArgs& a) { a.sinks = a.lse; }).find("sinks is given, but the spec asks for none"),
+      std::string::npos);
   AttentionSpec spec = spec_of_heads();
   spec.alibi = AlibiKind::kLinear;
   Attention attention(device_, spec);
@@ -122,16 +149,23 @@ TEST_F(AttentionRefusalsTest, WhatTheSpecDoesNotAskFor) {
 }
 
 TEST_F(AttentionRefusalsTest, Specs) {
-  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.num_kv_heads = 3; }).find("num_qo_heads must be a multiple of num_kv_heads (3), got 4"),
+  EXPECT_NE(refused_spec([](AttentionSpec& s) {
+              s.num_kv_heads = 3;
+            }).find("num_qo_heads must be a multiple of num_kv_heads (3), got 4"),
             std::string::npos);
-  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.head_dim_qk = 0; }).find("head_dim_qk must be 1 to"), std::string::npos);
-  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.head_dim_vo = -1; }).find("head_dim_vo must be 1 to"), std::string::npos);
-  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.type = ElementType::kI32; }).find("f32, f16 or bf16, got i32"),
+  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.head_dim_qk = 0; }).find("head_dim_qk must be 1 to"),
             std::string::npos);
+  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.head_dim_vo = -1; }).find("head_dim_vo must be 1 to"),
+            std::string::npos);
+  EXPECT_NE(
+      refused_spec([](AttentionSpec& s) { s.type = ElementType::kI32; }).find("f32, f16 or bf16, got i32"),
+      std::string::npos);
   EXPECT_NE(refused_spec([](AttentionSpec& s) { s.scale = NAN; }).find("finite"), std::string::npos);
-  EXPECT_NE(refused_spec([](AttentionSpec& s) { s.alibi = static_cast<AlibiKind>(7); }).find("ALiBi of kind 7"),
-            std::string::npos);
-  EXPECT_NE(message_of([&] { Attention(device_, spec_of_heads(), "fast"); }, ErrorKind::kNotFound).find("unified, reference"),
+  EXPECT_NE(
+      refused_spec([](AttentionSpec& s) { s.alibi = static_cast<AlibiKind>(7); }).find("ALiBi of kind 7"),
+      std::string::npos);
+  EXPECT_NE(message_of([&] { Attention(device_, spec_of_heads(), "fast"); }, ErrorKind::kNotFound)
+                .find("unified, reference"),
             std::string::npos);
 }
 
@@ -140,20 +174,25 @@ TEST_F(AttentionRefusalsTest, PlansThatCannotBe) {
   EXPECT_EQ(message_of([&] { attention.run(problem_.args()); }, ErrorKind::kInvalidArgument),
             "run() comes after plan(), which has not been called");
   const std::vector<std::int32_t> one{1}, two{1, 2}, none{0};
-  EXPECT_NE(message_of([&] { attention.plan(two, one); }, ErrorKind::kInvalidArgument).find("2 query lengths but 1"),
+  EXPECT_NE(message_of([&] { attention.plan(two, one); }, ErrorKind::kInvalidArgument)
+                .find("2 query lengths but 1"),
             std::string::npos);
-  EXPECT_NE(message_of([&] { attention.plan(one, none); }, ErrorKind::kInvalidArgument).find("request 0: kv_len 0"),
-            std::string::npos);
-  message_of([&] { attention.run(problem_.args()); }, ErrorKind::kInvalidArgument);  // a plan that failed is none
+  EXPECT_NE(
+      message_of([&] { attention.plan(one, none); }, ErrorKind::kInvalidArgument).find("request 0: kv_len 0"),
+      std::string::npos);
+  message_of([&] { attention.run(problem_.args()); },
+             ErrorKind::kInvalidArgument);  // a plan that failed is none
 }
 
 TEST(ComputeDeviceTest, Refusals) {
-  EXPECT_NE(message_of([] { ComputeDevice::open({.target = "abacus"}); }, ErrorKind::kNotFound).find("cpu"), std::string::npos);
+  EXPECT_NE(message_of([] { ComputeDevice::open({.target = "abacus"}); }, ErrorKind::kNotFound).find("cpu"),
+            std::string::npos);
   int stream = 0;
   EXPECT_NE(message_of([&] { ComputeDevice::open({.stream = &stream}); }, ErrorKind::kInvalidArgument)
                 .find("target cpu has no streams"),
             std::string::npos);
-  EXPECT_NE(message_of([] { ComputeDevice::open({.num_threads = -1}); }, ErrorKind::kInvalidArgument).find("cpu.threads"),
+  EXPECT_NE(message_of([] { ComputeDevice::open({.num_threads = -1}); }, ErrorKind::kInvalidArgument)
+                .find("cpu.threads"),
             std::string::npos);
 }
 

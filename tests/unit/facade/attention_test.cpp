@@ -1,8 +1,10 @@
-// The public attention interface on each target that runs here: every field of a spec does what it says, on memory
-// that the caller brought.
+// The public attention interface on each target that runs here: every field of a spec does what it says, on
+// memory that the caller brought.
 #include "quire/attention.h"
 
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "attention_problem.h"
 #include "targets/all/linked_targets.h"
@@ -54,7 +56,9 @@ class AttentionTest : public testing::TestWithParam<std::string> {
   void SetUp() override {
     try {
       device_.emplace(ComputeDevice::open({.target = GetParam(), .nvrtc_path = nvrtc_}));
-      allocator_ = linked_targets().open(GetParam(), {.settings = {{"cuda.nvrtc", nvrtc_}}});
+      DeviceOptions options;
+      options.settings = {{"cuda.nvrtc", nvrtc_}};
+      allocator_ = linked_targets().open(GetParam(), options);
     } catch (const Error& e) {
       ASSERT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
       GTEST_SKIP() << e.what();
@@ -125,7 +129,8 @@ TEST_P(AttentionTest, RoomThatWasReservedStays) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, AttentionTest,
-                         testing::Values("cpu", "emulator:sm_90a", "emulator:sm_80", "cuda"), [](const auto& target) {
+                         testing::Values("cpu", "emulator:sm_90a", "emulator:sm_80", "cuda"),
+                         [](const auto& target) {
                            std::string name = target.param;
                            for (char& c : name) c = c == ':' ? '_' : c;
                            return name;
@@ -135,7 +140,8 @@ TEST(AttentionChoiceTest, SaysWhy) {
   const ComputeDevice device = ComputeDevice::open();
   EXPECT_EQ(device.memory_kind(), DeviceKind::kHost);
   EXPECT_TRUE(device.description().starts_with("cpu (")) << device.description();
-  EXPECT_EQ(choose_attention(device, usual_spec()).reasons, std::vector<std::string>{"unified: chosen (first that can)"});
+  EXPECT_EQ(choose_attention(device, usual_spec()).reasons,
+            std::vector<std::string>{"unified: chosen (first that can)"});
   const AttentionChoice asked = choose_attention(device, usual_spec(), "reference");
   EXPECT_EQ(asked.backend, "reference");
   EXPECT_EQ(asked.reasons.front(), "unified: not asked for");
@@ -183,7 +189,8 @@ TEST(AttentionStridesTest, TokensMayLieApart) {
   problem.run(args);
   for (int token = 0; token < 6; ++token) {
     std::copy_n(spread_o.begin() + token * 300, 256, o + token * 256);
-    EXPECT_EQ(spread_o[static_cast<std::size_t>(token * 300 + 256)], -1.0f) << "what lies between is left alone";
+    EXPECT_EQ(spread_o[static_cast<std::size_t>(token * 300 + 256)], -1.0f)
+        << "what lies between is left alone";
   }
   EXPECT_LT(problem.error_of_o(), bound_of(spec.type));
 }

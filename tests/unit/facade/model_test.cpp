@@ -28,7 +28,7 @@ std::string text_of(RequestStream stream) {
 }
 
 ModelOptions small() {
-  ModelOptions options{.progress = {}};
+  ModelOptions options;
   options.engine.kv_cache_pages = 200;
   options.engine.num_threads = 2;
   return options;
@@ -86,7 +86,11 @@ TEST(ModelOptionsTest, WithoutItsChatFormat) {
   options.uses_chat_format = false;
   Model model = Model::open(kDemo, options);
   EXPECT_FALSE(model.has_chat_format());
-  EXPECT_EQ(message_of([&] { model.chat({{"user", "Hi"}}); }, ErrorKind::kUnsupported),
+  EXPECT_EQ(message_of(
+                [&] {
+                  model.chat({{"user", "Hi"}});
+                },
+                ErrorKind::kUnsupported),
             "no chat format: the model was opened without its chat format");
 }
 
@@ -106,11 +110,13 @@ TEST(ModelOptionsTest, ProgressIsToldAndMayGiveUp) {
 TEST(ModelOptionsTest, Refusals) {
   ModelOptions options = small();
   options.engine.kv_cache_bytes = 1 << 20;
-  EXPECT_NE(message_of([&] { Model::open(kDemo, options); }, ErrorKind::kInvalidArgument).find("1048576 bytes and 200 pages"),
+  EXPECT_NE(message_of([&] { Model::open(kDemo, options); }, ErrorKind::kInvalidArgument)
+                .find("1048576 bytes and 200 pages"),
             std::string::npos);
   options = small();
   options.engine.kv_cache_pages = -1;
-  EXPECT_NE(message_of([&] { Model::open(kDemo, options); }, ErrorKind::kInvalidArgument).find("got -1"), std::string::npos);
+  EXPECT_NE(message_of([&] { Model::open(kDemo, options); }, ErrorKind::kInvalidArgument).find("got -1"),
+            std::string::npos);
   EXPECT_NE(message_of([] { Model::open("/nowhere/at/all"); }, ErrorKind::kNotFound).find("/nowhere/at/all"),
             std::string::npos);
 }

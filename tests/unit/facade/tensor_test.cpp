@@ -12,15 +12,17 @@ namespace quire {
 namespace {
 
 static_assert(std::is_standard_layout_v<Tensor> && std::is_trivially_copyable_v<Tensor>);
-static_assert(offsetof(Tensor, data) == 0 && offsetof(Tensor, shape) == 8 && offsetof(Tensor, strides) == 40 &&
-              offsetof(Tensor, num_dims) == 72 && offsetof(Tensor, type) == 76 && offsetof(Tensor, device) == 80 &&
+static_assert(offsetof(Tensor, data) == 0 && offsetof(Tensor, shape) == 8 &&
+              offsetof(Tensor, strides) == 40 && offsetof(Tensor, num_dims) == 72 &&
+              offsetof(Tensor, type) == 76 && offsetof(Tensor, device) == 80 &&
               offsetof(Tensor, device_idx) == 84 && sizeof(Tensor) == 88);
 // DLDeviceType of dlpack.h.
 static_assert(static_cast<int>(DeviceKind::kHost) == 1 && static_cast<int>(DeviceKind::kCuda) == 2 &&
-              static_cast<int>(DeviceKind::kCudaHost) == 3 && static_cast<int>(DeviceKind::kCudaManaged) == 13);
+              static_cast<int>(DeviceKind::kCudaHost) == 3 &&
+              static_cast<int>(DeviceKind::kCudaManaged) == 13);
 
 TEST(TensorTest, AContiguousTensorHasTheStridesOfItsShape) {
-  float data[24];
+  const float data[24] = {};
   const Tensor t = contiguous_tensor(data, ElementType::kF32, {2, 3, 4}, DeviceKind::kCuda, 1);
   EXPECT_EQ(t.data, data);
   EXPECT_EQ(t.num_dims, 3);
@@ -41,7 +43,8 @@ TEST(TensorTest, WhatIsNoTensorIsRefused) {
   EXPECT_EQ(refused(ElementType::kI64, {}), "a tensor has 1 to 4 dimensions, got 0");
   EXPECT_EQ(refused(ElementType::kI64, {1, 1, 1, 1, 1}), "a tensor has 1 to 4 dimensions, got 5");
   EXPECT_EQ(refused(ElementType::kI64, {2, -3}), "the extents of a tensor must not be negative, got [2, -3]");
-  EXPECT_EQ(refused(ElementType::kI64, {kMost, 2}), "a tensor of [9223372036854775807, 2] elements is too large");
+  EXPECT_EQ(refused(ElementType::kI64, {kMost, 2}),
+            "a tensor of [9223372036854775807, 2] elements is too large");
   EXPECT_EQ(refused(static_cast<ElementType>(9), {1}), "there is no element type 9");
 }
 

@@ -195,7 +195,8 @@ TEST_F(CudaDeviceTest, LaunchesOverlapWhereTheChipCan) {
   EXPECT_EQ(marks(), (std::vector<long>{7, 8}));
 }
 
-// The stream stays the caller's, and what it launched there may write what ours reads first: none starts early.
+// The stream stays the caller's, and what it launched there may write what ours reads first: none starts
+// early.
 TEST_F(CudaDeviceTest, AStreamOfTheCallersIsLaunchedInto) {
   void* stream = nullptr;
   imitated::make_stream(&stream);
@@ -218,10 +219,13 @@ TEST_F(CudaDeviceTest, AStreamOfAnotherGpuIsRefused) {
   imitated::make_stream(&stream);
   options_.queue = stream;
   imitated::driver().device_of_context = 41;
-  const std::string message = message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInvalidArgument);
-  EXPECT_NE(message.find("the driver's device 41) than device_idx 0 (its device 40)"), std::string::npos) << message;
+  const std::string message =
+      message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInvalidArgument);
+  EXPECT_NE(message.find("the driver's device 41) than device_idx 0 (its device 40)"), std::string::npos)
+      << message;
   imitated::driver().failing_function = "cuStreamGetCtx";
-  EXPECT_NE(message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInternal).find("find the context of stream"),
+  EXPECT_NE(message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInternal)
+                .find("find the context of stream"),
             std::string::npos);
   imitated::destroy_stream(stream);
 }
