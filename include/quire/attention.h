@@ -25,7 +25,7 @@
 namespace quire {
 
 struct ComputeDeviceOptions {
-  std::string target = "cpu";  // "cpu", "cuda", "emulator:sm_90a"
+  std::string target = "cpu";  // or "cuda"
   int device_idx = 0;          // of several GPUs, in the driver's order
 
   // cuda: a CUstream (cudaStream_t) on which everything is launched and copied, of a context on that GPU; its

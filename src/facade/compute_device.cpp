@@ -26,13 +26,22 @@ DeviceKind memory_kind_of(const Device& device) {
 
 }  // namespace
 
-ComputeDevice ComputeDevice::open(const ComputeDeviceOptions& options) {
-  auto impl = std::make_shared<Impl>();
-  impl->device = linked_targets().open(options.target, device_options(options));
-  impl->memory = memory_kind_of(*impl->device);
+ComputeDevice face_of(std::unique_ptr<Device> device, int device_idx) {
+  auto impl = std::make_shared<ComputeDevice::Impl>();
+  impl->memory = memory_kind_of(*device);
   impl->is_host = impl->memory == DeviceKind::kHost;
-  impl->device_idx = impl->is_host ? 0 : options.device_idx;
+  impl->device_idx = impl->is_host ? 0 : device_idx;
+  impl->device = std::move(device);
   return ComputeDevice(std::move(impl));
+}
+
+ComputeDevice ComputeDevice::open(const ComputeDeviceOptions& options) {
+  auto device = linked_targets().open(options.target, device_options(options));
+  QUIRE_CHECK_KIND(
+      kUnsupported, !device->caps().is_emulated,
+      "target {} checks every access to memory and knows its own alone: it cannot compute on a caller's",
+      options.target);
+  return face_of(std::move(device), options.device_idx);
 }
 
 std::string ComputeDevice::description() const { return describe(impl_->device->caps()); }

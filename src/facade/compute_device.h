@@ -16,4 +16,7 @@ struct ComputeDevice::Impl {
       true;  // the host may read what tensors point to, and launches have been done when they return
 };
 
+// The public face of a device that is open.
+ComputeDevice face_of(std::unique_ptr<Device> device, int device_idx);
+
 }  // namespace quire

@@ -187,6 +187,12 @@ TEST_F(AttentionRefusalsTest, PlansThatCannotBe) {
 TEST(ComputeDeviceTest, Refusals) {
   EXPECT_NE(message_of([] { ComputeDevice::open({.target = "abacus"}); }, ErrorKind::kNotFound).find("cpu"),
             std::string::npos);
+  try {
+    ComputeDevice::open({.target = "emulator:sm_90a"});
+    ADD_FAILURE() << "the emulator knows no memory but its own";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.kind(), ErrorKind::kUnsupported);
+  }
   int stream = 0;
   EXPECT_NE(message_of([&] { ComputeDevice::open({.stream = &stream}); }, ErrorKind::kInvalidArgument)
                 .find("target cpu has no streams"),

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "attention_problem.h"
+#include "facade/compute_device.h"
 #include "targets/all/linked_targets.h"
 #include "unit/error_message.h"
 
@@ -55,19 +56,25 @@ class AttentionTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     try {
-      device_.emplace(ComputeDevice::open({.target = GetParam(), .nvrtc_path = nvrtc_}));
       DeviceOptions options;
       options.settings = {{"cuda.nvrtc", nvrtc_}};
       allocator_ = linked_targets().open(GetParam(), options);
+      if (allocator_->caps().is_emulated) {  // it knows no memory but its own
+        device_.emplace(face_of(std::move(allocator_), 0));
+      } else {
+        device_.emplace(ComputeDevice::open({.target = GetParam(), .nvrtc_path = nvrtc_}));
+      }
     } catch (const Error& e) {
       ASSERT_EQ(e.kind(), ErrorKind::kUnsupported) << e.what();
       GTEST_SKIP() << e.what();
     }
   }
 
+  Device& allocator() { return allocator_ != nullptr ? *allocator_ : *device_->impl().device; }
+
   const std::string nvrtc_ = QUIRE_NVRTC;
   std::optional<ComputeDevice> device_;
-  std::unique_ptr<Device> allocator_;
+  std::unique_ptr<Device> allocator_;  // null: the device itself
 };
 
 TEST_P(AttentionTest, EveryFieldOfASpecDoesWhatItSays) {
@@ -80,7 +87,7 @@ TEST_P(AttentionTest, EveryFieldOfASpecDoesWhatItSays) {
       ASSERT_EQ(e.kind(), ErrorKind::kUnsupported);
       continue;
     }
-    AttentionProblem problem(*device_, *allocator_, spec, usual_batch());
+    AttentionProblem problem(*device_, allocator(), spec, usual_batch());
     EXPECT_EQ(problem.attention().choice().backend, "unified");
     problem.write();
     problem.run();
@@ -92,7 +99,7 @@ TEST_P(AttentionTest, EveryFieldOfASpecDoesWhatItSays) {
 }
 
 TEST_P(AttentionTest, TheIndexMapsFindWhatWasWritten) {
-  AttentionProblem problem(*device_, *allocator_, usual_spec(), usual_batch());
+  AttentionProblem problem(*device_, allocator(), usual_spec(), usual_batch());
   problem.write();
   const HostArray pool = problem.pool();
   for (const int key : {0, 15, 16, 32}) {
@@ -106,7 +113,7 @@ TEST_P(AttentionTest, TheIndexMapsFindWhatWasWritten) {
 }
 
 TEST_P(AttentionTest, PreparedRunsGiveTheSame) {
-  AttentionProblem problem(*device_, *allocator_, usual_spec(), usual_batch());
+  AttentionProblem problem(*device_, allocator(), usual_spec(), usual_batch());
   const AttentionArgs args = problem.args();
   problem.attention().plan(problem.batch().query_lens, problem.batch().kv_lens);
   problem.attention().prepare(args);
@@ -117,7 +124,7 @@ TEST_P(AttentionTest, PreparedRunsGiveTheSame) {
 
 // A recording serves later plans under which its number stays the same.
 TEST_P(AttentionTest, RoomThatWasReservedStays) {
-  AttentionProblem problem(*device_, *allocator_, usual_spec(), {{1, 1, 1}, {9, 30, 17}});
+  AttentionProblem problem(*device_, allocator(), usual_spec(), {{1, 1, 1}, {9, 30, 17}});
   problem.write();
   problem.attention().reserve(3);
   problem.attention().plan(std::vector<std::int32_t>{1, 0, 0}, std::vector<std::int32_t>{9, 0, 0});
