@@ -9,7 +9,7 @@
 namespace quire {
 namespace {
 
-constexpr std::size_t kMaxNameBytes = 128;
+constexpr std::size_t kMaxComparedBytes = 128;
 
 // Edit distance where two letters in the wrong order count as one change.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -40,11 +40,11 @@ std::vector<std::string> words_of(const CLI::App& app) {
 }  // namespace
 
 std::optional<std::string> closest(std::string_view name, std::span<const std::string> candidates) {
-  if (name.size() > kMaxNameBytes) return std::nullopt;
+  if (name.size() > kMaxComparedBytes) return std::nullopt;
   const std::string* best = nullptr;
   std::size_t least = std::max<std::size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
-    if (candidate.size() > kMaxNameBytes) continue;
+    if (candidate.size() > kMaxComparedBytes) continue;
     const std::size_t changes = distance(name, candidate);
     if (changes < least) {
       least = changes;

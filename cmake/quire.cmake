@@ -44,10 +44,15 @@ else()
 endif()
 
 # quire_library(NAME SOURCES a.cpp b.cpp DEPS quire_base fmt::fmt): one library a folder. DEPS are the only other
-# folders of the project whose headers it may include; tests/unit/layering_test.py checks that.
+# folders of the project whose headers it may include; tests/unit/layering/layering_test.py checks that.
 function(quire_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
+  # Sources with options of their own, such as the kernels of a level, stay alone.
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${QUIRE_UNITY} UNITY_BUILD_BATCH_SIZE 10)
+  if(QUIRE_UNITY)  # GCC takes a source file that is included for a header, whose types should have linkage
+    target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
   target_link_libraries(${name} PRIVATE quire_options PUBLIC ${ARG_DEPS})
 endfunction()
 

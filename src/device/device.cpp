@@ -60,7 +60,7 @@ double Device::time_us(const std::function<void()>& work) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-void Device::prepare(const std::function<void()>&) {}
+void Device::prepare(const std::function<void()>&, const CompileProgress&) {}
 
 KernelHandle Device::resolve(const KernelVariant& variant) {
   const auto known = handles_.find(variant);

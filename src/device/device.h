@@ -32,6 +32,7 @@ struct DeviceCaps {
   bool has_pair_dot = false;  // bf16 products at twice the f32 rate, or more
   double dot_error = 1;      // error of a sum of products over that of f32 additions, each rounded to nearest
   bool runs_async = false;   // launches return before they have run, and cost less when recorded
+  bool compiles_kernels = false;  // when they are first launched, unless Device::prepare has done so
   bool is_emulated = false;  // correct and very slow: tests take few and small problems
 };
 
@@ -120,8 +121,9 @@ class Device {
 
   // Gets ready the kernels that `launches` would launch, so that no later launch has to: a device that
   // compiles at run time calls the function with launching suspended and compiles what is missing in
-  // parallel. The default has nothing to do.
-  virtual void prepare(const std::function<void()>& launches);
+  // parallel; `progress` hears of each kernel, from one thread at a time. The default has nothing to do.
+  using CompileProgress = std::function<void(int num_done, int num_kernels)>;
+  virtual void prepare(const std::function<void()>& launches, const CompileProgress& progress = {});
 
   // Total cost of all launches since the last call.
   LaunchCost take_cost() { return std::exchange(cost_, {}); }

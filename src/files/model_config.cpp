@@ -18,7 +18,6 @@ constexpr int kMaxLayers = 4096;
 constexpr int kMaxDim = 1 << 20;
 constexpr int kMaxHeads = 1 << 14;
 constexpr int kMaxVocab = 1 << 24;
-constexpr int kMaxPosition = 1 << 30;
 constexpr int kMinHeadDim = 8, kMaxHeadDim = 512;
 
 enum class Window {

@@ -14,7 +14,6 @@ namespace {
 constexpr NumberRange kThetaRange = {1.0 + 1e-6, 1e15};
 constexpr NumberRange kFactorRange = {1.0, 1e6};
 constexpr NumberRange kPositiveRange = {1e-6, 1e6};
-constexpr int kMaxPosition = 1 << 30;
 constexpr std::array kTypes = {RopeType::kDefault, RopeType::kLinear, RopeType::kLlama3, RopeType::kYarn};
 
 RopeType read_type(const Fields& rope) {

@@ -9,6 +9,8 @@
 
 namespace quire {
 
+constexpr int kMaxPosition = 1 << 30;  // that a file may name, in tokens
+
 enum class RopeType { kDefault, kLinear, kLlama3, kYarn };
 
 const char* to_string(RopeType type);  // as configurations spell it

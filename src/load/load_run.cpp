@@ -18,7 +18,7 @@ constexpr double kTickS = 0.1, kMaxPauseS = 5, kPauseS = 0.1;
 
 // A conversation that goes on.
 struct Talk {
-  Conversation conversation;
+  LoadConversation conversation;
   std::vector<Message> messages;
   std::size_t turn = 0;
 };

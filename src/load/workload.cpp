@@ -48,8 +48,8 @@ std::string Workload::words_of(int num_tokens, LoadRandom& random) const {
   return random_words(std::max<std::int64_t>(1, std::llround(num_words)), random);
 }
 
-Conversation Workload::from_trace(const TraceEntry& entry, LoadRandom& random) const {
-  Conversation conversation;
+LoadConversation Workload::from_trace(const TraceEntry& entry, LoadRandom& random) const {
+  LoadConversation conversation;
   if (!entry.prefix.empty()) {
     LoadRandom prefix_random(config_.seed, kPrefixStream ^ hash_of(entry.prefix));
     conversation.prefix = words_of(entry.prefix_len, prefix_random);
@@ -60,12 +60,12 @@ Conversation Workload::from_trace(const TraceEntry& entry, LoadRandom& random) c
   return conversation;
 }
 
-Conversation Workload::conversation(int stage, std::int64_t idx) const {
+LoadConversation Workload::conversation(int stage, std::int64_t idx) const {
   LoadRandom random(config_.seed,
                     static_cast<std::uint64_t>(stage) * kStageStream + static_cast<std::uint64_t>(idx));
   if (!config_.trace.empty())
     return from_trace(config_.trace[static_cast<std::size_t>(idx) % config_.trace.size()], random);
-  Conversation conversation;
+  LoadConversation conversation;
   if (config_.prefix_len > 0) {
     LoadRandom prefix_random(config_.seed,
                              kPrefixStream + static_cast<std::uint64_t>(idx % config_.num_prefixes));

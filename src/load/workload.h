@@ -32,7 +32,7 @@ struct Turn {
   int output_len = 0;
 };
 
-struct Conversation {
+struct LoadConversation {
   std::string prefix;  // shared beginning; empty if there is none
   std::vector<Turn> turns;
 };
@@ -43,12 +43,12 @@ class Workload {
 
   // Conversation `idx` of stage `stage`. Texts of different stages have nothing in common but the shared
   // prefixes, so that a server's prefix cache helps nowhere else.
-  Conversation conversation(int stage, std::int64_t idx) const;
+  LoadConversation conversation(int stage, std::int64_t idx) const;
 
   const WorkloadConfig& config() const { return config_; }
 
  private:
-  Conversation from_trace(const TraceEntry& entry, LoadRandom& random) const;
+  LoadConversation from_trace(const TraceEntry& entry, LoadRandom& random) const;
   std::string words_of(int num_tokens, LoadRandom& random) const;
 
   WorkloadConfig config_;

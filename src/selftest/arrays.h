@@ -15,6 +15,11 @@ double round_to(DType dtype, double x);
 // Half a unit in the last place of 1.0: the relative error of one rounding.
 double rounding_unit(DType dtype);
 
+// Of an array of these dimensions.
+inline std::size_t num_elems(int a, int b = 1, int c = 1) {
+  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
+}
+
 // What fills memory that a kernel must leave alone: NaN in every dtype, and -1 as an index.
 constexpr std::byte kPoison{0xff};
 

@@ -12,8 +12,8 @@ namespace {
 constexpr int kPageSizes[] = {1, 2, 3, 5, 8, 16, 20, 32, 48, 64, 128, 528};
 constexpr int kGroupSizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 32, 71};
 // Of q and k; the last is that of latent attention, whose values have 512.
-constexpr int kHeadSizes[] = {64,  128, 8,   9,   16,  24,  32,  40,  72,  77,  80,
-                              96,  112, 160, 192, 200, 255, 256, 320, 512, 576};
+constexpr int kHeadSizes[] = {64, 128, 8,   9,   16,  24,  32,  40,  72,  77,  80,  88,
+                              96, 104, 112, 120, 160, 192, 200, 255, 256, 320, 512, 576};
 
 template <std::size_t n>
 int at(const int (&list)[n], int idx) {
@@ -124,32 +124,52 @@ void choose_features(AttentionFocus focus, AttentionCase& c, Random& random) {
 }
 
 int random_head_size(Random& random) {
-  if (random.chance(0.2)) return random.between(1, 256);
-  return random.chance(0.5) ? random.pick({32, 64, 128}) : at(kHeadSizes, random.between(0, 1 << 20));
+  return random.chance(0.3) ? random.between(1, 256) : at(kHeadSizes, random.between(0, 1 << 20));
+}
+
+HeadShape heads_of(int qk, double same_chance, Random& random) {
+  const int vo = random.chance(same_chance) ? qk : random_head_size(random);
+  return {qk, std::min(vo, kMaxHeadShape.vo)};
+}
+
+// Of a case that is not about head sizes. A device that compiles at run time has kernels for each shape:
+// there few shapes serve all cases of a run, and another seed of the run gives others.
+HeadShape any_heads(const CheckCase& check, Random& random) {
+  if (!check.device.caps().compiles_kernels) {
+    return heads_of(random.chance(0.5) ? random.pick({32, 64, 128}) : random_head_size(random), 0.8, random);
+  }
+  Random of_run(check.run_seed);
+  std::vector<HeadShape> shapes = {{64, 64}, {128, 128}};
+  for (int i = 0; i < 3; ++i) shapes.push_back(heads_of(random_head_size(of_run), 0.7, of_run));
+  return shapes[static_cast<std::size_t>(random.between(0, static_cast<int>(shapes.size()) - 1))];
 }
 
 }  // namespace
 
-AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_idx, double size, Random& random) {
+AttentionCase make_attention_case(AttentionFocus focus, CheckCase& check) {
+  Random& random = check.random;
   AttentionCase c;
   AttentionDesc& d = c.desc;
-  d.dtype = dtype;
+  d.dtype = check.dtype;
   d.causal = focus != AttentionFocus::kNonCausal && !random.chance(0.2);
   const bool any_page = focus == AttentionFocus::kPageSizes;
-  d.page_size = any_page             ? at(kPageSizes, case_idx)
+  d.page_size = any_page             ? at(kPageSizes, check.case_idx)
                 : random.chance(0.5) ? 16
                                      : at(kPageSizes, random.between(0, 1 << 20));
   const bool any_group = focus == AttentionFocus::kGroupSizes;
-  const int group_size = any_group            ? at(kGroupSizes, case_idx)
+  const int group_size = any_group            ? at(kGroupSizes, check.case_idx)
                          : random.chance(0.7) ? random.pick({1, 2, 4, 7})
                                               : at(kGroupSizes, random.between(0, 1 << 20));
   d.num_kv_heads = group_size > 8 ? random.between(1, 2) : random.pick({1, 1, 2, 3});
   d.num_qo_heads = d.num_kv_heads * group_size;
-  d.head_dim_qk = focus == AttentionFocus::kHeadSizes ? at(kHeadSizes, case_idx) : random_head_size(random);
-  const bool is_same = random.chance(focus == AttentionFocus::kHeadSizes ? 0.5 : 0.8);
-  d.head_dim_vo = std::min(is_same ? d.head_dim_qk : random_head_size(random), kMaxHeadShape.vo);
+  const HeadShape heads = focus == AttentionFocus::kHeadSizes
+                              ? heads_of(at(kHeadSizes, check.case_idx), 0.5, random)
+                              : any_heads(check, random);
+  d.head_dim_qk = heads.qk;
+  d.head_dim_vo = heads.vo;
   choose_lengths(focus, c, random);
-  shorten(c, size * (focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6));
+  shorten(c, check.size *
+                 (focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6));
   choose_features(focus, c, random);
   c.has_lse = random.chance(0.7);
   c.uses_kv_write = random.chance(0.5);

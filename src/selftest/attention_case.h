@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "attention/attention.h"
-#include "selftest/random.h"
+#include "selftest/check.h"
 
 namespace quire {
 
@@ -40,8 +40,8 @@ enum class AttentionFocus {
   kEverything,
 };
 
-// case_idx walks through the lists of page sizes, head sizes and group sizes; `size` is that of CheckCase.
-AttentionCase make_attention_case(AttentionFocus focus, DType dtype, int case_idx, double size, Random& random);
+// The index of the check walks through the lists of page sizes, head sizes and group sizes.
+AttentionCase make_attention_case(AttentionFocus focus, CheckCase& check);
 
 // Pairs of query row and key times the head sizes: what an oracle has to multiply.
 double num_products(const AttentionCase& c);

@@ -3,38 +3,26 @@
 #include <cmath>
 
 #include "selftest/paged_problem.h"
+#include "selftest/shared_device.h"
 
 namespace quire {
 namespace {
 
 // A device that claims to run many programs at a time, so that the planner splits short contexts too.
-class ManyProgramsDevice : public Device {
+class ManyProgramsDevice : public SharedDevice {
  public:
   ManyProgramsDevice(Device& device, int num_programs)
-      : device_(device), caps_(device.caps()), attention_(device.attention(), num_programs) {
+      : SharedDevice(device), caps_(device.caps()), attention_(device.attention(), num_programs) {
     caps_.num_programs = num_programs;
   }
   const DeviceCaps& caps() const override { return caps_; }
   const AttentionTarget& attention() const override { return attention_; }
-  std::unique_ptr<Buffer> allocate(std::size_t bytes) override { return device_.allocate(bytes); }
-  void copy_to_device(std::byte* to, const void* from, std::size_t bytes) override {
-    device_.copy_to_device(to, from, bytes);
-  }
-  void copy_to_host(void* to, const std::byte* from, std::size_t bytes) override {
-    device_.copy_to_host(to, from, bytes);
-  }
-  void synchronize() override { device_.synchronize(); }
-  std::unique_ptr<PageLayout> page_layout(const KvFormat& format, HeadShape heads, int page_size) const override {
-    return device_.page_layout(format, heads, page_size);
-  }
-  std::unique_ptr<WeightLayout> weight_layout(const WeightFormat& format, int out_dim, int in_dim) const override {
-    return device_.weight_layout(format, out_dim, in_dim);
-  }
 
  private:
   class ManyPrograms : public AttentionTarget {
    public:
-    ManyPrograms(const AttentionTarget& target, int num_programs) : target_(target), num_programs_(num_programs) {}
+    ManyPrograms(const AttentionTarget& target, int num_programs)
+        : target_(target), num_programs_(num_programs) {}
     KernelAbilities abilities() const override { return target_.abilities(); }
     BatchKindCaps caps(const AttentionClass& problem) const override {
       BatchKindCaps caps = target_.caps(problem);
@@ -48,16 +36,8 @@ class ManyProgramsDevice : public Device {
     const int num_programs_;
   };
 
-  void add_kernel(const KernelVariant& variant) override { kernels_.push_back(device_.resolve(variant)); }
-  void start_kernel(KernelHandle kernel, const void* params, int num_work, LaunchCost cost) override {
-    add_cost(cost);
-    device_.launch(kernels_[static_cast<std::size_t>(kernel.idx)], params, num_work, cost);
-  }
-
-  Device& device_;
   DeviceCaps caps_;
   const ManyPrograms attention_;
-  std::vector<KernelHandle> kernels_;  // of device_, by handle
 };
 
 // One request's part of a batch: its oracle, its honest computation, and where its rows begin.
@@ -104,9 +84,11 @@ void compare_row(const ComparedPart& part, const HonestErrors& honest, std::size
   const auto dim = static_cast<std::size_t>(d.head_dim_vo);
   const double lse = part.oracle.lse[row];
   // What scores may be off: one rounding of the larger of a score near the maximum and of what it is made of
-  // (the sum q k, whose terms cancel, and the position bias), on the device's units; and the target's tanh (2^-22) times the cap.
+  // (the sum q k, whose terms cancel, and the position bias), on the device's units; and the target's tanh
+  // (2^-22) times the cap.
   const double parts = std::fabs(lse) + 4 * (1 + part.c.score_spread);
-  const double score_error = std::isfinite(lse) ? part.dot_error * 0x1p-24 * parts + 0x1p-22 * d.logits_soft_cap : 0;
+  const double score_error =
+      std::isfinite(lse) ? part.dot_error * 0x1p-24 * parts + 0x1p-22 * d.logits_soft_cap : 0;
   double most = 0;
   for (std::size_t i = 0; i < dim; ++i) most = std::max(most, std::fabs(part.oracle.o[row * dim + i]));
   const double floor = rounding_unit(d.dtype) * most + 2 * score_error * part.most_value + 0x1p-25;
@@ -125,7 +107,7 @@ void compare_row(const ComparedPart& part, const HonestErrors& honest, std::size
 }
 
 void check_attention(AttentionFocus focus, CheckCase& check, Comparison& found) {
-  const AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.size, check.random);
+  const AttentionCase c = make_attention_case(focus, check);
   AttentionData data = make_attention_data(c, check.random);
   const PagedProblem problem(check.device, c, std::move(data), check.random);
   ManyProgramsDevice many(check.device, focus == AttentionFocus::kSplits ? check.random.pick({2, 8, 64}) : 4);
@@ -185,7 +167,7 @@ std::vector<Check> attention_checks() {
   };
   const Row rows[] = {
       {AttentionFocus::kPageSizes, "page sizes 1 to 528", 84},
-      {AttentionFocus::kHeadSizes, "head sizes 1 to 576", 126},
+      {AttentionFocus::kHeadSizes, "head sizes 1 to 576", 144},
       {AttentionFocus::kGroupSizes, "query heads per KV head 1 to 71", 91},
       {AttentionFocus::kBatches, "mixed batches, padding", 60},
       {AttentionFocus::kNonCausal, "non-causal, empty rows", 90},

@@ -70,8 +70,9 @@ struct CheckCase {
   Device& device;
   DType dtype;
   Random random;
-  int case_idx;  // so that checks can go through lists of values
-  double size = 1;  // of the largest problems, in multiply-adds relative to the usual
+  int case_idx;                // so that checks can go through lists of values
+  double size = 1;             // of the largest problems, in multiply-adds relative to the usual
+  std::uint64_t run_seed = 0;  // the same for all cases of a run
 };
 
 struct Check {

@@ -14,7 +14,7 @@ using Part = PagedProblem::Part;
 AttentionCase invariant_case(CheckCase& check) {
   const AttentionFocus focus = check.random.pick({AttentionFocus::kEverything, AttentionFocus::kGroupSizes,
                                                   AttentionFocus::kWindow, AttentionFocus::kSinks});
-  AttentionCase c = make_attention_case(focus, check.dtype, check.case_idx, check.size, check.random);
+  AttentionCase c = make_attention_case(focus, check);
   c.desc.batch_invariant = c.desc.causal = true;
   c.has_lse = true;
   // One long request that is taken apart, with a context that crosses split boundaries, and two mates.

@@ -10,8 +10,6 @@
 namespace quire {
 namespace {
 
-std::size_t size(int a, int b) { return static_cast<std::size_t>(a) * static_cast<std::size_t>(b); }
-
 // A dimension: usual ones, and any.
 int random_dim(Random& random) {
   return random.chance(0.4) ? random.pick({1, 8, 64, 896, 2048, 4096}) : random.between(1, 700);
@@ -43,7 +41,7 @@ struct NormCase {
   float eps;
   HostArray x, residual, weight;  // without gaps
 
-  std::size_t token_cols() const { return size(group, dim); }
+  std::size_t token_cols() const { return num_elems(group, dim); }
 };
 
 std::string describe(const NormCase& c) {
@@ -60,7 +58,7 @@ NormCase make_norm_case(bool has_residual, DType dtype, Random& random) {
   c.in_place = random.chance(0.3);
   c.eps = random.pick({1e-5f, 1e-6f});
   const double amplitude = random.pick({1e-3, 1.0, 1.0, 100.0});
-  c.x = random_array(random, dtype, size(c.num_tokens, c.group * c.dim), amplitude);
+  c.x = random_array(random, dtype, num_elems(c.num_tokens, c.group * c.dim), amplitude);
   c.residual = random_array(random, dtype, c.x.num_elems(), amplitude);
   c.weight = random_array(random, dtype, static_cast<std::size_t>(c.dim), 2);
   return c;
@@ -137,12 +135,13 @@ void check_rope(CheckCase& check, Comparison& found) {
   const auto cols = static_cast<std::size_t>(num_heads * head_dim);
   const std::size_t stride = cols + static_cast<std::size_t>(random.between(0, 64));
   const HostArray x = random_array(random, check.dtype, static_cast<std::size_t>(num_tokens) * cols, 4);
-  std::vector<float> cos_sin(size(max_position, head_dim));
+  std::vector<float> cos_sin(num_elems(max_position, head_dim));
   for (int pos = 0; pos < max_position; ++pos) {
     for (int i = 0; i < half; ++i) {
       const double angle = pos * std::pow(10000.0, -2.0 * i / head_dim);
-      cos_sin[size(pos, head_dim) + static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle));
-      cos_sin[size(pos, head_dim) + static_cast<std::size_t>(half + i)] = static_cast<float>(std::sin(angle));
+      cos_sin[num_elems(pos, head_dim) + static_cast<std::size_t>(i)] = static_cast<float>(std::cos(angle));
+      cos_sin[num_elems(pos, head_dim) + static_cast<std::size_t>(half + i)] =
+          static_cast<float>(std::sin(angle));
     }
   }
   std::vector<std::int32_t> positions;
@@ -169,7 +168,7 @@ void check_rope(CheckCase& check, Comparison& found) {
   for (std::size_t i = 0; i < got.num_elems(); ++i) {
     const auto dim = static_cast<int>(i % static_cast<std::size_t>(head_dim));
     const bool first = dim < half;
-    const float* row = &cos_sin[size(positions[i / cols], head_dim)];
+    const float* row = &cos_sin[num_elems(positions[i / cols], head_dim)];
     const double c = row[dim % half], s = row[half + dim % half];
     const double other = x[first ? i + static_cast<std::size_t>(half) : i - static_cast<std::size_t>(half)];
     const double want = first ? x[i] * c - other * s : x[i] * c + other * s;
@@ -195,9 +194,9 @@ void check_activation(ActivationKind kind, CheckCase& check, Comparison& found) 
   Random& random = check.random;
   const int num_rows = random.between(1, 12), dim = random_dim(random);
   HostArray gate_up =
-      random_array(random, check.dtype, size(num_rows, 2 * dim), random.pick({0.1, 3.0, 12.0, 2000.0}));
+      random_array(random, check.dtype, num_elems(num_rows, 2 * dim), random.pick({0.1, 3.0, 12.0, 2000.0}));
   const GuardedBuffer in(check.device, gate_up),
-      out(check.device, size(num_rows, dim) * dtype_bytes(check.dtype));
+      out(check.device, num_elems(num_rows, dim) * dtype_bytes(check.dtype));
   ActivationParams p{};
   p.gate_up = in.data();
   p.y = out.data();
@@ -233,12 +232,12 @@ void check_activation(ActivationKind kind, CheckCase& check, Comparison& found) 
 void check_embedding(CheckCase& check, Comparison& found) {
   Random& random = check.random;
   const int vocab_size = random.between(1, 300), dim = random_dim(random), num_rows = random.between(1, 40);
-  const HostArray table = random_array(random, check.dtype, size(vocab_size, dim), 3);
+  const HostArray table = random_array(random, check.dtype, num_elems(vocab_size, dim), 3);
   std::vector<std::int32_t> ids;
   for (int r = 0; r < num_rows; ++r)
     ids.push_back(random.pick({0, vocab_size - 1, random.between(0, vocab_size - 1)}));
   const GuardedBuffer device_table(check.device, table), device_ids(check.device, ids);
-  const GuardedBuffer out(check.device, size(num_rows, dim) * dtype_bytes(check.dtype));
+  const GuardedBuffer out(check.device, num_elems(num_rows, dim) * dtype_bytes(check.dtype));
   EmbeddingParams p{};
   p.table = device_table.data();
   p.ids = device_ids.as<int>();
@@ -251,7 +250,7 @@ void check_embedding(CheckCase& check, Comparison& found) {
   bool same = out.guards_intact();
   for (std::size_t r = 0; r < ids.size(); ++r) {
     same = same && got.same_bits(r * static_cast<std::size_t>(dim), static_cast<std::size_t>(dim), table,
-                                 size(ids[r], dim));
+                                 num_elems(ids[r], dim));
   }
   found.expect(same, [&] { return fmt::format("{} rows of {}", num_rows, dim); });
 }
@@ -271,7 +270,9 @@ std::vector<Check> layer_checks() {
                                                           {ActivationKind::kGeluTanh, "gelu_tanh gate"}};
   for (const auto& [kind, name] : kinds) {
     checks.push_back({"activation", name, 150, kAllDTypes,
-                      [which = kind](CheckCase& c, Comparison& found) { check_activation(which, c, found); }});
+                      [which = kind](CheckCase& c, Comparison& found) {
+                        check_activation(which, c, found);
+                      }});
   }
   checks.push_back({"embedding", "bits of rows", 150, kAllDTypes, check_embedding});
   return checks;

@@ -9,10 +9,6 @@ namespace {
 constexpr double kUnitVariance = 1.7320508;  // uniform numbers up to this have variance 1
 constexpr std::int32_t kWildPage = 0x7fffffff;
 
-std::size_t size(int a, int b = 1, int c = 1) {
-  return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
-}
-
 }  // namespace
 
 DType probs_dtype(const Device& device, DType dtype) {
@@ -26,9 +22,10 @@ AttentionData make_attention_data(const AttentionCase& c, Random& random) {
   const double q_amplitude = kUnitVariance * c.score_spread;
   for (std::size_t s = 0; s < c.query_len.size(); ++s) {
     data.requests.push_back(
-        {random_array(random, d.dtype, size(c.query_len[s], d.num_qo_heads, d.head_dim_qk), q_amplitude),
-         random_array(random, d.dtype, size(c.kv_len[s], d.num_kv_heads, d.head_dim_qk), kUnitVariance),
-         random_array(random, d.dtype, size(c.kv_len[s], d.num_kv_heads, d.head_dim_vo), kUnitVariance)});
+        {random_array(random, d.dtype, num_elems(c.query_len[s], d.num_qo_heads, d.head_dim_qk), q_amplitude),
+         random_array(random, d.dtype, num_elems(c.kv_len[s], d.num_kv_heads, d.head_dim_qk), kUnitVariance),
+         random_array(random, d.dtype, num_elems(c.kv_len[s], d.num_kv_heads, d.head_dim_vo),
+                      kUnitVariance)});
   }
   for (int h = 0; h < d.num_qo_heads; ++h) {
     if (d.position_bias != PositionBias::kNone) {
@@ -73,7 +70,7 @@ void PagedProblem::assign_pages(Random& random) {
   for (const int len : case_.kv_len) longest = std::max(longest, (len + page_size - 1) / page_size);
   table_.max_pages = longest + case_.num_spare_pages;
   const std::int32_t no_page = case_.has_wild_pages ? kWildPage : 0;
-  table_.entries.assign(size(static_cast<int>(num_seqs), table_.max_pages), no_page);
+  table_.entries.assign(num_elems(static_cast<int>(num_seqs), table_.max_pages), no_page);
   std::vector<std::int32_t*> wanted;
   for (std::size_t s = 0; s < num_seqs; ++s) {
     const VisibleKeys keys = visible_to_any(s);
@@ -101,8 +98,8 @@ void PagedProblem::fill_by_maps() {
                                        static_cast<std::size_t>(key / d.page_size)];
       const int token = key % d.page_size;
       for (int h = 0; h < d.num_kv_heads; ++h) {
-        const std::size_t k_row = size(key * d.num_kv_heads + h, d.head_dim_qk);
-        const std::size_t v_row = size(key * d.num_kv_heads + h, d.head_dim_vo);
+        const std::size_t k_row = num_elems(key * d.num_kv_heads + h, d.head_dim_qk);
+        const std::size_t v_row = num_elems(key * d.num_kv_heads + h, d.head_dim_vo);
         for (int i = 0; i < layout_.page->stored_k_dim(); ++i) {
           pool.set(static_cast<std::size_t>(layout_.k_index(page, h, token, i)),
                    i < d.head_dim_qk ? r.k[k_row + static_cast<std::size_t>(i)] : 0);
@@ -130,8 +127,8 @@ void PagedProblem::fill_by_kernel(Random& random) {
     for (int key = keys.begin; key < keys.end; ++key) tokens.push_back({s, key});
   }
   random.shuffle(tokens);
-  const std::size_t k_cols = size(d.num_kv_heads, d.head_dim_qk),
-                    v_cols = size(d.num_kv_heads, d.head_dim_vo);
+  const std::size_t k_cols = num_elems(d.num_kv_heads, d.head_dim_qk),
+                    v_cols = num_elems(d.num_kv_heads, d.head_dim_vo);
   HostArray k(d.dtype, tokens.size() * k_cols, kPoison), v(d.dtype, tokens.size() * v_cols, kPoison);
   std::vector<std::int64_t> slots;
   for (std::size_t t = 0; t < tokens.size(); ++t) {
@@ -183,8 +180,8 @@ std::vector<std::int32_t> PagedProblem::table_of(std::span<const Part> parts) co
 
 AttentionOutput PagedProblem::run(AttentionOp& op, std::span<const Part> parts, Comparison& found) const {
   const AttentionDesc& d = case_.desc;
-  const std::size_t q_cols = size(d.num_qo_heads, d.head_dim_qk),
-                    o_cols = size(d.num_qo_heads, d.head_dim_vo);
+  const std::size_t q_cols = num_elems(d.num_qo_heads, d.head_dim_qk),
+                    o_cols = num_elems(d.num_qo_heads, d.head_dim_vo);
   const std::size_t q_stride = q_cols + static_cast<std::size_t>(case_.q_gap);
   const std::size_t o_stride = o_cols + static_cast<std::size_t>(case_.o_gap);
   std::vector<std::int32_t> query_len, kv_len;
@@ -201,7 +198,7 @@ AttentionOutput PagedProblem::run(AttentionOp& op, std::span<const Part> parts, 
   const GuardedBuffer device_q(device_, spread_rows(q, q_cols, q_stride));
   const GuardedBuffer device_table(device_, table_of(parts));
   const GuardedBuffer device_o(device_, num_tokens * o_stride * dtype_bytes(d.dtype));
-  const GuardedBuffer device_lse(device_, num_tokens * size(d.num_qo_heads) * sizeof(float));
+  const GuardedBuffer device_lse(device_, num_tokens * num_elems(d.num_qo_heads) * sizeof(float));
   AttentionTensors t;
   t.q = device_q.data();
   t.o = device_o.data();
@@ -222,7 +219,7 @@ AttentionOutput PagedProblem::run(AttentionOp& op, std::span<const Part> parts, 
                [&] { return "memory around the output was written; " + describe(case_); });
   AttentionOutput output{gather_rows(spread, num_tokens, o_cols, o_stride), {}};
   if (case_.has_lse) {
-    output.lse.resize(num_tokens * size(d.num_qo_heads));
+    output.lse.resize(num_tokens * num_elems(d.num_qo_heads));
     device_lse.download(output.lse.data());
   }
   return output;

@@ -1,9 +1,15 @@
 #include "selftest/selftest.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
+#include <mutex>
+#include <set>
+#include <thread>
 
+#include "base/check.h"
 #include "selftest/check.h"
+#include "selftest/shared_device.h"
 
 namespace quire {
 namespace {
@@ -18,11 +24,25 @@ std::vector<Check> all_checks() {
   return all;
 }
 
+// The checks of one kernel, or all where `kernel` is empty.
+std::vector<Check> checks_of(const std::string& kernel) {
+  std::vector<Check> all = all_checks();
+  if (kernel.empty()) return all;
+  std::set<std::string> names;
+  for (const Check& check : all) names.insert(check.kernel);
+  QUIRE_CHECK_KIND(kNotFound, names.count(kernel) > 0, "no check of a kernel \"{}\"; there are: {}", kernel,
+                   fmt::join(names, ", "));
+  all.erase(
+      std::remove_if(all.begin(), all.end(), [&](const Check& check) { return check.kernel != kernel; }),
+      all.end());
+  return all;
+}
+
 // A case's seed depends on what it checks and not on the order or number of checks, so that a failure can be
 // run again.
-std::uint64_t seed_of(const SelftestRow& row, std::uint64_t seed, int case_idx) {
+std::uint64_t seed_of(const Check& check, DType dtype, std::uint64_t seed, int case_idx) {
   std::uint64_t hash = 0xcbf29ce484222325ull ^ seed;
-  for (const char c : row.kernel + "/" + row.feature + "/" + to_string(row.dtype)) {
+  for (const char c : check.kernel + "/" + check.feature + "/" + to_string(dtype)) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
   }
   return hash + static_cast<std::uint64_t>(case_idx) * 0xd1342543de82ef95ull;
@@ -31,24 +51,166 @@ std::uint64_t seed_of(const SelftestRow& row, std::uint64_t seed, int case_idx) 
 // An emulated device takes fewer and smaller problems: a minute or so on two cores.
 constexpr double kEmulatedScale = 0.02, kEmulatedSize = 0.07;
 
-void run_case(Device& device, const Check& check, std::uint64_t seed, SelftestRow& row, double& worst_ratio) {
-  const int case_idx = row.num_cases++;
-  Comparison found;
-  try {
-    // With few cases the lists of values are entered at a random place.
-    CheckCase c{device, row.dtype, Random(seed_of(row, seed, case_idx)),
-                case_idx + static_cast<int>(seed % 1009), device.caps().is_emulated ? kEmulatedSize : 1.0};
-    check.run(c, found);
-  } catch (const std::exception& e) {
-    found.expect(false, [&] { return fmt::format("exception: {}", e.what()); });
+constexpr double kCompileShare = 0.5;  // of the progress, on a device that compiles
+
+// What is left of a comparison once it is over.
+struct CaseResult {
+  bool passed = false;
+  double ratio = 0, error = 0, bound = 0;
+  std::string worst;
+};
+
+// One line of the report while its cases run, in any order and on any thread.
+struct RowRun {
+  const Check* check;
+  DType dtype;
+  std::vector<CaseResult> results;  // by case
+};
+
+// All cases of all checks, on all cores; the device is used by one at a time.
+class SelftestRun {
+ public:
+  SelftestRun(Device& device, const SelftestOptions& options)
+      : device_(device), options_(options), checks_(checks_of(options.kernel)) {
+    const double scale = options.scale * (device.caps().is_emulated ? kEmulatedScale : 1.0);
+    for (const Check& check : checks_) {
+      const int num_cases = std::max(1, static_cast<int>(check.num_cases * scale + 0.5));
+      for (const DType dtype : check.dtypes) {
+        for (int i = 0; i < num_cases; ++i) cases_.push_back({rows_.size(), i});
+        rows_.push_back({&check, dtype, std::vector<CaseResult>(static_cast<std::size_t>(num_cases))});
+      }
+    }
   }
-  row.num_failed += found.passed() ? 0 : 1;
-  if (found.ratio() < worst_ratio || (found.ratio() == worst_ratio && case_idx > 0)) return;
-  worst_ratio = found.ratio();
-  row.worst_error = found.error();
-  row.worst_bound = found.bound();
-  row.worst_case = fmt::format("case {}: {}", case_idx, found.worst());
-}
+
+  SelftestReport run() {
+    if (device_.caps().compiles_kernels) compile_kernels();
+    const auto mutex = std::make_shared<std::mutex>();
+    on_all_cores([&](const CaseId& id) {
+      SharedDevice device(device_, mutex);
+      CaseResult result = run_case(device, id);
+      finish_case(id, std::move(result));
+    });
+    SelftestReport report;
+    for (const RowRun& row : rows_) report.rows.push_back(to_report(row));
+    return report;
+  }
+
+ private:
+  struct CaseId {
+    std::size_t row;
+    int idx;
+  };
+
+  template <class Work>
+  void on_all_cores(const Work& work) {
+    std::atomic<std::size_t> next{0};
+    const auto take_cases = [&] {
+      for (std::size_t i; (i = next++) < cases_.size();) work(cases_[i]);
+    };
+    const std::size_t num_threads = options_.num_threads > 0
+                                        ? static_cast<std::size_t>(options_.num_threads)
+                                        : std::max(1u, std::thread::hardware_concurrency());
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < std::min(num_threads, cases_.size()); ++i) threads.emplace_back(take_cases);
+    take_cases();
+  }
+
+  CheckCase make_case(Device& device, const CaseId& id) const {
+    const RowRun& row = rows_[id.row];
+    // With few cases the lists of values are entered at a random place.
+    return {device,
+            row.dtype,
+            Random(seed_of(*row.check, row.dtype, options_.seed, id.idx)),
+            id.idx + static_cast<int>(options_.seed % 1009),
+            device.caps().is_emulated ? kEmulatedSize : 1.0,
+            options_.seed};
+  }
+
+  CaseResult run_case(Device& device, const CaseId& id) const {
+    Comparison found;
+    try {
+      CheckCase c = make_case(device, id);
+      rows_[id.row].check->run(c, found);
+    } catch (const std::exception& e) {
+      found.expect(false, [&] { return fmt::format("exception: {}", e.what()); });
+    }
+    return {found.passed(), found.ratio(), found.error(), found.bound(), found.worst()};
+  }
+
+  void finish_case(const CaseId& id, CaseResult result) {
+    const std::lock_guard lock(mutex_);
+    RowRun& row = rows_[id.row];
+    row.results[static_cast<std::size_t>(id.idx)] = std::move(result);
+    ++num_done_;
+    if (!options_.progress) return;
+    const double done = static_cast<double>(num_done_) / static_cast<double>(cases_.size());
+    const double before = device_.caps().compiles_kernels ? kCompileShare : 0;
+    options_.progress(before + (1 - before) * done, row.check->kernel + ": " + row.check->feature);
+  }
+
+  static SelftestRow to_report(const RowRun& run) {
+    SelftestRow row;
+    row.kernel = run.check->kernel;
+    row.feature = run.check->feature;
+    row.dtype = run.dtype;
+    double worst_ratio = -1;
+    for (const CaseResult& result : run.results) {
+      const int case_idx = row.num_cases++;
+      row.num_failed += result.passed ? 0 : 1;
+      if (result.ratio <= worst_ratio) continue;
+      worst_ratio = result.ratio;
+      row.worst_error = result.error;
+      row.worst_bound = result.bound;
+      row.worst_case = fmt::format("case {}: {}", case_idx, result.worst);
+    }
+    return row;
+  }
+
+  // Each case is played up to its first result without the device, to learn what it launches. A case that
+  // fails on the way, or a kernel that does not compile, is left for the case itself to report.
+  void compile_kernels() {
+    std::mutex mutex;
+    std::vector<RecordedLaunch> launches;
+    on_all_cores([&](const CaseId& id) {
+      RecordingDevice recording(device_);
+      try {
+        Comparison nothing;
+        CheckCase c = make_case(recording, id);
+        rows_[id.row].check->run(c, nothing);
+      } catch (const RecordingDevice::RecordingEnds&) {
+      } catch (const std::exception&) {
+      }
+      const std::lock_guard lock(mutex);
+      launches.insert(launches.end(), recording.launches().begin(), recording.launches().end());
+    });
+    try {
+      device_.prepare([&] { start_all(launches); },
+                      [&](int num_done, int num_kernels) {
+                        if (!options_.progress) return;
+                        options_.progress(kCompileShare * num_done / num_kernels,
+                                          fmt::format("compiling {} kernels", num_kernels));
+                      });
+    } catch (const Error&) {
+    }
+  }
+
+  void start_all(const std::vector<RecordedLaunch>& launches) {
+    for (const RecordedLaunch& launch : launches) {
+      try {
+        device_.launch(device_.resolve(launch.variant), launch.params.data(), launch.num_work, {});
+      } catch (const Error&) {
+      }
+    }
+  }
+
+  Device& device_;
+  const SelftestOptions& options_;
+  const std::vector<Check> checks_;
+  std::vector<RowRun> rows_;
+  std::vector<CaseId> cases_;
+  std::mutex mutex_;  // of results and progress
+  std::size_t num_done_ = 0;
+};
 
 }  // namespace
 
@@ -63,25 +225,7 @@ bool SelftestReport::passed() const {
 }
 
 SelftestReport run_selftest(Device& device, const SelftestOptions& options) {
-  const std::vector<Check> checks = all_checks();
-  int num_rows = 0;
-  for (const Check& check : checks) num_rows += static_cast<int>(check.dtypes.size());
-  const double scale = options.scale * (device.caps().is_emulated ? kEmulatedScale : 1.0);
-  SelftestReport report;
-  for (const Check& check : checks) {
-    const int num_cases = std::max(1, static_cast<int>(check.num_cases * scale + 0.5));
-    for (const DType dtype : check.dtypes) {
-      SelftestRow row;
-      row.kernel = check.kernel;
-      row.feature = check.feature;
-      row.dtype = dtype;
-      double worst_ratio = 0;
-      while (row.num_cases < num_cases) run_case(device, check, options.seed, row, worst_ratio);
-      report.rows.push_back(row);
-      if (options.progress) options.progress(row, static_cast<int>(report.rows.size()), num_rows);
-    }
-  }
-  return report;
+  return SelftestRun(device, options).run();
 }
 
 std::string to_table(const SelftestReport& report) {

@@ -12,14 +12,15 @@
 
 namespace quire {
 
-struct SelftestRow;
-
 struct SelftestOptions {
   std::uint64_t seed = 1;
-  double scale = 1;  // number of cases relative to the default; every check runs at least once.
-                     // An emulated device takes a fraction of them, and smaller problems.
-  // After each finished row; `num_done` of `num_rows`.
-  std::function<void(const SelftestRow& row, int num_done, int num_rows)> progress;
+  double scale = 1;     // number of cases relative to the default; every check runs at least once.
+                        // An emulated device takes a fraction of them, and smaller problems.
+  std::string kernel;   // only the checks of this kernel, as the report names it; empty: all of them
+  int num_threads = 0;  // that make inputs and compute the oracle; 0: one for each core
+  // How far it is, 0 to 1, first with compiling where the device does, then with the cases; and what is
+  // being done. From one thread at a time.
+  std::function<void(double fraction, const std::string& what)> progress;
 };
 
 // One line of the report: all cases of one check with one dtype.
@@ -42,6 +43,9 @@ struct SelftestReport {
   bool passed() const;
 };
 
+// Inputs and oracles take all cores of the host, the device is used by one case at a time. The report does
+// not depend on the number of cores.
+// Error{kNotFound} with the names that there are if `options.kernel` is none of them.
 SelftestReport run_selftest(Device& device, const SelftestOptions& options = {});
 
 // The report for people: one line a row, and the worst case of every row that failed.

@@ -51,11 +51,6 @@ class TopTokens {
   std::vector<std::pair<std::string, double>> tokens_;
 };
 
-template <class Value>
-void append(std::vector<Value>& to, const std::vector<Value>& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
-
 }  // namespace
 
 AnswerFormat::AnswerFormat(const PreparedCall& call, const ServedModel& model, std::string_view id,
@@ -165,15 +160,7 @@ std::string AnswerFormat::last_events() const {
 
 void AnswerFormat::collect(AnswerPiece&& piece) {
   note(piece);
-  RequestOutput& all = answers_[piece.answer_idx].collected;
-  RequestOutput& next = piece.output;
-  all.text += next.text;
-  append(all.token_ids, next.token_ids);
-  append(all.logprobs, next.logprobs);
-  append(all.prompt_logprobs, next.prompt_logprobs);
-  all.finish_reason = next.finish_reason;
-  all.stop_string = std::move(next.stop_string);
-  all.stop_token = next.stop_token;
+  merge(answers_[piece.answer_idx].collected, piece.output);
 }
 
 std::string AnswerFormat::body() {

@@ -21,6 +21,10 @@ void append(std::vector<Value>& to, const std::vector<Value>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
+double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
 void merge(RequestOutput& into, const RequestOutput& next) {
   append(into.token_ids, next.token_ids);
   append(into.logprobs, next.logprobs);
@@ -35,10 +39,6 @@ void merge(RequestOutput& into, const RequestOutput& next) {
   into.output_len = next.output_len;
   into.queue_s = next.queue_s;
 }
-
-double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
-
-}  // namespace
 
 struct AnswerSet::Inbox {
   struct Slot {

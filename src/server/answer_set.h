@@ -19,6 +19,9 @@ struct AnswerPiece {
   RequestOutput output;  // all that came since the last piece of this answer
 };
 
+// Adds what came next of an answer to what came before.
+void merge(RequestOutput& into, const RequestOutput& next);
+
 struct AnswerSetOptions {
   bool wakes_often = true;            // at each output; else at the first and when an answer ends
   std::size_t max_pending_bytes = 0;  // of text not taken yet; 0: no bound

@@ -9,10 +9,6 @@
 namespace quire {
 namespace {
 
-Clock::duration seconds(double time_s) {
-  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time_s));
-}
-
 // The deadline that the server sets, or an earlier one that the client asks for.
 double timeout_of(const HttpRequest& request, double limit_s) {
   const std::string* header = request.header("x-request-timeout");
@@ -72,10 +68,10 @@ CallReply::CallReply(CallContext context, CallIdentity identity, CallKind kind, 
   ticket_ = context_.admission->enter(identity_.client, 1, 0);
   const CallOptions& options = *context_.options;
   const double timeout_s = timeout_of(request, options.request_timeout_s);
-  if (timeout_s > 0) deadline_ = arrival_ + seconds(timeout_s);
+  if (timeout_s > 0) deadline_ = arrival_ + to_duration(timeout_s);
   if (options.first_token_timeout_s > 0)
-    first_token_deadline_ = arrival_ + seconds(options.first_token_timeout_s);
-  if (options.queue_timeout_s > 0) queue_deadline_ = arrival_ + seconds(options.queue_timeout_s);
+    first_token_deadline_ = arrival_ + to_duration(options.first_token_timeout_s);
+  if (options.queue_timeout_s > 0) queue_deadline_ = arrival_ + to_duration(options.queue_timeout_s);
   preparation_->body = std::move(request.body);
   preparation_->body_hold = std::move(request.body_hold);
   if (preparation_->body.size() <= options.max_inline_body_bytes) {
@@ -187,7 +183,7 @@ void CallReply::deliver(ReplyOutput& output) {
 
 // Proxies close connections on which nothing comes for long.
 void CallReply::ping(ReplyOutput& output, Clock::time_point now) {
-  const Clock::duration silence = seconds(context_.options->ping_s);
+  const Clock::duration silence = to_duration(context_.options->ping_s);
   if (!output.body.empty()) {
     last_sent_ = now;
   } else if (now - last_sent_ >= silence) {

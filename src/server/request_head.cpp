@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, 10> kSingletons = {
     "host",          "content-length", "transfer-encoding", "content-type", "content-encoding", "origin",
     "authorization", "expect",         "x-request-timeout", "x-request-id"};
 
-[[noreturn]] void refuse(std::string_view why) {
+[[noreturn]] void refuse_head(std::string_view why) {
   throw ApiError(400, fmt::format("this is not a request of HTTP/1.1: {}", why));
 }
 
@@ -44,7 +44,7 @@ std::string_view trim(std::string_view text) {
 // The line at `at` without its end; moves `at` behind it. The scanner has seen that each LF follows a CR.
 std::string_view take_line(std::string_view head, std::size_t& at) {
   const std::size_t end = head.find("\r\n", at);
-  if (end == std::string_view::npos) refuse("a line has no end");
+  if (end == std::string_view::npos) refuse_head("a line has no end");
   const std::string_view line = head.substr(at, end - at);
   at = end + 2;
   return line;
@@ -68,7 +68,7 @@ void parse_version(std::string_view version, RequestHead& head) {
   }
   const bool is_version = version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
                           version[6] == '.' && is_digit(version[7]);
-  if (!is_version) refuse("the request line does not end with HTTP/1.1");
+  if (!is_version) refuse_head("the request line does not end with HTTP/1.1");
   throw ApiError(505, "the server speaks HTTP/1.1 and HTTP/1.0");
 }
 
@@ -78,40 +78,40 @@ std::string_view split_absolute_form(std::string_view target, std::optional<std:
   const std::size_t scheme_end = target.find("://");
   if (target.starts_with('/') || scheme_end == std::string_view::npos) return target;
   const std::string scheme = lower_case(target.substr(0, scheme_end));
-  if (scheme != "http" && scheme != "https") refuse("the target names another protocol");
+  if (scheme != "http" && scheme != "https") refuse_head("the target names another protocol");
   const std::string_view rest = target.substr(scheme_end + 3);
   const std::size_t path = std::min(rest.find_first_of("/?"), rest.size());
   authority = std::string(rest.substr(0, path));
-  if (authority->empty() || !is_host_and_port(*authority)) refuse("the target names no host");
+  if (authority->empty() || !is_host_and_port(*authority)) refuse_head("the target names no host");
   return path == rest.size() || rest[path] == '?' ? std::string_view("/") : rest.substr(path);
 }
 
 void parse_request_line(std::string_view line, RequestHead& head, std::optional<std::string>& authority) {
   const std::size_t first = line.find(' '), last = line.rfind(' ');
-  if (first == std::string_view::npos || first == last) refuse("the request line has not three parts");
+  if (first == std::string_view::npos || first == last) refuse_head("the request line has not three parts");
   const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1);
-  if (!is_token(method) || method.size() > kMaxMethodBytes) refuse("the method is not a word");
+  if (!is_token(method) || method.size() > kMaxMethodBytes) refuse_head("the method is not a word");
   parse_version(line.substr(last + 1), head);
   const bool is_visible = !target.empty() && std::all_of(target.begin(), target.end(), [](char c) {
     return c > 0x20 && c < 0x7f && c != '#' && c != '"' && c != '<' && c != '>';
   });
-  if (!is_visible) refuse("the target holds characters that belong into no address");
+  if (!is_visible) refuse_head("the target holds characters that belong into no address");
   const auto path = decode_path(split_absolute_form(target, authority));
-  if (!path) refuse("the target is not a path");
+  if (!path) refuse_head("the target is not a path");
   head.request.method = std::string(method);
   head.request.path = *path;
 }
 
 void parse_field(std::string_view line, Headers& headers) {
-  if (line.front() == ' ' || line.front() == '\t') refuse("a header is folded over two lines");
+  if (line.front() == ' ' || line.front() == '\t') refuse_head("a header is folded over two lines");
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
-    refuse("a header's name is not a word with a colon behind it");
+    refuse_head("a header's name is not a word with a colon behind it");
   std::string name = lower_case(line.substr(0, colon));
   const bool is_single = std::find(kSingletons.begin(), kSingletons.end(), name) != kSingletons.end();
   const bool is_second = is_single && std::any_of(headers.begin(), headers.end(),
                                                   [&](const auto& header) { return header.first == name; });
-  if (is_second) refuse(fmt::format("there are two headers {}", name));
+  if (is_second) refuse_head(fmt::format("there are two headers {}", name));
   headers.emplace_back(std::move(name), std::string(trim(line.substr(colon + 1))));
 }
 
@@ -122,7 +122,7 @@ void judge_coding(std::string_view coding) {
   const bool is_chunked_last =
       comma < coding.size() && lower_case(trim(coding.substr(comma + 1))) == "chunked";
   if (!is_chunked_last || lists(coding.substr(0, comma), "chunked"))
-    refuse("Transfer-Encoding must end with chunked, once");
+    refuse_head("Transfer-Encoding must end with chunked, once");
   throw ApiError(501, "of the transfer codings only chunked is read");
 }
 
@@ -131,13 +131,13 @@ void judge_framing(RequestHead& head) {
   const std::string* coding = head.request.header("transfer-encoding");
   const std::string* length = head.request.header("content-length");
   if (coding != nullptr) {
-    if (length != nullptr) refuse("it has both Content-Length and Transfer-Encoding");
-    if (head.is_http_10) refuse("HTTP/1.0 has no Transfer-Encoding");
+    if (length != nullptr) refuse_head("it has both Content-Length and Transfer-Encoding");
+    if (head.is_http_10) refuse_head("HTTP/1.0 has no Transfer-Encoding");
     judge_coding(*coding);
     head.framing = Framing::kChunked;
   } else if (length != nullptr) {
     if (length->empty() || !std::all_of(length->begin(), length->end(), is_digit))
-      refuse("Content-Length is not a number");
+      refuse_head("Content-Length is not a number");
     const auto result = std::from_chars(length->data(), length->data() + length->size(), head.body_bytes);
     if (result.ec != std::errc()) throw ApiError(413, "the body is larger than any server reads");
     if (head.body_bytes > 0) head.framing = Framing::kLength;
@@ -149,11 +149,11 @@ void judge_host(RequestHead& head, const std::optional<std::string>& authority) 
   const auto host =
       std::find_if(headers.begin(), headers.end(), [](const auto& header) { return header.first == "host"; });
   if (host == headers.end()) {
-    if (!head.is_http_10) refuse("the Host header is missing");
+    if (!head.is_http_10) refuse_head("the Host header is missing");
     if (authority) headers.emplace_back("host", *authority);
     return;
   }
-  if (!host->second.empty() && !is_host_and_port(host->second)) refuse("the Host header names no host");
+  if (!host->second.empty() && !is_host_and_port(host->second)) refuse_head("the Host header names no host");
   if (authority) host->second = *authority;
 }
 
@@ -177,11 +177,11 @@ std::optional<std::size_t> HeadScanner::find_end(std::string_view bytes) {
   for (; num_seen_ < bytes.size() && num_seen_ < max_bytes_; ++num_seen_) {
     const char c = bytes[num_seen_];
     const bool follows_cr = num_seen_ > 0 && bytes[num_seen_ - 1] == '\r';
-    if ((c == '\n') != follows_cr) refuse("a line must end with CR and LF");
+    if ((c == '\n') != follows_cr) refuse_head("a line must end with CR and LF");
     if (c != '\n') {
       const auto byte = static_cast<unsigned char>(c);
       if ((byte < 0x20 && c != '\t' && c != '\r') || byte == 0x7f)
-        refuse("the head holds control characters");
+        refuse_head("the head holds control characters");
       continue;
     }
     const bool is_empty_line = num_seen_ == line_begin_ + 1;
@@ -189,7 +189,7 @@ std::optional<std::size_t> HeadScanner::find_end(std::string_view bytes) {
     line_begin_ = num_seen_ + 1;
     if (!is_empty_line) continue;
     if (!is_first_line) return ++num_seen_;
-    if (begin_ > 0) refuse("it begins with empty lines");
+    if (begin_ > 0) refuse_head("it begins with empty lines");
     begin_ = line_begin_;
   }
   if (num_seen_ >= max_bytes_)

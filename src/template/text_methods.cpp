@@ -10,7 +10,7 @@ namespace {
 const Text& self_text(const Value& self) { return *self.text(); }  // methods are found by the kind of value
 
 template <Text (*map)(const Text&)>
-Value map_text(const Value& self, const Args& args, Runtime& runtime) {
+Value map_method(const Value& self, const Args& args, Runtime& runtime) {
   bind(args, "a method of case", {});
   runtime.budget.charge_bytes(self_text(self).size() * 3);
   return make_text(map(self_text(self)), runtime.budget);
@@ -139,7 +139,7 @@ Value count(const Value& self, const Args& args, Runtime& runtime) {
   return Value(static_cast<std::int64_t>(split_at(text.bytes(), part, kNoLimit, false).size()) - 1);
 }
 
-Value join(const Value& self, const Args& args, Runtime& runtime) {
+Value join_method(const Value& self, const Args& args, Runtime& runtime) {
   const Bound bound = bind(args, "join", {"iterable"}, 1);
   Text out;
   bool is_first = true;
@@ -174,7 +174,7 @@ Value has_case(const Value& self, const Args& args, Runtime& runtime) {
 }
 
 // {} {0} {name} and doubled braces; how a value is shown cannot be asked for.
-Value format(const Value& self, const Args& args, Runtime& runtime) {
+Value format_method(const Value& self, const Args& args, Runtime& runtime) {
   const Text& text = self_text(self);
   const std::string& bytes = text.bytes();
   Text out;
@@ -215,11 +215,11 @@ Value format(const Value& self, const Args& args, Runtime& runtime) {
 
 Native find_text_method(std::string_view name) {
   static constexpr NativeEntry kMethods[] = {
-      {"capitalize", map_text<to_capitalized>},
+      {"capitalize", map_method<to_capitalized>},
       {"count", count},
       {"endswith", has_affix<true>},
       {"find", find<false, false>},
-      {"format", format},
+      {"format", format_method},
       {"index", find<false, true>},
       {"isalnum", all_chars<is_letter_or_digit>},
       {"isalpha", all_chars<is_letter>},
@@ -227,8 +227,8 @@ Native find_text_method(std::string_view name) {
       {"islower", has_case<false>},
       {"isspace", all_chars<is_space>},
       {"isupper", has_case<true>},
-      {"join", join},
-      {"lower", map_text<to_lower>},
+      {"join", join_method},
+      {"lower", map_method<to_lower>},
       {"lstrip", strip<true, false>},
       {"partition", partition<false>},
       {"removeprefix", without_affix<false>},
@@ -243,8 +243,8 @@ Native find_text_method(std::string_view name) {
       {"splitlines", splitlines},
       {"startswith", has_affix<false>},
       {"strip", strip<true, true>},
-      {"title", map_text<to_title>},
-      {"upper", map_text<to_upper>},
+      {"title", map_method<to_title>},
+      {"upper", map_method<to_upper>},
   };
   for (const NativeEntry& method : kMethods) {
     if (method.name == name) return method.call;

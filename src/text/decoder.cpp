@@ -258,9 +258,9 @@ class StripStage : public DecodeStage {
   std::int64_t num_held_ = 0;    // characters held back
 };
 
-class Strip : public Decoder {
+class StripDecoder : public Decoder {
  public:
-  Strip(char32_t content, std::int64_t num_start, std::int64_t num_stop)
+  StripDecoder(char32_t content, std::int64_t num_start, std::int64_t num_stop)
       : num_start_(num_start), num_stop_(num_stop) {
     append_utf8(content_, content);
   }
@@ -305,10 +305,10 @@ class ReplaceStage : public TokenStage {
   RegexScratch& budget_;
 };
 
-class Replace : public Decoder {
+class ReplaceDecoder : public Decoder {
  public:
   // `min_match_bytes`: what every match of the pattern has at least.
-  Replace(Regex pattern, std::size_t min_match_bytes, std::string content)
+  ReplaceDecoder(Regex pattern, std::size_t min_match_bytes, std::string content)
       : pattern_(std::move(pattern)), min_match_bytes_(min_match_bytes), content_(std::move(content)) {}
   std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch& budget) const override {
     return std::make_unique<ReplaceStage>(next, pattern_, content_, budget);
@@ -374,14 +374,16 @@ std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::s
     return std::make_unique<Metaspace>(field.at("replacement").as_char(), metaspace_drops_first(field));
   }
   if (type == "Strip") {
-    return std::make_unique<Strip>(field.at("content").as_char(), field.at("start").as_int(0, kMaxStrip),
-                                   field.at("stop").as_int(0, kMaxStrip));
+    return std::make_unique<StripDecoder>(field.at("content").as_char(),
+                                          field.at("start").as_int(0, kMaxStrip),
+                                          field.at("stop").as_int(0, kMaxStrip));
   }
   if (type == "Replace") {
     const JsonField pattern = field.at("pattern");
     const auto literal = pattern.find("String");
-    return std::make_unique<Replace>(Regex::from_json(pattern), literal ? literal->as_string().size() : 0,
-                                     field.at("content").as_string());
+    return std::make_unique<ReplaceDecoder>(Regex::from_json(pattern),
+                                            literal ? literal->as_string().size() : 0,
+                                            field.at("content").as_string());
   }
   field.at("type").unsupported("this decoder is not known");
 }

@@ -4,9 +4,10 @@
 #include "base/check.h"
 #include "conformance/emulated_attention.h"
 #include "selftest/selftest.h"
+#include "selftest/shared_device.h"
 #include "targets/cuda/chips.h"
-#include "targets/jit/kernel_forms.h"
 #include "targets/emulator/emulator_device.h"
+#include "targets/jit/kernel_forms.h"
 
 namespace quire {
 namespace {
@@ -38,6 +39,42 @@ INSTANTIATE_TEST_SUITE_P(Chips, EmulatorSelftest,
                                          Setting{"emulator:sm_90a", 4, 1},
                                          Setting{"emulator:sm_90a/reversed", 5, 0.2},
                                          Setting{"emulator:sm_90a/shuffled", 6, 0.2}));
+
+// A device that says that it compiles its kernels, as the chips that are emulated do.
+class CompilingDevice : public SharedDevice {
+ public:
+  explicit CompilingDevice(Device& device) : SharedDevice(device), device_(device), caps_(device.caps()) {
+    caps_.compiles_kernels = true;
+  }
+  const DeviceCaps& caps() const override { return caps_; }
+  void prepare(const std::function<void()>& launches, const CompileProgress& progress) override {
+    device_.prepare(launches, progress);
+  }
+
+ private:
+  Device& device_;
+  DeviceCaps caps_;
+};
+
+TEST(EmulatorDevice, KernelsAreCompiledTogetherBeforeTheCases) {
+  EmulatorOptions emulator;
+  emulator.sm = 90;
+  const auto device = open_emulator(emulator);
+  CompilingDevice compiling(*device);
+  SelftestOptions options;
+  options.scale = 0.2;
+  int num_compiled = 0;
+  bool has_begun = false;
+  options.progress = [&](double, const std::string& what) {
+    const bool compiles = what.starts_with("compiling");
+    EXPECT_FALSE(compiles && has_begun);
+    num_compiled += compiles ? 1 : 0;
+    has_begun |= !compiles;
+  };
+  const SelftestReport report = run_selftest(compiling, options);
+  EXPECT_TRUE(report.passed()) << to_table(report);
+  EXPECT_GE(num_compiled, 20);
+}
 
 // Heads whose sums of V do not fit into registers at once, and sizes that are no whole panels: with kernels
 // of their own and without, and in pages that are no multiple of 8 tokens.

@@ -39,6 +39,30 @@ TEST_P(SelftestLevels, EveryKernelAgreesWithItsOracle) {
   }
 }
 
+TEST(Selftest, ReportDoesNotDependOnTheThreadsOfTheHost) {
+  const auto device = open_cpu("v2", 1);
+  SelftestOptions options;
+  options.scale = 0.02;
+  options.num_threads = 1;
+  const std::string alone = to_table(run_selftest(*device, options));
+  options.num_threads = 4;
+  EXPECT_EQ(to_table(run_selftest(*device, options)), alone);
+}
+
+TEST(Selftest, ProgressRisesToOne) {
+  const auto device = open_cpu("v2", 1);
+  SelftestOptions options;
+  options.scale = 0.001;
+  double last = 0;
+  options.progress = [&](double fraction, const std::string& what) {
+    EXPECT_GT(fraction, last);
+    EXPECT_FALSE(what.empty());
+    last = fraction;
+  };
+  run_selftest(*device, options);
+  EXPECT_EQ(last, 1);
+}
+
 TEST_P(SelftestLevels, InvariantBitsDoNotDependOnThreads) {
   const CpuLevel level = GetParam();
   if (!level.present) GTEST_SKIP() << level.architecture << " is not on this machine";

@@ -22,7 +22,7 @@ std::vector<CpuLevel> cpu_levels() {
                   __builtin_cpu_supports("avx512vl");
   [[maybe_unused]] const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
   // A pair dot is as fast as a multiply-add on AMD (twice the products); on an Intel Xeon it reached half the f32 peak
-  // (docs/performance.md), so that plain multiply-adds are the better choice there.
+  // (docs/performance/cpu.md), so that plain multiply-adds are the better choice there.
   std::vector<CpuLevel> levels;  // those of this build: QUIRE_CPU_LEVELS
 #ifdef QUIRE_HAS_v2
   levels.push_back({"v2", "x86-64-v2", v2, true, kernel_table_v2});

@@ -45,6 +45,7 @@ JitDevice::JitDevice(JitParts parts)
   caps_.has_pair_dot = true;
   caps_.dot_error = parts_.dot_error;
   caps_.runs_async = !parts_.is_emulated;
+  caps_.compiles_kernels = !parts_.is_emulated;
   caps_.is_emulated = parts_.is_emulated;
 }
 
@@ -110,7 +111,9 @@ double JitDevice::time_us(const std::function<void()>& work) {
   return time_on_gpu_us(*api_, work);
 }
 
-void JitDevice::prepare(const std::function<void()>& launches) { load(slots_of(launches)); }
+void JitDevice::prepare(const std::function<void()>& launches, const CompileProgress& progress) {
+  load(slots_of(launches), progress);
+}
 
 // Kernels of other tiles stay loaded: graphs may hold them, and a tuner comes back to them.
 void JitDevice::use_config(const AttentionClass& problem, const AttentionTuning& config) {
@@ -235,14 +238,18 @@ std::string JitDevice::keep_spare(int idx, const AttentionTiles& tiles, const Ji
   }
 }
 
-void JitDevice::load(std::vector<int> slots) {
+void JitDevice::load(std::vector<int> slots, const CompileProgress& progress) {
   std::erase_if(slots,
                 [&](int slot) { return slots_[static_cast<std::size_t>(slot)].code.function != nullptr; });
   if (slots.empty()) return;
   std::vector<JitKernel> missing;
   for (const int slot : slots)
     missing.push_back(choose_kernel(slots_[static_cast<std::size_t>(slot)].instance));
-  const std::vector<CompiledKernel> compiled = parts_.compiler.get(missing, parts_.architecture);
+  int num_done = 0;
+  const auto report = [&](const CompiledKernel&, bool) {
+    if (progress) progress(++num_done, static_cast<int>(missing.size()));
+  };
+  const std::vector<CompiledKernel> compiled = parts_.compiler.get(missing, parts_.architecture, report);
   api_->bind();
   for (std::size_t i = 0; i < slots.size(); ++i) {
     Slot& slot = slots_[static_cast<std::size_t>(slots[i])];

@@ -57,7 +57,7 @@ class JitDevice : public Device, public TunableAttention {
   void synchronize() override;
   std::unique_ptr<Graph> capture(const std::function<void()>& launches) override;
   double time_us(const std::function<void()>& work) override;
-  void prepare(const std::function<void()>& launches) override;
+  void prepare(const std::function<void()>& launches, const CompileProgress& progress = {}) override;
 
   const Chip& chip() const override { return chip_; }
   AttentionTuning heuristics(const AttentionClass& problem) const override {
@@ -100,7 +100,8 @@ class JitDevice : public Device, public TunableAttention {
   JitKernel choose_kernel(const KernelInstance& instance) const;
   std::string keep_spare(int slot, const AttentionTiles& tiles, const JitKernel& kernel,
                          const KernelCompiler::Outcome& outcome);
-  void load(std::vector<int> slots);  // compiles and loads those that are missing
+  // Compiles and loads those that are missing.
+  void load(std::vector<int> slots, const CompileProgress& progress = {});
   void launch_own(KernelName name, int slot, const void* params, int num_work);
   bool launch_vendor(const LinearVariant& variant,
                      const LinearParams& params);  // false if our own kernel is to do it

@@ -70,7 +70,7 @@ TEST(Workload, ConversationsBeginAlikeWhenAsked) {
   config.num_prefixes = 2;
   config.num_turns = 3;
   const Workload workload(config);
-  const Conversation a = workload.conversation(0, 0), b = workload.conversation(1, 1),
+  const LoadConversation a = workload.conversation(0, 0), b = workload.conversation(1, 1),
                      c = workload.conversation(2, 2);
   EXPECT_EQ(num_words(a.prefix), 30);
   EXPECT_EQ(a.prefix, c.prefix);
