@@ -1,13 +1,14 @@
 // quire compare: a model's greedy answers on a device against those on the CPU.
 #include <cmath>
-#include <fstream>
 
 #include "apps/console.h"
 #include "apps/model_flags.h"
 #include "apps/number_checks.h"
+#include "assembly/engine_factory.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "assembly/engine_factory.h"
+#include "files/fields.h"
+#include "files/mapped_file.h"
 
 namespace quire {
 namespace {
@@ -15,7 +16,9 @@ namespace {
 using Tokens = std::vector<std::int32_t>;
 
 constexpr int kNumLogprobs = 20;
-constexpr double kBound = 0.05;  // times 1 + |log-probability|: what rounding to bf16 in every layer may move one by
+constexpr std::size_t kMaxHeldoutBytes = 256u << 20, kMaxLineBytes = 16u << 20;
+constexpr double kBound =
+    0.05;  // times 1 + |log-probability|: what rounding to bf16 in every layer may move one by
 
 struct CompareFlags {
   std::string model;
@@ -38,32 +41,53 @@ LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
   return load_model(model_folder(flags.model), options);
 }
 
+// The prompt of a line {"prompt": "..."}; what else it holds is for others. Throws Error{kCorruptFile}.
+std::string prompt_of(std::string_view line, const std::string& where) {
+  const Json json = parse_json(line, where, {.max_bytes = kMaxLineBytes});
+  QUIRE_CHECK_KIND(kCorruptFile, json.is_object(), "{}: must be an object, as {{\"prompt\": \"...\"}}",
+                   where);
+  const Fields fields(json, where);
+  const auto prompt = fields.try_string("prompt");
+  if (!prompt) fields.refuse_missing("prompt");
+  if (prompt->empty()) fields.refuse("prompt", *prompt, "a text that is not empty");
+  return *prompt;
+}
+
 // Prompts of the model's heldout.jsonl, in its chat format where it has one.
 std::vector<Tokens> read_prompts(const CompareFlags& flags, const LoadedEngine& model) {
   const std::filesystem::path path = model_folder(flags.model) / "heldout.jsonl";
-  std::ifstream file(path);
-  QUIRE_CHECK_KIND(kNotFound, file.is_open(), "{}: cannot be read; it holds the prompts, one {{\"prompt\": ...}} a line", path.string());
+  const MappedFile file = MappedFile::open_text(path, kMaxHeldoutBytes);
   const auto chat = load_chat_format(model.defaults, model.tokenizer);
   std::vector<Tokens> prompts;
-  for (std::string line; static_cast<int>(prompts.size()) < flags.num_prompts && std::getline(file, line);) {
-    const std::string text = parse_json(line, path.string()).at("prompt");
-    Tokens tokens = chat ? chat->encode(nlohmann::ordered_json::array({{{"role", "user"}, {"content", text}}}), true)
-                         : model.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
+  std::string_view rest = file.text();
+  for (int number = 1; static_cast<int>(prompts.size()) < flags.num_prompts && !rest.empty(); ++number) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+    if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    const std::string text = prompt_of(line, fmt::format("{} line {}", path.string(), number));
+    Tokens tokens =
+        chat ? chat->encode(nlohmann::ordered_json::array({{{"role", "user"}, {"content", text}}}), true)
+             : model.tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
     if (flags.prompt_len > 0 && tokens.size() > static_cast<std::size_t>(flags.prompt_len)) {
       tokens.erase(tokens.begin(), tokens.end() - flags.prompt_len);
     }
     prompts.push_back(std::move(tokens));
   }
+  QUIRE_CHECK_KIND(kCorruptFile, !prompts.empty(),
+                   "{}: holds no prompt, as {{\"prompt\": \"...\"}} on a line of its own", path.string());
   return prompts;
 }
 
 // All prompts at once.
-std::vector<Answer> answers_of(LoadedEngine& model, const std::vector<Tokens>& prompts, std::int64_t max_tokens, bool has_logprobs) {
+std::vector<Answer> answers_of(LoadedEngine& model, const std::vector<Tokens>& prompts,
+                               std::int64_t max_tokens, bool has_logprobs) {
   SamplingParams params;
   params.temperature = 0;
   params.max_tokens = max_tokens;
   if (has_logprobs) params.logprobs = kNumLogprobs;
-  for (std::size_t i = 0; i < prompts.size(); ++i) model.core->submit(i + 1, prompts[i], model.core->check(prompts[i], params));
+  for (std::size_t i = 0; i < prompts.size(); ++i)
+    model.core->submit(i + 1, prompts[i], model.core->check(prompts[i], params));
   std::vector<Answer> answers(prompts.size());
   while (model.core->has_work()) {
     for (StepOutput& step : model.core->step()) {
@@ -91,7 +115,9 @@ struct Parting {
 };
 
 // What an answer says at `idx`; -1 behind its end.
-std::int32_t token_at(const Answer& answer, std::size_t idx) { return idx < answer.tokens.size() ? answer.tokens[idx] : -1; }
+std::int32_t token_at(const Answer& answer, std::size_t idx) {
+  return idx < answer.tokens.size() ? answer.tokens[idx] : -1;
+}
 
 std::vector<Parting> partings_of(const std::vector<Answer>& ours, const std::vector<Answer>& theirs) {
   std::vector<Parting> partings;
@@ -106,15 +132,18 @@ std::vector<Parting> partings_of(const std::vector<Answer>& ours, const std::vec
 }
 
 // Prints one difference; true if rounding explains it.
-bool explain(const Parting& parting, const TokenLogprobs& cpu, const TokenLogprobs& device, const std::string& name) {
+bool explain(const Parting& parting, const TokenLogprobs& cpu, const TokenLogprobs& device,
+             const std::string& name) {
   const double cpu_theirs = logprob_of(cpu, parting.theirs), cpu_ours = logprob_of(cpu, parting.ours);
   const double gap = cpu_theirs - cpu_ours, bound = kBound * (1 + std::abs(cpu_ours));
   const bool is_rounding = gap <= bound;
-  print_now(fmt::format("prompt {}, token {}: {} has {}, cpu has {}; log-probabilities of the two: cpu {:.4f} {:.4f}, {} {:.4f} {:.4f}; "
-                        "gap {:.4f}, bound {:.4f}{}\n",
-                        parting.prompt_idx, parting.token_idx, name, parting.ours, parting.theirs, cpu_ours, cpu_theirs, name,
-                        logprob_of(device, parting.ours), logprob_of(device, parting.theirs), gap, bound,
-                        is_rounding ? "" : ": MORE THAN ROUNDING"));
+  print_now(
+      fmt::format("prompt {}, token {}: {} has {}, cpu has {}; log-probabilities of the two: cpu {:.4f} "
+                  "{:.4f}, {} {:.4f} {:.4f}; "
+                  "gap {:.4f}, bound {:.4f}{}\n",
+                  parting.prompt_idx, parting.token_idx, name, parting.ours, parting.theirs, cpu_ours,
+                  cpu_theirs, name, logprob_of(device, parting.ours), logprob_of(device, parting.theirs), gap,
+                  bound, is_rounding ? "" : ": MORE THAN ROUNDING"));
   return is_rounding;
 }
 
@@ -133,7 +162,8 @@ int compare(const CompareFlags& flags) {
   for (const Parting& p : partings) {
     const Tokens& same = theirs[p.prompt_idx].tokens;
     beginnings.push_back(prompts[p.prompt_idx]);
-    beginnings.back().insert(beginnings.back().end(), same.begin(), same.begin() + static_cast<std::ptrdiff_t>(p.token_idx));
+    beginnings.back().insert(beginnings.back().end(), same.begin(),
+                             same.begin() + static_cast<std::ptrdiff_t>(p.token_idx));
   }
   const std::vector<Answer> again = answers_of(device, beginnings, 1, true);
   int num_unexplained = 0;
@@ -144,17 +174,20 @@ int compare(const CompareFlags& flags) {
     num_unexplained += !explain(partings[i], both ? cpu_answer.logprobs[partings[i].token_idx] : none,
                                 again[i].logprobs.at(0), flags.device.device);
   }
-  print_now(fmt::format("{} of {} prompts have the same greedy tokens on {} and cpu ({} tokens); {} differ within rounding ({} x (1 + "
-                        "|log-probability|)), {} beyond\n",
-                        prompts.size() - partings.size(), prompts.size(), flags.device.device, num_tokens,
-                        partings.size() - static_cast<std::size_t>(num_unexplained), kBound, num_unexplained));
-  return num_unexplained == 0 && !prompts.empty() ? kExitOk : kExitFailure;
+  print_now(
+      fmt::format("{} of {} prompts have the same greedy tokens on {} and cpu ({} tokens); {} differ within "
+                  "rounding ({} x (1 + "
+                  "|log-probability|)), {} beyond\n",
+                  prompts.size() - partings.size(), prompts.size(), flags.device.device, num_tokens,
+                  partings.size() - static_cast<std::size_t>(num_unexplained), kBound, num_unexplained));
+  return num_unexplained == 0 ? kExitOk : kExitFailure;
 }
 
 }  // namespace
 
 void add_compare_command(CLI::App& app, Program& program) {
-  CLI::App& command = *app.add_subcommand("compare", "A model's greedy answers on a device against those on the CPU");
+  CLI::App& command =
+      *app.add_subcommand("compare", "A model's greedy answers on a device against those on the CPU");
   command.footer(R"(
 Prompts are those of heldout.jsonl in the model's directory. The CPU chooses tokens on the host, from all logits; the
 device as it does when it serves. Where two answers part, the log-probabilities of both tokens on both devices are
@@ -164,15 +197,19 @@ Examples:
   quire compare --device cuda
   quire compare --device emulator:sm_90a --num-prompts 1 --prompt-len 16 --max-tokens 2)");
   const auto flags = std::make_shared<CompareFlags>();
-  command.add_option("MODEL,--model", flags->model, "Model directory (default: the demo model)")->type_name("DIR");
-  command.add_option("--num-prompts", flags->num_prompts, "Prompts")->check(CLI::Range(1, 100000))->capture_default_str();
+  command.add_option("MODEL,--model", flags->model, "Model directory (default: the demo model)")
+      ->type_name("DIR");
+  command.add_option("--num-prompts", flags->num_prompts, "Prompts")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
   command.add_option("--prompt-len", flags->prompt_len, "Only the last so many tokens of a prompt; 0 = all")
       ->check(not_negative())
       ->capture_default_str();
   command.add_option("--max-tokens", flags->max_tokens, "Longest answer")
       ->check(above_zero())
       ->capture_default_str();
-  command.add_flag("--batch-invariant", flags->options.batch_invariant, "Bits that do not depend on batching or threads");
+  command.add_flag("--batch-invariant", flags->options.batch_invariant,
+                   "Bits that do not depend on batching or threads");
   add_step_flags(command, flags->options);
   add_device_flags(command, flags->device);
   command.callback([&program, flags] { program.action = [flags] { return compare(*flags); }; });

@@ -12,6 +12,7 @@
 
 #include "apps/background_log.h"
 #include "base/check.h"
+#include "text/utf8.h"
 
 namespace quire {
 namespace {
@@ -52,6 +53,23 @@ std::string paint(std::string_view text, Color color, int fd) {
   return fmt::format("{}{}\033[0m", escape_of(color), text);
 }
 
+std::string plain_text(std::string_view text) {
+  std::string plain;
+  plain.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const Utf8Char c = decode_utf8(text, at);
+    const std::string_view bytes = text.substr(at, c.num_bytes);
+    at += c.num_bytes;
+    const bool is_control = c.code_point < 0x20 || (c.code_point >= 0x7f && c.code_point < 0xa0);
+    if (c.is_valid && (!is_control || bytes == "\n" || bytes == "\t")) {
+      plain += bytes;
+    } else {
+      for (const char byte : bytes) plain += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    }
+  }
+  return plain;
+}
+
 void print_now(std::string_view text) {
   const bool is_written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
@@ -73,7 +91,7 @@ void flush_stderr() noexcept {
 void log_line(std::string_view text) noexcept {
   std::string line;
   try {
-    line = paint(text, Color::kDim, 2) + "\n";
+    line = paint(plain_text(text), Color::kDim, 2) + "\n";
   } catch (const std::exception&) {  // there is no memory for it
     write_stderr(text);
     line = "\n";

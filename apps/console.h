@@ -20,6 +20,10 @@ std::string paint(std::string_view text, Color color, int fd);
 
 bool is_terminal(int fd);
 
+// The text with control characters, but for tab and line feed, and bytes that are no UTF-8 as \xNN: names and
+// words of files and of templates must not command the terminal that an error is read on.
+std::string plain_text(std::string_view text);
+
 // Writes to stdout at once, so that a stream of tokens is seen as it comes. Throws Error{kExhausted} if
 // nobody can take it.
 void print_now(std::string_view text);
@@ -27,8 +31,9 @@ void print_now(std::string_view text);
 // What is said on stderr, and cannot be written, is lost: no part of the program fails because nobody
 // listens.
 void write_stderr(std::string_view text) noexcept;
-void flush_stderr() noexcept;                   // for last words: waits a second at most until they are out
-void log_line(std::string_view text) noexcept;  // where memory is short, without colour
+void flush_stderr() noexcept;  // for last words: waits a second at most until they are out
+// As plain_text; where memory is short, without colour.
+void log_line(std::string_view text) noexcept;
 
 template <class... Args>
 void log(fmt::format_string<Args...> format, Args&&... args) noexcept {

@@ -47,7 +47,7 @@ quire COMMAND --help tells more.)";
 
 void print_error(std::string_view text) noexcept {
   try {
-    write_stderr(fmt::format("{} {}\n", paint("quire:", Color::kRed, 2), text));
+    write_stderr(fmt::format("{} {}\n", paint("quire:", Color::kRed, 2), plain_text(text)));
   } catch (const std::exception&) {  // there is no memory for colours
     write_stderr("quire: ");
     write_stderr(text);

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cstdlib>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -33,6 +35,42 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   }
   std::sort(entries.begin(), entries.end());
   return entries;
+}
+
+// What stands in the place of files that are read, where those are missing.
+void check_files(const fs::path& folder) {
+  struct Other {
+    const char *name, *instead;
+  };
+  constexpr Other kWeights[] = {
+      {"pytorch_model.bin", "model.safetensors"},   {"pytorch_model.bin.index.json", "model.safetensors"},
+      {"consolidated.00.pth", "model.safetensors"}, {"consolidated.safetensors", "model.safetensors"},
+      {"tf_model.h5", "model.safetensors"},         {"flax_model.msgpack", "model.safetensors"}};
+  constexpr Other kTokenizers[] = {{"tokenizer.model", "tokenizer.json"},
+                                   {"tekken.json", "tokenizer.json"},
+                                   {"merges.txt", "tokenizer.json"}};
+  const auto exists = [&folder](const char* name) {
+    std::error_code ignored;
+    return fs::exists(fs::symlink_status(folder / name, ignored));
+  };
+  const auto refuse = [&](std::span<const Other> others) {
+    for (const Other& other : others) {
+      if (!exists(other.name)) continue;
+      throw_error(ErrorKind::kUnsupported, "{}: holds {} but no {}, and only the latter is read; {}",
+                  folder.string(), other.name, other.instead, kWhatIsRead);
+    }
+  };
+  if (!exists("model.safetensors") && !exists("model.safetensors.index.json")) refuse(kWeights);
+  if (!exists("tokenizer.json")) refuse(kTokenizers);
+}
+
+// The name in an address of a hub: "https://huggingface.co/org/name" and the like.
+std::string without_address(std::string name) {
+  for (const char* prefix : {"https://", "http://", "hf://", "huggingface.co/", "hf.co/"}) {
+    if (name.starts_with(prefix)) name.erase(0, std::string_view(prefix).size());
+  }
+  if (name.ends_with('/')) name.pop_back();
+  return name;
 }
 
 // "org/name" as hubs write it.
@@ -110,14 +148,15 @@ std::optional<fs::path> find_in_hub_cache(const std::string& name) {
     const fs::path likely = path.has_parent_path() ? folder / *meant : fs::path(*meant);
     throw_error(ErrorKind::kNotFound, "{}: there is no such folder; did you mean {}?", name, likely.string());
   }
-  if (is_hub_name(name)) {
-    if (const auto snapshot = find_in_hub_cache(name))
+  const std::string hub_name = without_address(name);
+  if (is_hub_name(hub_name)) {
+    if (const auto snapshot = find_in_hub_cache(hub_name))
       throw_error(ErrorKind::kNotFound, "{}: there is no such folder; the model is in the cache at {}", name,
                   snapshot->string());
     throw_error(ErrorKind::kNotFound,
                 "{}: there is no such folder, and models are not downloaded; fetch it first: hf download {} "
                 "--local-dir {}",
-                name, name, name.substr(name.find('/') + 1));
+                name, hub_name, hub_name.substr(hub_name.find('/') + 1));
   }
   throw_error(ErrorKind::kNotFound, "{}: there is no such folder; {}", name, kWhatIsRead);
 }
@@ -127,7 +166,10 @@ std::optional<fs::path> find_in_hub_cache(const std::string& name) {
 fs::path find_model_folder(const std::string& name) {
   const fs::path path(name);
   std::error_code ignored;
-  if (has_config(path)) return path;
+  if (has_config(path)) {
+    check_files(path);
+    return path;
+  }
   if (fs::is_directory(path, ignored)) refuse_folder(path);
   if (fs::exists(path, ignored)) refuse_file(path);
   refuse_missing(name);

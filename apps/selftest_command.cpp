@@ -63,12 +63,15 @@ Examples:
   quire selftest
   quire selftest --cpu-isa all         every instruction-set level that this machine has
   quire selftest --quick --seed 42
+  quire selftest --kernel rope         one kernel; the table's first column names them
   quire selftest --device cuda --max-programs 3
   compute-sanitizer --tool racecheck quire selftest --device cuda --scale 0.01 --lane-arrivals
 
 compute-sanitizer's racecheck does not follow one lane that arrives for its warp, and reports races that are none.)");
   const auto flags = std::make_shared<SelftestFlags>();
   command.add_flag("--quick", flags->quick, "A tenth of the cases");
+  command.add_option("--kernel", flags->options.kernel, "Only this kernel's checks (default: all)")
+      ->type_name("NAME");
   command.add_option("--seed", flags->options.seed, "Of the random inputs")->capture_default_str();
   command.add_option("--scale", flags->options.scale, "Number of cases, relative to the usual one")
       ->check(CLI::Range(0.001, 1000.0))

@@ -32,6 +32,8 @@ void add_address_flags(CLI::App& command, ServeFlags& flags) {
   group(command.add_option(
       "--allowed-hosts", flags.service.access.allowed_hosts,
       "Names for a Host header, * = any (default: see docs/serving.md)"));
+  group(command.add_option("--trusted-proxy", flags.service.trusted_proxies,
+                           "Addresses or networks whose X-Forwarded-For tells clients apart"));
 }
 
 // Not CLI::Range: that takes "nan". Beyond 1e6 s (12 days) a time is a slip of the pen.

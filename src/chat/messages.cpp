@@ -11,7 +11,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr JsonLimits kArgumentLimits = {.max_bytes = 8u << 20, .max_depth = 64, .max_values = 1'000'000};
+// Of a key that a model wrote twice the last counts, as for those who would call the tool.
+constexpr JsonLimits kArgumentLimits = {
+    .max_bytes = 8u << 20, .max_depth = 64, .max_values = 1'000'000, .reject_duplicate_keys = false};
 
 // Order matters to templates, so the text is read a second time once it is known to be harmless.
 ordered_json parsed_arguments(const std::string& text) {

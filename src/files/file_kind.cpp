@@ -36,6 +36,13 @@ constexpr Magic kMagics[] = {
     {std::string_view("\x80\x02", 2), "a Python pickle, which is not read; use the model's safetensors"},
     {std::string_view("\x1f\x8b", 2), "compressed by gzip; unpack it first"},
     {std::string_view("\x28\xb5\x2f\xfd", 4), "compressed by zstd; unpack it first"},
+    {std::string_view("\xfd"
+                      "7zXZ",
+                      5),
+     "compressed by xz; unpack it first"},
+    {"BZh9", "compressed by bzip2; unpack it first"},
+    {std::string_view("7z\xbc\xaf", 4), "a 7z archive; unpack it first"},
+    {std::string_view("\x93NUMPY", 6), "a NumPy file, which is not read; use the model's safetensors"},
     {std::string_view("\x89HDF\r\n", 6), "an HDF5 file, which is not read; use the model's safetensors"},
 };
 

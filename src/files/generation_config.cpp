@@ -116,6 +116,50 @@ std::optional<double> clamped(const Fields& fields, std::string_view key, Number
   return bound;
 }
 
+// Fields by which Hugging Face's library chooses other tokens, and what they hold when they ask for nothing
+// (JSON). Authors who set one get other answers than they mean, and should read so.
+constexpr std::pair<const char*, const char*> kNotFollowed[] = {{"typical_p", "[1]"},
+                                                                {"epsilon_cutoff", "[0]"},
+                                                                {"eta_cutoff", "[0]"},
+                                                                {"penalty_alpha", "[0]"},
+                                                                {"guidance_scale", "[1]"},
+                                                                {"encoder_repetition_penalty", "[1]"},
+                                                                {"presence_penalty", "[0]"},
+                                                                {"frequency_penalty", "[0]"},
+                                                                {"diversity_penalty", "[0]"},
+                                                                {"no_repeat_ngram_size", "[0]"},
+                                                                {"encoder_no_repeat_ngram_size", "[0]"},
+                                                                {"num_beams", "[1]"},
+                                                                {"num_beam_groups", "[1]"},
+                                                                {"min_length", "[0]"},
+                                                                {"min_new_tokens", "[0]"},
+                                                                {"stop_strings", "[[]]"},
+                                                                {"bad_words_ids", "[[]]"},
+                                                                {"force_words_ids", "[[]]"},
+                                                                {"sequence_bias", "[[], {}]"},
+                                                                {"suppress_tokens", "[[]]"},
+                                                                {"begin_suppress_tokens", "[[]]"},
+                                                                {"forced_bos_token_id", "[]"},
+                                                                {"forced_eos_token_id", "[]"},
+                                                                {"exponential_decay_length_penalty", "[]"},
+                                                                {"constraints", "[[]]"},
+                                                                {"watermarking_config", "[]"},
+                                                                {"dola_layers", "[]"},
+                                                                {"renormalize_logits", "[false]"},
+                                                                {"token_healing", "[false]"}};
+
+void warn_of_what_is_not_followed(const Fields& fields, GenerationDefaults& defaults) {
+  for (const auto& [key, idle] : kNotFollowed) {
+    const Json* value = fields.find(key);
+    if (!value) continue;
+    const Json values = Json::parse(idle);
+    if (std::find(values.begin(), values.end(), *value) != values.end()) continue;
+    defaults.warnings.push_back(
+        fmt::format("{}: \"{}\" asks for what this build does not do; answers are made without it",
+                    fields.origin(), key));
+  }
+}
+
 // The mapped file, or nothing where there is none. A link that leads nowhere is not nothing: it is a download
 // that was cut.
 std::optional<MappedFile> try_open(const fs::path& path, std::size_t max_bytes = kLimits.max_bytes) {
@@ -154,6 +198,7 @@ void merge_generation_config(std::string_view text, const std::string& origin, G
   defaults.top_k = fields.try_int("top_k", -1, kMaxInt);
   defaults.repetition_penalty = clamped(fields, "repetition_penalty", {1e-6, 100.0}, {0.01, 100.0}, defaults);
   defaults.max_new_tokens = fields.try_int("max_new_tokens", 1, kMaxInt);
+  warn_of_what_is_not_followed(fields, defaults);
 }
 
 void merge_tokenizer_config(std::string_view text, const std::string& origin, GenerationDefaults& defaults) {

@@ -28,7 +28,8 @@ struct GenerationDefaults {
   std::vector<std::pair<std::string, std::string>> other_tokens;
   std::optional<bool> add_bos_token;
 
-  std::vector<std::string> warnings;  // what was left out or changed, naming file, field and value
+  // What was left out, changed or is not followed, naming file and field.
+  std::vector<std::string> warnings;
 };
 
 // Reads whichever of the files exist; config.json must. Throws Error{kCorruptFile} naming file, field and

@@ -21,6 +21,14 @@ constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limi
 constexpr std::size_t kMaxTensors = 100'000;            // sharded giants stay below 30,000 in one file
 constexpr JsonLimits kHeaderLimits = {.max_bytes = kMaxHeaderBytes, .max_depth = 4, .max_values = 2'000'000};
 
+// Printable ASCII and white space.
+bool is_text(std::span<const std::byte> bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) {
+    const int c = std::to_integer<int>(byte);
+    return (c >= 0x20 && c < 0x7f) || c == '\n' || c == '\r' || c == '\t';
+  });
+}
+
 struct StorageRow {
   const char* name;
   int bits;
@@ -128,6 +136,13 @@ std::string_view header_text(std::span<const std::byte> bytes, const std::string
   std::uint64_t header_bytes = 0;
   for (std::size_t i = 0; i < kLengthBytes; ++i)
     header_bytes |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);
+  if (header_bytes > kMaxHeaderBytes && is_text(bytes.first(kLengthBytes))) {
+    const std::size_t num_shown = std::min<std::size_t>(bytes.size(), 40);
+    throw_error(ErrorKind::kCorruptFile,
+                "{}: is no safetensors file but begins with the text {}, most likely an error of the server "
+                "that it was fetched from; fetch it again",
+                origin, quote({reinterpret_cast<const char*>(bytes.data()), num_shown}));
+  }
   QUIRE_CHECK_KIND(kCorruptFile, header_bytes <= kMaxHeaderBytes,
                    "{}: header length {} exceeds the limit of {}", origin, header_bytes, kMaxHeaderBytes);
   QUIRE_CHECK_KIND(kCorruptFile, header_bytes <= bytes.size() - kLengthBytes,

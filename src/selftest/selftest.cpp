@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "base/check.h"
@@ -20,6 +21,20 @@ std::vector<Check> all_checks() {
         kv_write_checks(), linear_checks(), layer_checks(), sampling_checks(), ceiling_checks()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
+  return all;
+}
+
+// The checks of one kernel, or all where `kernel` is empty.
+std::vector<Check> checks_of(const std::string& kernel) {
+  std::vector<Check> all = all_checks();
+  if (kernel.empty()) return all;
+  std::set<std::string> names;
+  for (const Check& check : all) names.insert(check.kernel);
+  QUIRE_CHECK_KIND(kNotFound, names.count(kernel) > 0, "no check of a kernel \"{}\"; there are: {}", kernel,
+                   fmt::join(names, ", "));
+  all.erase(
+      std::remove_if(all.begin(), all.end(), [&](const Check& check) { return check.kernel != kernel; }),
+      all.end());
   return all;
 }
 
@@ -55,7 +70,8 @@ struct RowRun {
 // All cases of all checks, on all cores; the device is used by one at a time.
 class SelftestRun {
  public:
-  SelftestRun(Device& device, const SelftestOptions& options) : device_(device), options_(options) {
+  SelftestRun(Device& device, const SelftestOptions& options)
+      : device_(device), options_(options), checks_(checks_of(options.kernel)) {
     const double scale = options.scale * (device.caps().is_emulated ? kEmulatedScale : 1.0);
     for (const Check& check : checks_) {
       const int num_cases = std::max(1, static_cast<int>(check.num_cases * scale + 0.5));
@@ -189,7 +205,7 @@ class SelftestRun {
 
   Device& device_;
   const SelftestOptions& options_;
-  const std::vector<Check> checks_ = all_checks();
+  const std::vector<Check> checks_;
   std::vector<RowRun> rows_;
   std::vector<CaseId> cases_;
   std::mutex mutex_;  // of results and progress

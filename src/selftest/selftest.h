@@ -16,6 +16,7 @@ struct SelftestOptions {
   std::uint64_t seed = 1;
   double scale = 1;     // number of cases relative to the default; every check runs at least once.
                         // An emulated device takes a fraction of them, and smaller problems.
+  std::string kernel;   // only the checks of this kernel, as the report names it; empty: all of them
   int num_threads = 0;  // that make inputs and compute the oracle; 0: one for each core
   // How far it is, 0 to 1, first with compiling where the device does, then with the cases; and what is
   // being done. From one thread at a time.
@@ -44,6 +45,7 @@ struct SelftestReport {
 
 // Inputs and oracles take all cores of the host, the device is used by one case at a time. The report does
 // not depend on the number of cores.
+// Error{kNotFound} with the names that there are if `options.kernel` is none of them.
 SelftestReport run_selftest(Device& device, const SelftestOptions& options = {});
 
 // The report for people: one line a row, and the worst case of every row that failed.

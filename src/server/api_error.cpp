@@ -55,6 +55,7 @@ ApiError::ApiError(int status, const std::string& message, std::string param, He
                    std::string code)
     : std::runtime_error(message),
       status_(status),
+      message_(message),
       param_(std::move(param)),
       headers_(std::move(headers)),
       code_(std::move(code)) {
@@ -66,7 +67,7 @@ std::string ApiError::body() const {
   JsonText out;
   out.begin('{').key("error").begin('{').key("code");
   code_.empty() ? out.number(status_) : out.text(code_);
-  out.member("message", what()).key("param");
+  out.member("message", message_).key("param");
   param_.empty() ? out.null() : out.text(param_);
   return out.member("type", error_type(status_)).end('}').end('}').take() + "\n";
 }

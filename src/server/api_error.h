@@ -23,6 +23,7 @@ class ApiError : public std::runtime_error {
            std::string code = {});
 
   int status() const { return status_; }
+  const std::string& message() const { return message_; }
   const std::string& param() const { return param_; }
   const Headers& headers() const { return headers_; }
 
@@ -32,6 +33,7 @@ class ApiError : public std::runtime_error {
 
  private:
   int status_;
+  std::string message_;  // what() would end at a zero byte, which a client's names may hold
   std::string param_;
   Headers headers_;
   std::string code_;

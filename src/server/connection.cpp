@@ -27,16 +27,6 @@ constexpr double kLingerS = 2;
 constexpr Clock::rep kBusy = Clock::duration::max().count();  // in place of a time
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// As far as one client has it to itself: of IPv6 the network of 64 bits, in which a host takes any address.
-std::string client_at(const asio::ip::address& address) {
-  if (address.is_v4()) return address.to_string();
-  const asio::ip::address_v6 v6 = address.to_v6();
-  if (v6.is_v4_mapped()) return asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_string();
-  asio::ip::address_v6::bytes_type bytes = v6.to_bytes();
-  std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
-  return asio::ip::address_v6(bytes).to_string() + "/64";
-}
-
 }  // namespace
 
 struct Connection::Incoming {
@@ -70,7 +60,7 @@ void Connection::start() {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
-  client_ = client_at(socket_.remote_endpoint(ignored).address());
+  peer_ = socket_.remote_endpoint(ignored).address().to_string();
   reserve_handler_memory();
   asio::co_spawn(socket_.get_executor(), serve(shared_from_this()), asio::detached);
 }
@@ -266,7 +256,7 @@ bool Connection::parse_head(Incoming& incoming) {
     incoming.exchange = service_.refuse(error);
     return true;
   }
-  head.request.client = client_;
+  head.request.peer = peer_;
   incoming.exchange = service_.judge(head, is_spare_);
   if (!incoming.exchange.reply) return true;
   // The next request can be found when this one's body is none, or here.

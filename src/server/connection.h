@@ -75,7 +75,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::atomic<bool> has_missed_wake_ = false;  // there was no memory for it; the next sweep tries again
   bool is_closed_ = false;                     // by the peer, or by us
   const bool is_spare_;
-  std::string client_;  // see HttpRequest
+  std::string peer_;  // see HttpRequest
   Phase phase_ = Phase::kIdle;
   std::atomic<Clock::rep> idle_since_;  // kBusy while it works
   std::atomic<Clock::rep> deadline_;

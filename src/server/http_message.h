@@ -24,7 +24,7 @@ struct HttpRequest {
   std::string method;
   std::string path;    // without the query
   Headers headers;     // names in lower case
-  std::string client;  // the address it came from, as far as one client has it to itself
+  std::string peer;  // the address of the connection's other end: a client or a proxy
   std::string body;
   std::shared_ptr<const void> body_hold;  // keeps the body's bytes counted; let go of it with them
   Clock::time_point arrival = Clock::now();

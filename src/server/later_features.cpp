@@ -123,12 +123,15 @@ constexpr const char* kRefused[] = {
     // constraints
     "guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_decoding_backend",
     "guided_whitespace_pattern", "regex", "ebnf", "json_schema", "grammar", "structural_tag", "stop_regex",
+    "format", "bad_words_ids", "force_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens",
+    "custom_token_bans", "banned_tokens", "banned_strings", "negative_prompt",
     // tools of before, other inputs and outputs
     "functions", "function_call", "prompt_embeds", "input_ids", "input_embeds", "audio",
-    "mm_processor_kwargs", "image_data", "multi_modal_data", "web_search_options",
+    "mm_processor_kwargs", "image_data", "multi_modal_data", "web_search_options", "images",
     // other models, processors and samplers
     "lora_path", "lora", "adapter_id", "logits_processors", "custom_logit_processor", "samplers", "template",
-    "kv_transfer_params", "vllm_xargs", "session_params", "custom_params"};
+    "kv_transfer_params", "vllm_xargs", "session_params", "custom_params", "sampler_order",
+    "sampler_priority", "options"};
 
 // Fields that ask for nothing while they hold one of these values (JSON); anything else would change the
 // answer.
@@ -162,7 +165,24 @@ constexpr std::pair<const char*, const char*> kRefusedUnless[] = {{"detokenize",
                                                                   {"n_probs", "[0]"},
                                                                   {"min_new_tokens", "[0]"},
                                                                   {"no_repeat_ngram_size", "[0]"},
-                                                                  {"num_beams", "[1]"}};
+                                                                  {"num_beams", "[1]"},
+                                                                  {"num_beam_groups", "[1]"},
+                                                                  {"diversity_penalty", "[0]"},
+                                                                  {"do_sample", "[true]"},
+                                                                  {"penalty_alpha", "[0]"},
+                                                                  {"guidance_scale", "[1]"},
+                                                                  {"cfg_scale", "[1]"},
+                                                                  {"encoder_repetition_penalty", "[1]"},
+                                                                  {"epsilon_cutoff", "[0]"},
+                                                                  {"eta_cutoff", "[0]"},
+                                                                  {"smoothing_factor", "[0]"},
+                                                                  {"dynamic_temperature", "[false]"},
+                                                                  {"mirostat_mode", "[0]"},
+                                                                  {"rep_pen", "[1]"},
+                                                                  {"typical", "[1]"},
+                                                                  {"tfs", "[1]"},
+                                                                  {"ban_eos_token", "[false]"},
+                                                                  {"add_bos_token", "[true]"}};
 
 void check_idle(const RequestFields& fields, const char* name, const char* idle) {
   const Json* value = fields.find(name);
@@ -171,12 +191,15 @@ void check_idle(const RequestFields& fields, const char* name, const char* idle)
   if (std::find(values.begin(), values.end(), *value) == values.end()) refuse(fields.path_of(name));
 }
 
-// Other names for how long an answer may be: the limit must not be overlooked.
-void check_length_names(const RequestFields& fields) {
-  for (const char* name : {"max_new_tokens", "n_predict", "num_predict", "max_length"}) {
+// Other names for where an answer ends: the limit must not be overlooked.
+void check_other_names(const RequestFields& fields) {
+  constexpr std::pair<const char*, const char*> kNames[] = {
+      {"max_new_tokens", "max_tokens"}, {"n_predict", "max_tokens"}, {"num_predict", "max_tokens"},
+      {"max_length", "max_tokens"},     {"stop_sequences", "stop"},  {"stop_sequence", "stop"},
+      {"stop_words", "stop"},           {"stop_strings", "stop"},    {"stop_token", "stop"}};
+  for (const auto& [name, ours] : kNames) {
     if (fields.find(name) == nullptr) continue;
-    throw_bad_request(name, "`{}` is not a field of this interface; the length of an answer is `max_tokens`",
-                      name);
+    throw_bad_request(name, "`{}` is not a field of this interface; use `{}`", name, ours);
   }
 }
 
@@ -213,7 +236,7 @@ void refuse_later_features(const RequestFields& fields) {
   check_response_format(fields);
   check_structured_outputs(fields);
   check_rare_fields(fields);
-  check_length_names(fields);
+  check_other_names(fields);
   if (!tools.empty() && !wants_none) refuse("tools");
 }
 

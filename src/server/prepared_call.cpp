@@ -27,7 +27,8 @@ std::vector<std::int32_t> encode_field(const char* field, Encode encode) {
 std::vector<std::int32_t> encode_messages(const OrderedJson& messages, bool add_generation_prompt,
                                           const OrderedJson& variables, const ServedModel& model) {
   if (!model.encode_chat) {
-    throw ApiError(400, "this model has no chat template; use /v1/completions", "messages");
+    throw ApiError(400, "this model has no chat template that this build can use; use /v1/completions",
+                   "messages");
   }
   return encode_field("messages",
                       [&] { return model.encode_chat(messages, add_generation_prompt, variables); });
@@ -83,7 +84,7 @@ void check_lengths(const PreparedCall& call, const ServedModel& model) {
     // A prompt that is only scored needs no place for an answer.
     const std::int64_t most = call.is_scoring ? limit : limit - 1;
     if (prompt_len > most || (is_explicit && prompt_len + *wanted > limit)) {
-      throw_too_long(prompt_len > most ? field : "max_tokens", limit,
+      throw_too_long(prompt_len > most ? field : call.settings.length_field, limit,
                      fmt::format("the prompt has {} tokens and the answer may have {}", prompt_len,
                                  call.is_scoring ? 0
                                  : is_explicit   ? *wanted

@@ -16,7 +16,8 @@ namespace {
 constexpr std::int64_t kDefaultCompletionTokens = 16;
 constexpr std::size_t kMaxStops = 4, kMaxStopTokens = 1024, kMaxBiases = 1024;
 constexpr std::size_t kMaxParts = 1024;
-constexpr std::size_t kMaxTokens = 4'000'000;  // of a list; what the context holds is judged with words of its own
+constexpr std::size_t kMaxTokens =
+    4'000'000;  // of a list; what the context holds is judged with words of its own
 constexpr double kLeastRepetition = 0.01, kMostRepetition = 100;  // beyond these, f32 logits overflow
 // What the server itself hands to a template.
 constexpr std::array<const char*, 10> kReservedVariables = {
@@ -163,8 +164,8 @@ void check_settings(const RequestLimits& limits, CallSettings& call) {
 void check_prompt_bytes(const char* field, std::size_t num_bytes, const RequestLimits& limits) {
   if (num_bytes <= limits.max_prompt_bytes) return;
   throw_too_long(field, limits.max_model_len,
-                 fmt::format("`{}` has a text of {} bytes, which cannot fit; at most {} bytes are read", field,
-                             num_bytes, limits.max_prompt_bytes));
+                 fmt::format("`{}` has a text of {} bytes, which cannot fit; at most {} bytes are read",
+                             field, num_bytes, limits.max_prompt_bytes));
 }
 
 std::vector<std::int32_t> parse_prompt_tokens(const Json& list, const RequestLimits& limits) {
@@ -209,8 +210,10 @@ OrderedJson parse_part(const Json& value, const std::string& path) {
   if (!value.is_object()) throw_bad_request(path, "`{}` must be an object, got {}", path, show(value));
   const RequestFields part(value, path + ".");
   const std::string type = part.string("type").value_or("");
+  // The two others are what OpenAI's Responses call a text that came in or went out.
+  if (type != "text" && type != "refusal" && type != "input_text" && type != "output_text")
+    part.fail("type", "\"text\" or \"refusal\": this model reads text only");
   const char* name = type == "refusal" ? "refusal" : "text";
-  if (type != name) part.fail("type", "\"text\" or \"refusal\": this model reads text only");
   const auto text = part.string(name);
   if (!text) part.fail(name, "a string");
   // Member by member, as lists of them would be trees that end here; and from an object on, as null becomes a
@@ -261,7 +264,7 @@ OrderedJson parse_message(const Json& value, std::size_t idx) {
   OrderedJson message = OrderedJson::object();
   message["role"] = role;
   message["content"] = parse_content(fields, role == "assistant" && tool_calls != nullptr);
-  for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
+  for (const char* name : {"name", "tool_call_id", "reasoning_content", "reasoning", "thinking"}) {
     if (const auto text = fields.string(name)) message[name] = *text;
   }
   if (tool_calls != nullptr && role == "assistant") message["tool_calls"] = ordered(*tool_calls);
@@ -332,6 +335,7 @@ ChatCall parse_chat_call(const Json& body, const RequestLimits& limits) {
   ChatCall call;
   parse_settings(fields, limits, call);
   call.params.max_tokens = fields.integer("max_completion_tokens");
+  if (call.params.max_tokens) call.length_field = "max_completion_tokens";
   check_max_tokens("max_completion_tokens", call.params.max_tokens);
   const auto max_tokens = fields.integer("max_tokens");
   check_max_tokens("max_tokens", max_tokens);

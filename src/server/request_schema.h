@@ -40,8 +40,9 @@ struct PromptInput {
 struct CallSettings {
   std::string model;
   SamplingParams params;
-  bool has_max_tokens = false;  // the caller named it
-  std::int64_t n = 1;           // answers for each prompt
+  bool has_max_tokens = false;              // the caller named it
+  const char* length_field = "max_tokens";  // by this name
+  std::int64_t n = 1;                       // answers for each prompt
   bool stream = false;
   bool include_usage = false;
   bool continuous_usage = false;

@@ -111,6 +111,7 @@ Service::Service(ServiceOptions options, LogLine log)
     : options_(std::move(options)),
       log_(std::move(log)),
       access_(options_.access),
+      addresses_(options_.trusted_proxies),
       bodies_(options_.max_unread_body_bytes, options_.calls.max_inline_body_bytes),
       id_prefix_(random_prefix()),
       workers_(options_.num_workers) {}
@@ -176,7 +177,7 @@ Exchange Service::judge(const RequestHead& head, bool probes_only) {
       std::find(std::begin(kMethods), std::end(kMethods), request.method) != std::end(kMethods);
   exchange.method = is_known ? request.method : "other";
   exchange.handler = "other";
-  exchange.client = request.client;
+  exchange.client = addresses_.client_of(request.peer, request.headers);
   give_reply(exchange, [&]() -> std::unique_ptr<Reply> {
     const bool is_preflight = request.method == "OPTIONS" && request.header("origin") != nullptr;
     if (is_preflight) {  // a browser asks first

@@ -9,10 +9,12 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/access.h"
 #include "server/body_budget.h"
 #include "server/call_reply.h"
+#include "server/client_address.h"
 #include "server/pages_reply.h"
 #include "server/request_head.h"
 
@@ -20,6 +22,7 @@ namespace quire {
 
 struct ServiceOptions {
   AccessOptions access;
+  std::vector<std::string> trusted_proxies;  // see ClientAddresses
   CallOptions calls;
   std::int64_t max_queued_answers = 1024;
   std::int64_t max_queued_tokens = 0;
@@ -55,6 +58,7 @@ struct Exchange {
 
 class Service {
  public:
+  // Throws Error{kInvalidArgument} for a trusted proxy that is no address.
   Service(ServiceOptions options, LogLine log);
 
   void attach(ServedModel model);  // once; until then calls are told that the model is loading
@@ -106,6 +110,7 @@ class Service {
   const ServiceOptions options_;
   LogLine log_;
   Access access_;
+  ClientAddresses addresses_;
   Metrics metrics_;
   Admission admission_;
   BodyBudget bodies_;

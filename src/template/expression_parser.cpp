@@ -209,7 +209,10 @@ ExprPtr ExpressionParser::parse_number() {
   const char* const end = token.text.data() + token.text.size();
   if (token.kind == TokenKind::kFloat) {
     double value = 0;
-    if (std::from_chars(token.text.data(), end, value).ptr != end) throw_syntax_error(token.line, token.text);
+    const auto parsed = std::from_chars(token.text.data(), end, value);
+    if (parsed.ptr != end) throw_syntax_error(token.line, token.text);
+    if (parsed.ec == std::errc::result_out_of_range)  // as Python reads it: infinity, or nothing
+      value = std::strtod(std::string(token.text).c_str(), nullptr);
     return make(token.line, Literal{Value(value)});
   }
   std::int64_t value = 0;

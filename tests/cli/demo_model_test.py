@@ -1,7 +1,10 @@
 """run and chat with the demo model: right answers, in every form and under every setting that must not change them."""
 
 import json
+import re
+import tempfile
 import unittest
+from pathlib import Path
 
 from program import DEMO, OK, ProgramTest, USAGE, needs_demo
 
@@ -10,6 +13,17 @@ STORY = "Anna put the key in the drawer. Bob took the lamp."
 
 def example():
     return (DEMO / "example_question.txt").read_text(encoding="utf-8"), (DEMO / "example_answer.txt").read_text(encoding="utf-8").strip()
+
+
+def endless_model(folder):
+    """The demo model in `folder`, with an end token that it never says."""
+    for file in DEMO.glob("*.*"):
+        (folder / file.name).symlink_to(file)
+    for name, changes in (("config.json", {"eos_token_id": 0}), ("generation_config.json", {"eos_token_id": 0}), ("tokenizer_config.json", {"eos_token": "!"})):
+        changed = json.loads((DEMO / name).read_text(encoding="utf-8")) | changes
+        (folder / name).unlink()
+        (folder / name).write_text(json.dumps(changed), encoding="utf-8")
+    return folder
 
 
 @needs_demo
@@ -41,7 +55,27 @@ class DemoModelTest(ProgramTest):
         self.assertEqual(result["finish_reason"], "stop")
         self.assertGreaterEqual(result["output_tokens"], len(result["token_ids"]))
         self.assertGreater(result["prompt_tokens"], 0)
-        self.assertGreaterEqual(result["total_s"], result["first_token_s"])
+
+    def test_the_first_token_comes_before_the_last(self):
+        """What the statistics say of an answer of many tokens: the first came long before the last, by the engine's clock."""
+        with tempfile.TemporaryDirectory() as name:
+            model = endless_model(Path(name))
+            for settings in ([], ["--stop", "zzz"], ["--max-batched-tokens", 8]):
+                with self.subTest(settings=settings):
+                    process = self.expect(OK, "run", model, "-p", "Anna put the key in the drawer.", "--max-tokens", 64, "--json", *settings)
+                    result = json.loads(process.stdout)
+                    self.assertEqual((result["output_tokens"], result["finish_reason"]), (64, "length"))
+                    self.assertGreater(result["first_token_s"], 0)
+                    self.assertLess(result["first_token_s"], result["total_s"])
+                    said = re.search(r"first token after (\d+) ms, last after (\d+) ms, ([\d.]+) tokens/s between", process.stderr)
+                    self.assertIsNotNone(said, process.stderr)
+                    first_ms, last_ms, rate = map(float, said.groups())
+                    self.assertAlmostEqual(first_ms, result["first_token_s"] * 1e3, delta=0.51)
+                    self.assertAlmostEqual(last_ms, result["total_s"] * 1e3, delta=0.51)
+                    self.assertAlmostEqual(rate, 63 / (result["total_s"] - result["first_token_s"]), delta=0.06)
+
+    def test_one_token_has_no_speed(self):
+        self.assertNotIn("tokens/s", self.expect(OK, "run", "-p", "Anna", "--max-tokens", 1).stderr)
 
     def test_limits_and_seeds(self):
         question, _ = example()

@@ -56,7 +56,8 @@ class ExitCodeTest(ProgramTest):
         with tempfile.TemporaryDirectory() as name:
             folder, hub = Path(name), {"HF_HOME": f"{name}/hf", "HF_HUB_CACHE": ""}
             error = lambda words, model: self.expect_error(USAGE, words, "run", model, "-p", "x", env=hub)
-            error("hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B", "Qwen/Qwen3-0.6B")
+            for address in ("", "hf.co/", "https://huggingface.co/", "hf://"):
+                error("hf download Qwen/Qwen3-0.6B --local-dir Qwen3-0.6B", f"{address}Qwen/Qwen3-0.6B")
             snapshot = folder / "hf/hub/models--Qwen--Qwen3-0.6B/snapshots/abc"
             snapshot.mkdir(parents=True)
             (snapshot / "config.json").write_text("{}", encoding="utf-8")
@@ -76,6 +77,16 @@ class ExitCodeTest(ProgramTest):
             (folder / "lora").mkdir()
             (folder / "lora/adapter_config.json").write_text("{}", encoding="utf-8")
             error("adapter", folder / "lora")
+
+    def test_files_in_the_place_of_those_that_are_read(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "config.json").write_text("{}", encoding="utf-8")
+            (folder / "tokenizer.model").write_bytes(b"")
+            self.expect_error(USAGE, "holds tokenizer.model but no tokenizer.json", "run", folder, "-p", "x")
+            (folder / "pytorch_model.bin").write_bytes(b"")
+            for command in (("run", folder, "-p", "x"), ("serve", folder, "--port", 0), ("bench", "latency", "--model", folder)):
+                self.expect_error(USAGE, "holds pytorch_model.bin but no model.safetensors", *command)
 
     def test_files_that_are_something_else(self):
         with tempfile.TemporaryDirectory() as name:

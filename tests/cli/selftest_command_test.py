@@ -25,6 +25,15 @@ class SelftestCommandTest(ProgramTest):
         text = self.expect(OK, *self.ARGS, "--cpu-isa", "all").stdout
         self.assertEqual(text.count("worst error"), num_levels)
 
+    def test_one_kernel(self):
+        whole, text = (self.expect(OK, *self.ARGS, "--seed", 7, *more).stdout for more in ((), ("--kernel", "rope")))
+        rows = [line for line in text.splitlines() if line.endswith("ok")]
+        self.assertTrue(rows)
+        self.assertTrue(all(line.startswith("rope ") for line in rows), text)
+        for line in rows:
+            self.assertIn(line, whole.splitlines())  # the same cases as among all others
+        self.expect_error(USAGE, "there are: activation, attention", "selftest", "--kernel", "nowhere")
+
     def test_bad_flags(self):
         self.expect_error(USAGE, "--scale", "selftest", "--scale", 0)
 

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 
 import openai
@@ -56,12 +57,46 @@ def main():
     check(expect_error(openai.NotFoundError, lambda: client.models.retrieve("other")), "an unknown model is a NotFoundError")
     stranger = openai.OpenAI(base_url=URL, api_key="wrong", max_retries=0)
     check(expect_error(openai.AuthenticationError, stranger.models.list), "a wrong key is an AuthenticationError")
-    check(expect_error(openai.InternalServerError, lambda: client.with_options(max_retries=0).embeddings.create(model="demo", input="x")), "embeddings are declined")
+    check_what_is_declined(client)
+    long = expect_error(openai.BadRequestError, lambda: client.chat.completions.create(model="demo", messages=[{"role": "user", "content": "word " * 20000}]))
+    check(long is not None and long.code == "context_length_exceeded" and "maximum context length is" in long.message, "too long a prompt has the code that programs look for")
     hasty = client.with_options(max_retries=0)
     late = expect_error(openai.InternalServerError, lambda: hasty.completions.create(
         model="demo", prompt="x", max_tokens=3000, extra_headers={"X-Request-Timeout": "0.05"}, extra_body={"ignore_eos": True}))
     check(late is not None and late.status_code == 504, "a deadline is an error")
     check_retries(client)
+
+
+def count_requests(handler):
+    """How many requests of an endpoint the server has seen."""
+    request = urllib.request.Request(URL.removesuffix("/v1") + "/metrics", headers={"Authorization": f"Bearer {KEY}"})
+    with urllib.request.urlopen(request) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("http_requests_total{") and f'handler="{handler}"' in line)
+
+
+def check_what_is_declined(client):
+    """A 501 is an error at once: a client that may try three times tries once. Tools that are not to be called are no obstacle."""
+    tools = [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}}}]
+    chat = "/v1/chat/completions"
+    schema = {"type": "json_schema", "json_schema": {"name": "place", "schema": {"type": "object"}}}
+    patient = client.with_options(max_retries=5)
+    for what, handler, call in (
+        ("embeddings", "/v1/embeddings", lambda: patient.embeddings.create(model="demo", input="x")),
+        ("responses", "/v1/responses", lambda: patient.responses.create(model="demo", input="x")),
+        ("tools", chat, lambda: patient.chat.completions.create(model="demo", messages=MESSAGES, tools=tools)),
+        ("tools in a stream", chat, lambda: patient.chat.completions.create(model="demo", messages=MESSAGES, tools=tools, tool_choice="required", stream=True)),
+        ("a schema", chat, lambda: patient.chat.completions.create(model="demo", messages=MESSAGES, response_format=schema)),
+        ("a suffix", "/v1/completions", lambda: patient.completions.create(model="demo", prompt="x", suffix="y")),
+    ):
+        before = count_requests(handler)
+        error = expect_error(openai.APIStatusError, call)
+        check(error is not None and error.status_code == 501, f"{what}: declined")
+        check(count_requests(handler) == before + 1, f"{what}: asked once")
+    for more in ({}, {"stream": True}):
+        answer = client.chat.completions.create(model="demo", messages=MESSAGES, tools=tools, tool_choice="none", temperature=0, **more)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer) if more else answer.choices[0].message.content
+        check(text == ANSWER, f"tool_choice none with tools is answered {more}")
 
 
 def check_retries(client):

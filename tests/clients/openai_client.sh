@@ -21,7 +21,7 @@ give_up() {
   exit 77
 }
 python3 -m venv "$work/venv" >"$work/log" 2>&1 || give_up "skipped: python3 cannot make a virtual environment (python3-venv)"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 --timeout 20 openai >"$work/log" 2>&1 ||
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 --timeout 20 openai==3.57.0 >"$work/log" 2>&1 ||
   give_up "skipped: the openai package cannot be installed: $(tail -n 1 "$work/log")"
 
 "$quire" serve --port 0 --max-num-seqs 4 --max-num-queued-reqs 4 --served-model-name demo --api-key client-key 2>"$work/server" &

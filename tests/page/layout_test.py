@@ -56,6 +56,16 @@ class LayoutTest(PageCase):
                     "all is seen at once",
                 )
 
+    def test_charts_side_by_side_have_one_height(self):
+        """Also where the legend of one takes a line more than that of its neighbour."""
+        for width, height in ((1280, 800), (1440, 900), (1920, 1080), (2560, 1440)):
+            self.open_at(width, height)
+            plots = self.run_in("""return [...document.querySelectorAll('#charts .plot')].map(plot => {
+                const box = plot.getBoundingClientRect(); return [Math.round(box.top), Math.round(box.height)]; });""")
+            self.assertEqual(len(plots), 4)
+            self.assertIn(len(set(map(tuple, plots))), (1, 2), f"{width}: one or two rows, {plots}")
+            self.assertGreaterEqual(min(size for _, size in plots), 132)
+
     def test_few_pages_in_use_are_seen(self):
         """50 requests in 65,536 pages: squares that one can see, all pages in use among them, and what is missing is said."""
         for width, height in ((1280, 800), (390, 844), (2560, 1440)):

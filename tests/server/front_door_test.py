@@ -279,6 +279,36 @@ class BodyFloodTest(Raw, ServerTest):
         self.check_canary()
 
 
+class ProxyTest(unittest.TestCase):
+    """Clients are told apart by what a proxy says of them, if the proxy is trusted."""
+
+    LONG = {"prompt": "Anna", "max_tokens": 3000, "ignore_eos": True, "temperature": 1, "stream": True}
+
+    def status_beside_a_running_answer(self, server, running, asking):
+        with server.connect() as connection:
+            connection.sendall(request_bytes(COMPLETIONS, self.LONG, **{"X-Forwarded-For": running}))
+            self.assertIn(b" 200 ", connection.recv(65536))
+            return server.post(
+                COMPLETIONS, {"prompt": "x", "max_tokens": 1}, {"X-Forwarded-For": asking}
+            ).status
+
+    def test_each_client_of_a_trusted_proxy_has_its_share(self):
+        with Server("--max-num-reqs-per-key", "1", "--trusted-proxy", "127.0.0.0/8", "--kv-pages", "2000") as server:
+            for running, asking, status in (
+                ("192.0.2.1", "192.0.2.2", 200),
+                ("192.0.2.1", "192.0.2.1", 429),
+                ("192.0.2.1", "192.0.2.2, 192.0.2.1", 429),
+                ("2001:db8::1", "[2001:db8::2]:80", 429),
+                ("2001:db8::1", "2001:db8:0:1::1", 200),
+            ):
+                self.assertEqual(self.status_beside_a_running_answer(server, running, asking), status, asking)
+                server.wait_idle()
+
+    def test_others_are_not_believed(self):
+        with Server("--max-num-reqs-per-key", "1", "--trusted-proxy", "192.0.2.0/24", "--kv-pages", "2000") as server:
+            self.assertEqual(self.status_beside_a_running_answer(server, "192.0.2.1", "192.0.2.2"), 429)
+
+
 class FlagsTest(unittest.TestCase):
     def refused(self, *flags):
         return subprocess.run(
@@ -309,6 +339,8 @@ class FlagsTest(unittest.TestCase):
         for words in (
             ["--max-num-queued-reqs=99999999999"],
             ["--max-num-reqs-per-key=-1"],
+            ["--trusted-proxy=localhost"],
+            ["--trusted-proxy=10.0.0.1/8"],
             ["--max-body-bytes=0"],
             ["--max-body-bytes=200MiB"],
         ):

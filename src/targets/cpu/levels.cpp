@@ -22,7 +22,7 @@ std::vector<CpuLevel> cpu_levels() {
                   __builtin_cpu_supports("avx512vl");
   const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
   // On AMD a pair dot takes as long as a multiply-add and does twice the work; on an Intel Xeon it reached
-  // half the f32 peak (docs/performance.md), so that plain multiply-adds are the better choice there.
+  // half the f32 peak (docs/performance/cpu.md), so that plain multiply-adds are the better choice there.
   return {{"v2", "x86-64-v2", v2, true, kernel_table_v2},
           {"v3", "x86-64-v3", v3, true, kernel_table_v3},
           {"v4", "x86-64-v4", v4, true, kernel_table_v4},

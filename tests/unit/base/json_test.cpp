@@ -37,6 +37,20 @@ TEST(Json, RefusesEveryBrokenDocument) {
     EXPECT_TRUE(message_of(document.text).starts_with("x.json: ")) << document.name;
 }
 
+TEST(Json, RefusalsSayWhatIsWrongAndNoMoreOfTheDocumentThanTheyNeed) {
+  EXPECT_EQ(message_of("{\"a\":1 /"),
+            "x.json: parse error at line 1, column 8: syntax error while parsing object - invalid literal; "
+            "expected '}' (byte 8, \"1 /\")");
+  const std::string long_text(1'000'000, 'a');
+  for (const std::string& document :
+       {"\"" + long_text, "[\"" + long_text + "\" 5", long_text, "1" + std::string(1'000'000, '0'),
+        "{\"" + long_text + "\":1,\"" + long_text + "\":2}", "\"'; expected " + long_text, "[1e400]"}) {
+    const std::string message = message_of(document);
+    EXPECT_LT(message.size(), 400u) << message.substr(0, 400);
+    EXPECT_EQ(message.find("exception"), std::string::npos) << message;
+  }
+}
+
 TEST(Json, ADismantledTreeIsEmptyAndWasNotTooDeep) {
   std::string text = "1";
   for (int i = 0; i < 60; ++i) text = i % 2 == 0 ? "[" + text + ",2]" : "{\"a\":" + text + ",\"b\":[]}";

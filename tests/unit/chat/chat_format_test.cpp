@@ -155,6 +155,7 @@ TEST(MessagesTest, ArgumentsOfToolCallsAreValues) {
   EXPECT_EQ(arguments_of(nullptr), "{}");
   EXPECT_EQ(arguments_of("{broken"), R"("{broken")") << "a model wrote it";
   EXPECT_EQ(arguments_of("5"), R"("5")");
+  EXPECT_EQ(arguments_of(R"({"a": 1, "b": 2, "a": 3})"), R"({"a":3,"b":2})") << "the last counts";
   EXPECT_EQ(arguments_of(std::string(100'000, '[')), '"' + std::string(100'000, '[') + '"');
 }
 

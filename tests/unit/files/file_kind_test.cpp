@@ -47,6 +47,13 @@ TEST(FileKind, SaysWhatItIs) {
   EXPECT_NE(foreign_kind("GGUF\3\0\0\0").find("GGUF"), std::string::npos);
   EXPECT_NE(foreign_kind("PK\3\4....").find("zip archive"), std::string::npos);
   EXPECT_NE(foreign_kind("\x1f\x8b\x08").find("gzip"), std::string::npos);
+  EXPECT_NE(foreign_kind("\xfd"
+                         "7zXZ.")
+                .find("xz"),
+            std::string::npos);
+  EXPECT_NE(foreign_kind("BZh91AY").find("bzip2"), std::string::npos);
+  EXPECT_NE(foreign_kind("7z\xbc\xaf\x27\x1c").find("7z archive"), std::string::npos);
+  EXPECT_NE(foreign_kind("\x93NUMPY\1").find("NumPy"), std::string::npos);
 }
 
 TEST(FileKind, IsSilentAboutTheRest) {
@@ -58,7 +65,13 @@ TEST(FileKind, IsSilentAboutTheRest) {
 
 TEST(FileKind, WeightsThatAreSomethingElseAreCalledThat) {
   for (const auto& [bytes, words] : {std::pair(kPointer, "model.safetensors: is a Git LFS pointer"),
-                                     std::pair(kPage, "model.safetensors: is a web page")}) {
+                                     std::pair(kPage, "model.safetensors: is a web page"),
+                                     std::pair(std::string_view("Entry not found"),
+                                               "model.safetensors: is no safetensors file but begins with "
+                                               "the text \"Entry not found\""),
+                                     std::pair(std::string_view(R"({"error": "Repository not found"})"),
+                                               "model.safetensors: is no safetensors file but begins with "
+                                               "the text \"{\\\"error\\\"")}) {
     const std::string text = refusal_of([&] {
       SafetensorsFile::from_bytes(std::as_bytes(std::span(bytes.data(), bytes.size())), "model.safetensors");
     });

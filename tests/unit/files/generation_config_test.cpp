@@ -108,6 +108,26 @@ TEST(GenerationConfig, ValuesBeyondARequestsRangesAreClampedWithWords) {
   }
 }
 
+TEST(GenerationConfig, WhatIsNotFollowedIsSaid) {
+  for (const char* text :
+       {R"({"typical_p": 0.5})", R"({"num_beams": 4})", R"({"no_repeat_ngram_size": 3})",
+        R"({"suppress_tokens": [5]})", R"({"forced_eos_token_id": 2})", R"({"sequence_bias": [[[5], -1.0]]})",
+        R"({"renormalize_logits": true})", R"({"min_new_tokens": "x"})", R"({"stop_strings": ["END"]})"}) {
+    GenerationDefaults defaults;
+    merge_generation_config(text, "g.json", defaults);
+    ASSERT_EQ(defaults.warnings.size(), 1u) << text;
+    EXPECT_TRUE(defaults.warnings[0].starts_with("g.json: \"")) << defaults.warnings[0];
+    EXPECT_NE(defaults.warnings[0].find("answers are made without it"), std::string::npos) << text;
+  }
+  GenerationDefaults defaults;  // what files say without meaning anything
+  merge_generation_config(
+      R"({"typical_p": 1.0, "num_beams": 1, "no_repeat_ngram_size": 0, "suppress_tokens": [], "min_length": 0,
+          "forced_eos_token_id": null, "sequence_bias": null, "renormalize_logits": false, "max_length": 4096,
+          "use_cache": true, "transformers_version": "4.40.0", "length_penalty": 1.2})",
+      "g.json", defaults);
+  EXPECT_TRUE(defaults.warnings.empty()) << defaults.warnings[0];
+}
+
 // Completions need neither a template nor its tokens.
 TEST(GenerationConfig, WhatOnlyChatNeedsStopsNothing) {
   const std::pair<const char*, const char*> cases[] = {

@@ -162,6 +162,8 @@ TEST(RequestBody, Messages) {
                                R"([{"role":"assistant","content":null,"refusal":"no"}])",
                                R"([{"role":"assistant","refusal":"no","function_call":null}])",
                                R"([{"role":"user","content":"a\u0000b"}])",
+                               R"([{"role":"user","content":[{"type":"input_text","text":"x"}]}])",
+                               R"([{"role":"assistant","content":[{"type":"output_text","text":"x"}]}])",
                                R"([{"role":"tool","content":"x","tool_call_id":"1"}])"}) {
     EXPECT_EQ(parse(messages).first, 200) << messages << parse(messages).second;
   }
@@ -175,6 +177,15 @@ TEST(RequestBody, Messages) {
         R"([{"role":"user","content":["x"]}])", R"([{"role":"user","content":[{"type":"text"}]}])",
         R"([{"role":1,"content":"x"}])"}) {
     expect_refused(parse(messages), 400, "messages", messages);
+  }
+}
+
+TEST(RequestBody, ThoughtsArriveUnderEachName) {
+  for (const std::string name : {"reasoning", "thinking", "reasoning_content"}) {
+    const ChatCall call = parse_chat_call(
+        parse_request_body(R"({"messages":[{"role":"assistant","content":"x",")" + name + R"(":"hm"}]})"),
+        limits());
+    EXPECT_EQ(call.messages[0].value(name, ""), "hm");
   }
 }
 

@@ -24,7 +24,7 @@ struct Heads {
     RequestHead head;
     head.request.method = method;
     head.request.path = path;
-    head.request.client = "10.0.0.1";
+    head.request.peer = "10.0.0.1";
     head.framing = body_bytes > 0 ? Framing::kLength : Framing::kNone;
     head.body_bytes = body_bytes;
     return head;
@@ -163,6 +163,35 @@ TEST_F(ServiceTest, NoKeyTakesAllPlaces) {
   gate.set(true);
 }
 
+TEST_F(ServiceTest, ClientsBehindATrustedProxyHaveSharesOfTheirOwn) {
+  ServiceOptions options;
+  options.trusted_proxies = {"10.0.0.1"};
+  options.max_answers_of_client = 1;
+  make(options);
+  attach();
+  gate.set(false);
+  const auto ask_from = [&](const std::string& peer, const std::string& forwarded) {
+    const std::string body = R"({"prompt":[5],"max_tokens":9})";
+    RequestHead head = Heads::head("POST", "/v1/completions", body.size());
+    head.request.peer = peer;
+    head.request.headers = {{"content-type", "application/json"}, {"x-forwarded-for", forwarded}};
+    Exchange exchange = service->judge(head);
+    head.request.body = body;
+    if (!exchange.reply) service->begin(exchange, std::move(head.request), [] {});
+    return exchange;
+  };
+  Exchange one = ask_from("10.0.0.1", "192.0.2.1"), two = ask_from("10.0.0.1", "192.0.2.2");
+  EXPECT_FALSE(one.reply->poll().is_last);
+  EXPECT_FALSE(two.reply->poll().is_last);
+  Exchange again = ask_from("10.0.0.1", "192.0.2.3, 192.0.2.1");  // the proxy wrote the second
+  EXPECT_EQ(again.reply->poll().head->status, 429);
+  Exchange stranger = ask_from("10.0.0.2", "192.0.2.4");
+  EXPECT_FALSE(stranger.reply->poll().is_last);
+  Exchange stranger_again = ask_from("10.0.0.2", "192.0.2.5");
+  EXPECT_EQ(stranger_again.reply->poll().head->status, 429) << "nobody trusts 10.0.0.2";
+  gate.set(true);
+}
+
 TEST_F(ServiceTest, PollsOfThePagesShareOneText) {
   attach();
   gate.set(false);
@@ -196,6 +225,8 @@ TEST_F(ServiceTest, ErrorsSayWhatProgramsLookFor) {
   EXPECT_EQ(error["param"], "max_tokens");
   EXPECT_NE(error["message"].get<std::string>().find("maximum context length is 400 tokens"),
             std::string::npos);
+  Exchange stranger = ask("POST", "/v1/completions", R"({"prompt":[1],"model":"a\u0000b"})");
+  EXPECT_NE(finish(stranger).second.find("`a\\u0000b`"), std::string::npos) << "a zero byte ends no message";
   Exchange later = ask("POST", "/v1/embeddings", "{}");
   const ReplyOutput output = later.reply->poll();
   EXPECT_EQ(output.head->status, 501);
@@ -203,6 +234,19 @@ TEST_F(ServiceTest, ErrorsSayWhatProgramsLookFor) {
   const auto card = get("/v1/models/nobody");
   EXPECT_EQ(card.first, 404);
   EXPECT_NE(card.second.find("nobody"), std::string::npos);
+}
+
+// The field is the one that the client sent, of the two that name the length of an answer.
+TEST_F(ServiceTest, TooLongAnAnswerIsToldByTheNameOfItsField) {
+  encode_chat = [](const auto&, bool, const auto&) { return std::vector<std::int32_t>{1, 2, 3}; };
+  attach();
+  for (const std::string field : {"max_tokens", "max_completion_tokens"}) {
+    Exchange call = ask("POST", "/v1/chat/completions",
+                        R"({"messages":[{"role":"user","content":"x"}],")" + field + R"(":398})");
+    const auto [status, body] = finish(call);
+    EXPECT_EQ(status, 400);
+    EXPECT_EQ(Json::parse(body)["error"]["param"], field) << body;
+  }
 }
 
 // What a template says of a conversation is about its messages: clients show the field, and the endpoint is
