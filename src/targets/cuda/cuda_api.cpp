@@ -17,7 +17,7 @@ CudaApi::CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_
   driver_->check(call().device_get(&device_, device_idx), "get GPU {}", device_idx);
   driver_->check(call().device_primary_ctx_retain(&context_, device_), "open a context on GPU {} ({})",
                  device_idx, facts_.description);
-  // The destructor does not run for what fails here.
+  // Releases by hand: if the constructor throws, the destructor does not run.
   const auto check_or_release = [&](int result, const char* attempt) {
     if (result != 0) call().device_primary_ctx_release(device_);
     driver_->check(result, "{} on GPU {}", attempt, device_idx);
@@ -168,7 +168,7 @@ void CudaApi::launch(const JitKernel& kernel, const GpuCode& code, int num_block
                  kernel.name, num_blocks, kernel.shape.threads, kernel.shape.shared_bytes);
 }
 
-// Relaxed: a kernel that is met here for the first time may still be loaded.
+// The relaxed mode allows loading a kernel that is launched for the first time while recording.
 void CudaApi::begin_recording() {
   driver_->check(call().stream_begin_capture(stream_, kCuCaptureRelaxed), "start recording launches");
 }

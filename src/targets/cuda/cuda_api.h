@@ -1,4 +1,4 @@
-// One NVIDIA GPU behind the shared interface: its primary context, one stream of its own.
+// One NVIDIA GPU as a GpuApi: its primary context, and one stream.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,7 @@ namespace quire {
 
 class CudaApi : public GpuApi {
  public:
-  // `may_overlap`: launches carry the attribute that lets the next one start early, where the driver knows
-  // it.
+  // `may_overlap`: launches have the attribute that lets the next one start early, if the driver knows it.
   CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap);
   ~CudaApi() override;
   CudaApi(const CudaApi&) = delete;
@@ -44,7 +43,7 @@ class CudaApi : public GpuApi {
 
  private:
   const CudaFunctions& call() const { return driver_->call(); }
-  void settle();  // before something is given back: launches that use it may still run
+  void settle();  // waits for launches that may use what is released next
 
   std::shared_ptr<const Driver> driver_;
   const GpuFacts facts_;

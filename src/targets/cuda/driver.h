@@ -1,5 +1,6 @@
-// The NVIDIA driver: libcuda, found when the program runs, with declarations of our own for the few functions that are used.
-// Types and values are those of the CUDA driver API reference; its opaque handles are pointers here.
+// The NVIDIA driver: libcuda, found when the program runs, with declarations of our own for the few functions
+// that are used. Types and values are those of the CUDA driver API reference; its opaque handles are pointers
+// here.
 #pragma once
 
 #include <memory>
@@ -72,10 +73,11 @@ struct CudaFunctions {
   int (*module_unload)(CuModuleHandle* module);
   int (*module_get_function)(CuFunctionHandle** function, CuModuleHandle* module, const char* name);
   int (*func_set_attribute)(CuFunctionHandle* function, int attribute, int value);
-  int (*launch_kernel)(CuFunctionHandle* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned group_x,
-                       unsigned group_y, unsigned group_z, unsigned shared_bytes, CuStreamHandle* stream, void** params,
-                       void** extra);
-  int (*launch_kernel_ex)(const CuLaunchConfig* config, CuFunctionHandle* function, void** params, void** extra);  // null before CUDA 12.3
+  int (*launch_kernel)(CuFunctionHandle* function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                       unsigned group_x, unsigned group_y, unsigned group_z, unsigned shared_bytes,
+                       CuStreamHandle* stream, void** params, void** extra);
+  int (*launch_kernel_ex)(const CuLaunchConfig* config, CuFunctionHandle* function, void** params,
+                          void** extra);  // null before CUDA 12.3
 };
 
 constexpr int kCuErrorOutOfMemory = 2;
@@ -85,7 +87,7 @@ constexpr int kCuFunctionSharedCarveout = 9;  // percent of the first-level memo
 constexpr unsigned kCuStreamNonBlocking = 1;
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr int kCuCaptureRelaxed = 2;
-constexpr int kCuLaunchMayOverlap = 6;  // attribute: programmatic stream serialization
+constexpr int kCuLaunchMayOverlap = 6;      // attribute: programmatic stream serialization
 constexpr int kCuOverlapsInGraphs = 12030;  // version of CUDA whose graphs keep that attribute
 
 // Facts about one GPU.
@@ -99,7 +101,8 @@ struct CudaDeviceFacts {
 
 class Driver {
  public:
-  // Loads and starts it. Throws Error{kUnsupported} with the reason: no driver, or one that does not start.
+  // Loads and initialises the driver. Throws Error{kUnsupported} with the reason if there is none or it
+  // fails.
   static std::shared_ptr<const Driver> open();
 
   const CudaFunctions& call() const { return functions_; }
@@ -109,8 +112,8 @@ class Driver {
   // Throws Error{kInvalidArgument} with the number of devices if there is none of that index.
   CudaDeviceFacts facts(int device_idx) const;
 
-  // `result` of a function that tried to do what the message says. Throws Error{kInternal} (kExhausted for memory) with the
-  // message and the driver's words.
+  // Checks the `result` of a function; the message says what was tried. If it failed, throws
+  // Error{kInternal}, or kExhausted for memory, with the message and the driver's description.
   template <class... Args>
   void check(int result, fmt::format_string<Args...> attempt, Args&&... args) const {
     if (result != 0) fail(result, fmt::format(attempt, std::forward<Args>(args)...));

@@ -59,6 +59,13 @@ def why_wrong(command, folder=tree.ROOT):
     return ""
 
 
+def faults_of_checklist(text):
+    """Lines of the checklist that lack a place or a test."""
+    items = [" ".join(item.split()) for item in re.findall(r"^- (.+?)(?=^- |^\S|^\n|\Z)", text, re.MULTILINE | re.DOTALL)]
+    has_all = lambda item: "*Sends everything:*" in item or ("*In* " in item and "*Sent by* " in item)
+    return [item[:60] for item in items if not has_all(item)]
+
+
 class DocsFilesTest(unittest.TestCase):
     def test_named_files_exist(self):
         names = {p.name for p in our_files()}
@@ -176,6 +183,19 @@ class FamiliesTest(unittest.TestCase):
 
 
 class ScanTest(unittest.TestCase):
+    def test_the_checklist_names_places_and_tests(self):
+        """Each line of the list of what comes from outside has a place that sees to it and a test that sends it, and all are there."""
+        text = (tree.ROOT / "docs/outside-input.md").read_text(encoding="utf-8")
+        files = {path.name for folder in ("src", "apps", "tests", "scripts") for path in (tree.ROOT / folder).rglob("*") if path.is_file()}
+        named = re.findall(r"`([\w./-]+\.(?:cpp|h|py|json))`", text)
+        self.assertGreater(len(named), 60, "the pattern that finds files has gone stale")
+        for name in named:
+            found = (tree.ROOT / name).exists() if "/" in name else name in files
+            self.assertTrue(found, f"docs/outside-input.md names {name}, which does not exist")
+        self.assertGreater(text.count("*Sent by*"), 40)
+        self.assertEqual(faults_of_checklist(text), [])
+        self.assertEqual(len(faults_of_checklist("## Requests\n- **X**: must be refused. *In* `a.cpp`.\n- **Y**: no.\n")), 2)
+
     def test_the_scan_finds_names(self):
         text = ("see `src/base/check.h` and `quire run src/nowhere.cpp`, [here](docs/x.md#a-b), [there](https://a.b), "
                 "`src/{a,b}/y.h`, `src/*_test.cpp:12`\n```\n`not/this.h` [nor](this.md)\n```\n`check.h`")
