@@ -106,9 +106,9 @@ void choose_soft_cap(AttentionCase& c, Random& random) {
 // `compiles`: the device has a kernel for each head size, and another where scores are changed. The sizes
 // that a case is about are then compiled for unchanged scores alone.
 void choose_features(AttentionFocus focus, bool compiles, AttentionCase& c, Random& random) {
-  const double other = focus == AttentionFocus::kEverything               ? 0.5
+  const double other = focus == AttentionFocus::kEverything              ? 0.5
                        : focus == AttentionFocus::kHeadSizes && compiles ? 0
-                                                                          : 0.2;
+                                                                         : 0.2;
   const auto wants = [&](AttentionFocus feature) { return focus == feature || random.chance(other); };
   c.score_spread = random.pick({0.3, 1.0, 1.0, 3.0, 8.0});
   if (wants(AttentionFocus::kWindow)) choose_window(c, random);
