@@ -99,12 +99,12 @@ bool obey(Conversation& conversation, std::string_view line, std::string_view wo
   return true;
 }
 
-int chat(const Program& program, const ChatFlags& flags) {
+int chat(const ChatFlags& flags) {
   MessageReader reader(expand_home(flags.history_file));
-  OpenModel model = open_model(program, flags);
+  Model model = open_model(flags);
   log("{}", kUsage);
   InterruptScope interrupt;
-  Conversation conversation(model, flags.system);
+  Conversation conversation(model, sampling_params(flags, model.info()), flags.system);
   while (const auto line = reader.read(interrupt, kUsage)) {
     const std::string_view word = command_word(*line);
     if (!word.empty()) {
@@ -138,8 +138,7 @@ Examples:
       .add_option("--history", flags->history_file,
                   "Recall messages of earlier chats, and keep those of this one, in a file")
       ->type_name("FILE");
-  command.callback(
-      [&program, flags] { program.action = [&program, flags] { return chat(program, *flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return chat(*flags); }; });
 }
 
 }  // namespace quire

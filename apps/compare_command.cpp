@@ -38,7 +38,14 @@ LoadedEngine load(const CompareFlags& flags, const DeviceFlags& device) {
   set_device(device, options);
   options.max_num_seqs = 64;
   options.kv_cache_bytes = std::int64_t{512} << 20;
-  return load_model(model_folder(flags.model), options);
+  const std::filesystem::path folder = model_folder(flags.model);
+  const double start_s = now_s();
+  Progress progress("loading " + folder.filename().string());
+  LoadedEngine loaded = load_engine(
+      folder, options, [&](double fraction, const char* stage) { progress.update(fraction, stage); });
+  progress.finish();
+  log_model(model_info(folder, loaded, now_s() - start_s));
+  return loaded;
 }
 
 // The prompt of a line {"prompt": "..."}; what else it holds is for others. Throws Error{kCorruptFile}.
@@ -57,7 +64,9 @@ std::string prompt_of(std::string_view line, const std::string& where) {
 std::vector<Tokens> read_prompts(const CompareFlags& flags, const LoadedEngine& model) {
   const std::filesystem::path path = model_folder(flags.model) / "heldout.jsonl";
   const MappedFile file = MappedFile::open_text(path, kMaxHeldoutBytes);
-  const auto chat = load_chat_format(model.defaults, model.tokenizer);
+  std::string why_no_chat;
+  const auto chat = load_chat_format(model, false, why_no_chat);
+  if (!chat) log("{}", why_no_chat);
   std::vector<Tokens> prompts;
   std::string_view rest = file.text();
   for (int number = 1; static_cast<int>(prompts.size()) < flags.num_prompts && !rest.empty(); ++number) {

@@ -44,26 +44,25 @@ void Conversation::answer(const std::string& message, InterruptScope& interrupt)
   first_shown_ = std::min(first_shown_, turns_.size());
 }
 
-nlohmann::ordered_json Conversation::shown() const {
-  auto messages = nlohmann::ordered_json::array();
-  if (!system_.empty()) messages.push_back({{"role", "system"}, {"content", system_}});
-  for (std::size_t i = first_shown_; i < turns_.size(); ++i)
-    messages.push_back({{"role", turns_[i].role}, {"content", turns_[i].content}});
+std::vector<ChatMessage> Conversation::shown() const {
+  std::vector<ChatMessage> messages;
+  if (!system_.empty()) messages.push_back({"system", system_});
+  messages.insert(messages.end(), turns_.begin() + static_cast<std::ptrdiff_t>(first_shown_), turns_.end());
   return messages;
 }
 
 // Leaves out the oldest turns until prompt and answer have room, and then a quarter of the context more: the
 // model has to read all that is left anew, which should not happen with every message.
 std::vector<std::int32_t> Conversation::encode_what_fits() {
-  const std::int64_t context = model_.context_len;
-  const std::int64_t room = std::min(model_.params.max_tokens.value_or(kAnswerTokens), context / 4);
-  std::vector<std::int32_t> tokens = model_.encode(shown());
+  const std::int64_t context = model_.info().context_len;
+  const std::int64_t room = std::min(params_.max_tokens.value_or(kAnswerTokens), context / 4);
+  std::vector<std::int32_t> tokens = encode(model_, shown());
   const auto fits = [&](std::int64_t limit) {
     return static_cast<std::int64_t>(tokens.size()) + room <= limit;
   };
-  if (!model_.chat || fits(context)) return tokens;
+  if (!model_.has_chat_format() || fits(context)) return tokens;
   const std::size_t first = first_shown_;
-  while (!fits(context - context / 4) && leave_out_oldest()) tokens = model_.encode(shown());
+  while (!fits(context - context / 4) && leave_out_oldest()) tokens = encode(model_, shown());
   if (first_shown_ > first) {
     log("(the conversation no longer fits into the context of {} tokens: the model does not see the oldest "
         "{} of {} "
@@ -84,7 +83,7 @@ bool Conversation::leave_out_oldest() {
 }
 
 bool Conversation::stream_answer(InterruptScope& interrupt, std::string& text) {
-  RequestStream stream = model_.engine->submit(encode_what_fits(), model_.params);
+  RequestStream stream = model_.engine().submit(encode_what_fits(), params_);
   bool has_failed = false;
   while (!stream.is_finished()) {
     const auto output = stream.next_for(std::chrono::milliseconds(50));
@@ -106,7 +105,7 @@ void Conversation::save(const std::string& path) const {
   if (fs::exists(path, ignored)) read(path);  // throws for what is no conversation
   auto messages = nlohmann::ordered_json::array();
   if (!system_.empty()) messages.push_back({{"role", "system"}, {"content", system_}});
-  for (const Turn& turn : turns_) messages.push_back({{"role", turn.role}, {"content", turn.content}});
+  for (const ChatMessage& turn : turns_) messages.push_back({{"role", turn.role}, {"content", turn.content}});
   const nlohmann::ordered_json whole = {{"messages", std::move(messages)}};
   std::ofstream file(path, std::ios::binary);
   file << whole.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
@@ -116,7 +115,7 @@ void Conversation::save(const std::string& path) const {
 
 void Conversation::load(const std::string& path) {
   QUIRE_CHECK(!path.empty(), "name a file: /load FILE");
-  std::vector<Turn> turns = read(path);
+  std::vector<ChatMessage> turns = read(path);
   std::string system;
   if (!turns.empty() && turns.front().role == "system") {
     system = std::move(turns.front().content);
@@ -127,7 +126,7 @@ void Conversation::load(const std::string& path) {
   first_shown_ = 0;
 }
 
-std::vector<Conversation::Turn> Conversation::read(const std::string& path) {
+std::vector<ChatMessage> Conversation::read(const std::string& path) {
   std::error_code error;
   const bool is_regular = fs::is_regular_file(path, error);  // opening a pipe would wait for a writer
   QUIRE_CHECK_KIND(kNotFound, is_regular, "cannot read {}: {}", path,
@@ -142,7 +141,7 @@ std::vector<Conversation::Turn> Conversation::read(const std::string& path) {
   const bool has_messages =
       whole.is_object() && whole.contains("messages") && whole.at("messages").is_array();
   QUIRE_CHECK_KIND(kCorruptFile, has_messages, "{} is no conversation: it has no list of messages", path);
-  std::vector<Turn> turns;
+  std::vector<ChatMessage> turns;
   for (const Json& message : whole.at("messages")) {
     const auto word = [&](const char* key) {
       const bool is_text = message.is_object() && message.contains(key) && message.at(key).is_string();

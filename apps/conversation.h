@@ -13,7 +13,8 @@ namespace quire {
 
 class Conversation {
  public:
-  Conversation(OpenModel& model, std::string system) : model_(model), system_(std::move(system)) {}
+  Conversation(Model& model, SamplingParams params, std::string system)
+      : model_(model), params_(std::move(params)), system_(std::move(system)) {}
 
   void reset();  // the system message stays
   const std::string& system() const { return system_; }
@@ -32,20 +33,18 @@ class Conversation {
   void load(const std::string& path);
 
  private:
-  struct Turn {
-    std::string role, content;
-  };
-  static std::vector<Turn> read(const std::string& path);
+  static std::vector<ChatMessage> read(const std::string& path);
 
-  nlohmann::ordered_json shown() const;  // what the model sees
+  std::vector<ChatMessage> shown() const;  // what the model sees
   std::vector<std::int32_t> encode_what_fits();
   bool leave_out_oldest();
   // Whether there was an answer. What came of one that was stopped counts.
   bool stream_answer(InterruptScope& interrupt, std::string& text);
 
-  OpenModel& model_;
+  Model& model_;
+  const SamplingParams params_;
   std::string system_;
-  std::vector<Turn> turns_;
+  std::vector<ChatMessage> turns_;
   std::size_t first_shown_ = 0;  // index into turns_; the model sees none before
 };
 

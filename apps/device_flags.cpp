@@ -76,12 +76,6 @@ void set_device(const DeviceFlags& flags, EngineOptions& options) {
   options.own_kernels_only = flags.options.own_kernels_only;
 }
 
-std::string describe(const DeviceCaps& caps) {
-  return fmt::format("{} ({}), {} {}{}, {}", caps.target, caps.architecture, caps.num_programs,
-                     caps.target == "cpu" ? "thread" : "program", caps.num_programs == 1 ? "" : "s",
-                     caps.description);
-}
-
 std::unique_ptr<Device> open_device(const Program& program, const DeviceFlags& flags) {
   std::unique_ptr<Device> device = program.targets.open(flags.device, flags.options);
   log("device: {}", describe(device->caps()));

@@ -26,7 +26,4 @@ void set_device(const DeviceFlags& flags, EngineOptions& options);
 // Opens the device and logs what it is.
 std::unique_ptr<Device> open_device(const Program& program, const DeviceFlags& flags);
 
-// "cpu x86-64-v3, 2 threads, AMD EPYC ..."
-std::string describe(const DeviceCaps& caps);
-
 }  // namespace quire

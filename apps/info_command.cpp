@@ -4,6 +4,7 @@
 #include "apps/model_flags.h"
 #include "apps/support_matrix.h"
 #include "model/shapes.h"
+#include "quire/version.h"
 
 namespace quire {
 namespace {
@@ -31,7 +32,7 @@ int info(const Program& program, const DeviceFlags& flags, bool markdown) {
     print_now(support_matrix_markdown(*program.targets.open(flags.device, flags.options)));
     return kExitOk;
   }
-  std::string text = "quire " QUIRE_VERSION "\n\ntargets\n";
+  std::string text = "quire " + build_text() + "\n\ntargets\n";
   for (const char* name : kKnownTargets) {
     const TargetEntry* entry = find_target(program.targets, name);
     const std::string reason = entry == nullptr ? "not in this build" : entry->why_absent(flags.options);

@@ -22,6 +22,7 @@
 #include "apps/number_checks.h"
 #include "apps/suggestion.h"
 #include "base/error.h"
+#include "quire/version.h"
 #include "targets/all/linked_targets.h"
 
 namespace quire {
@@ -168,7 +169,7 @@ int run_program(int argc, char** argv) {
   program.targets = linked_targets();
 
   CLI::App app(kDescription, "quire");
-  app.set_version_flag("--version", "quire " QUIRE_VERSION, "The version");
+  app.set_version_flag("--version", "quire " + build_text(), "Version, commit, compiler, kind of build");
   app.footer(kExamples);
   app.formatter(std::make_shared<HelpFormat>());
   app.set_help_flag("-h,--help", "This text");

@@ -1,6 +1,5 @@
 #include "apps/model_flags.h"
 
-#include <algorithm>
 #include <limits>
 
 #include "apps/console.h"
@@ -8,49 +7,10 @@
 #include "apps/number_checks.h"
 #include "attention/attention.h"
 #include "base/check.h"
-#include "engine/engine_impl.h"
 
 namespace quire {
-namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::int64_t kMaxTokens = 512;  // of an answer, unless told otherwise
-
-// Absent flags leave what generation_config.json says; authors who say nothing, or "do not sample", get the
-// likeliest token.
-SamplingParams merged_params(const ModelFlags& flags, const GenerationDefaults& defaults) {
-  SamplingParams params = flags.params;
-  const bool is_sampled = defaults.do_sample.value_or(defaults.temperature.has_value());
-  params.temperature = flags.temperature.value_or(is_sampled ? defaults.temperature.value_or(1.0) : 0.0);
-  if (flags.top_p || is_sampled) params.top_p = flags.top_p.value_or(defaults.top_p.value_or(1.0));
-  if (flags.top_k || is_sampled) params.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
-  if (flags.min_p || is_sampled) params.min_p = flags.min_p.value_or(defaults.min_p.value_or(0.0));
-  params.repetition_penalty = flags.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1.0));
-  params.max_tokens = flags.max_tokens.value_or(
-      std::min<std::int64_t>(kMaxTokens, defaults.max_new_tokens.value_or(kMaxTokens)));
-  return params;
-}
-
-void log_model(const fs::path& folder, const LoadedEngine& loaded, double load_s) {
-  const ModelConfig& config = loaded.config;
-  const KvCacheConfig& cache = loaded.engine_config.kv_cache;
-  Device& device = loaded.runner->device();
-  const auto cache_bytes = static_cast<double>(page_bytes(device, config, cache.page_size)) * cache.num_pages;
-  log("model: {} ({}, {} layers, hidden {}, {} heads over {} KV heads, {}), loaded in {:.1f} s",
-      folder.string(), config.architecture, config.num_layers, config.hidden_dim, config.num_qo_heads,
-      config.num_kv_heads, to_string(config.dtype), load_s);
-  log("device: {}; attention: {}", describe(device.caps()), loaded.runner->decoder().backend());
-  for (const std::string& warning : loaded.defaults.warnings) log("warning: {}", warning);
-  for (const std::string& key : config.rope.unknown_keys) {
-    log("warning: {}: the RoPE parameter \"{}\" is not known and changes nothing",
-        (folder / "config.json").string(), key);
-  }
-  if (loaded.kernels_s >= 0.1) log("kernels: ready in {:.1f} s", loaded.kernels_s);
-  log("kv cache: {} pages of {} tokens, {}", cache.num_pages - 1, cache.page_size, human_bytes(cache_bytes));
-}
-
-}  // namespace
 
 fs::path find_demo_model() {
   std::error_code ignored;
@@ -163,66 +123,63 @@ void add_sampling_flags(CLI::App& command, ModelFlags& flags) {
   group(command.add_flag("--raw", flags.raw, "Plain text to the model, no chat format"));
 }
 
-EngineOptions engine_options(const Program& program, const ModelFlags& flags, const fs::path& folder) {
+EngineOptions engine_options(const ModelFlags& flags) {
   EngineOptions options = flags.options;
   set_device(flags.device, options);
   options.prefix_cache = !flags.no_prefix_cache;
   options.kv_cache_bytes = static_cast<std::int64_t>(flags.kv_memory_bytes);
-  if (flags.kv_pages.has_value()) {
-    const auto device = program.targets.open(flags.device.device, flags.device.options);
-    const std::size_t bytes = page_bytes(*device, load_model_config(folder), options.page_size);
-    options.kv_cache_bytes = (*flags.kv_pages + 1) * static_cast<std::int64_t>(bytes);  // and the null page
-  }
+  options.kv_cache_pages = flags.kv_pages.value_or(0);
   return options;
 }
 
-LoadedEngine load_model(const fs::path& folder, const EngineOptions& options,
-                        const std::function<void()>& on_progress) {
-  const double start_s = now_s();
-  LoadedEngine loaded = [&] {
-    Progress progress("loading " + folder.filename().string());
-    return load_engine(folder, options, [&](double fraction, const char* note) {
-      progress.update(fraction, note);
-      if (on_progress) on_progress();
-    });
-  }();
-  log_model(folder, loaded, now_s() - start_s);
-  return loaded;
+void log_model(const ModelInfo& info) {
+  log("model: {} ({}, {} layers, hidden {}, {} heads over {} KV heads, {}), loaded in {:.1f} s", info.folder,
+      info.architecture, info.num_layers, info.hidden_dim, info.num_qo_heads, info.num_kv_heads, info.type,
+      info.load_s);
+  log("device: {}; attention: {}", info.device, info.attention_backend);
+  for (const std::string& warning : info.warnings) log("warning: {}", warning);
+  if (info.kernels_s >= 0.1) log("kernels: ready in {:.1f} s", info.kernels_s);
+  log("kv cache: {} pages of {} tokens, {}", info.num_pages, info.page_size, human_bytes(info.cache_bytes));
 }
 
-OpenModel open_model(const Program& program, const ModelFlags& flags) {
-  const fs::path folder = model_folder(flags.model);
-  EngineOptions options = engine_options(program, flags, folder);
-  options.max_num_seqs = 1;
-  LoadedEngine loaded = load_model(folder, options);
-  OpenModel model;
-  model.tokenizer = loaded.tokenizer;
-  model.defaults = loaded.defaults;
-  model.params = merged_params(flags, loaded.defaults);
-  model.context_len = loaded.core->scheduler().max_len();
-  if (!flags.raw) model.chat = load_chat_format(model.defaults, model.tokenizer);
-  if (!flags.raw && !model.chat) log("prompts are sent as plain text");
-  model.engine = std::make_unique<Engine>(
-      std::make_unique<Engine::Impl>(std::move(loaded.core), options.max_num_requests, TextEncoder{}));
+Model load_model(const fs::path& folder, ModelOptions options, const std::function<void()>& on_progress,
+                 const StepBoundMaker& make_step_bound) {
+  Model model = [&] {
+    Progress progress("loading " + folder.filename().string());
+    options.progress = [&](double fraction, const char* stage) {
+      progress.update(fraction, stage);
+      if (on_progress) on_progress();
+    };
+    return open_model(folder, options, make_step_bound);
+  }();
+  log_model(model.info());
   return model;
 }
 
-std::vector<std::int32_t> OpenModel::encode(const nlohmann::ordered_json& messages) const {
-  if (chat) return chat->encode(messages, true);
-  const std::string& text = messages.back().at("content").get_ref<const std::string&>();
-  return tokenizer->encode(text, {.add_special_tokens = true, .parse_special = true});
+Model open_model(const ModelFlags& flags) {
+  ModelOptions options{.engine = engine_options(flags), .uses_chat_format = !flags.raw};
+  options.engine.max_num_seqs = 1;
+  Model model = load_model(model_folder(flags.model), std::move(options));
+  if (!flags.raw && !model.has_chat_format())
+    log("{}\nprompts are sent as plain text", model.info().why_no_chat);
+  return model;
 }
 
-std::optional<ChatFormat> load_chat_format(const GenerationDefaults& defaults,
-                                           std::shared_ptr<const Tokenizer> tokenizer, bool trusts_messages) {
-  try {
-    auto chat = ChatFormat::load(defaults, std::move(tokenizer), trusts_messages);
-    if (!chat) log("the model has no chat template");
-    return chat;
-  } catch (const Error& e) {
-    log("the model's chat template cannot be used: {}", e.what());
-    return std::nullopt;
-  }
+SamplingParams sampling_params(const ModelFlags& flags, const ModelInfo& info) {
+  SamplingParams params = flags.params;
+  const SamplingParams& advised = info.defaults;
+  params.temperature = flags.temperature.value_or(advised.temperature);
+  params.top_p = flags.top_p.value_or(advised.top_p);
+  params.top_k = flags.top_k.value_or(advised.top_k);
+  params.min_p = flags.min_p.value_or(advised.min_p);
+  params.repetition_penalty = flags.repetition_penalty.value_or(advised.repetition_penalty);
+  params.max_tokens = flags.max_tokens.has_value() ? flags.max_tokens : advised.max_tokens;
+  return params;
+}
+
+std::vector<std::int32_t> encode(const Model& model, const std::vector<ChatMessage>& messages) {
+  if (model.has_chat_format()) return model.encode_chat(messages);
+  return model.encode(messages.back().content, {.add_special_tokens = true, .parses_special_tokens = true});
 }
 
 }  // namespace quire

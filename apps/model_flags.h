@@ -1,4 +1,4 @@
-// What run and chat share: which model, how it is loaded, how it samples, and how a prompt becomes tokens.
+// What run, chat and serve share: which model, with which options, how it samples.
 #pragma once
 
 #include <filesystem>
@@ -10,9 +10,8 @@
 
 #include "apps/command.h"
 #include "apps/device_flags.h"
-#include "chat/chat_format.h"
-#include "assembly/engine_factory.h"
-#include "quire/quire.h"
+#include "facade/model_impl.h"
+#include "quire/model.h"
 
 namespace quire {
 
@@ -44,34 +43,25 @@ void add_step_flags(CLI::App& command, EngineOptions& options);
 
 void add_sampling_flags(CLI::App& command, ModelFlags& flags);
 
-// A model that is ready to answer.
-struct OpenModel {
-  std::shared_ptr<const Tokenizer> tokenizer;
-  GenerationDefaults defaults;
-  std::optional<ChatFormat> chat;  // absent: prompts are sent as plain text
-  SamplingParams params;  // the flags over the model's own defaults
-  std::int64_t context_len = 0;  // tokens of prompt and answer together
-  std::unique_ptr<Engine> engine;
+// The engine options that the flags stand for.
+EngineOptions engine_options(const ModelFlags& flags);
 
-  // Tokens of a conversation, an array of {"role", "content"}, open for the assistant's next words; without a chat
-  // format (or with --raw) those of the last message's text alone.
-  std::vector<std::int32_t> encode(const nlohmann::ordered_json& messages) const;
-};
+// Opens a model with a progress bar and logs what was loaded. `on_progress` is called now and then, and may
+// throw to give up.
+Model load_model(const std::filesystem::path& folder, ModelOptions options,
+                 const std::function<void()>& on_progress = {}, const StepBoundMaker& make_step_bound = {});
 
-// The model's chat format; logs why there is none.
-std::optional<ChatFormat> load_chat_format(const GenerationDefaults& defaults,
-                                           std::shared_ptr<const Tokenizer> tokenizer, bool trusts_messages = false);
+void log_model(const ModelInfo& info);
 
-// The engine options that the flags stand for; `folder` is needed for --kv-pages only.
-EngineOptions engine_options(const Program& program, const ModelFlags& flags,
-                             const std::filesystem::path& folder);
+// The model of the flags, for one conversation.
+Model open_model(const ModelFlags& flags);
 
-// Loads with a progress bar and logs what was loaded. `on_progress` is called now and then, and may throw to give up.
-LoadedEngine load_model(const std::filesystem::path& folder, const EngineOptions& options,
-                        const std::function<void()>& on_progress = {});
+// The flags over what the model's authors advise.
+SamplingParams sampling_params(const ModelFlags& flags, const ModelInfo& info);
 
-// The same, ready for one conversation.
-OpenModel open_model(const Program& program, const ModelFlags& flags);
+// Tokens of a conversation, open for the assistant's next words; without a chat format (or with --raw) those
+// of the last message's text alone.
+std::vector<std::int32_t> encode(const Model& model, const std::vector<ChatMessage>& messages);
 
 // The demo model: beside an installed binary, or in the source tree it was built from. Throws
 // Error{kNotFound}.

@@ -55,16 +55,16 @@ void log_timing(const RequestOutput& last, const Timing& timing) {
       has_rate ? fmt::format(", {:.1f} tokens/s between", (last.output_len - 1) / decode_s) : "");
 }
 
-int run(const Program& program, const RunFlags& flags) {
+int run(const RunFlags& flags) {
   const std::string prompt = read_prompt(flags);
   QUIRE_CHECK(!prompt.empty(), "the prompt is empty");
-  OpenModel model = open_model(program, flags);
-  auto messages = nlohmann::ordered_json::array();
-  if (!flags.system.empty()) messages.push_back({{"role", "system"}, {"content", flags.system}});
-  messages.push_back({{"role", "user"}, {"content", prompt}});
+  Model model = open_model(flags);
+  std::vector<ChatMessage> messages;
+  if (!flags.system.empty()) messages.push_back({"system", flags.system});
+  messages.push_back({"user", prompt});
 
   const double start_s = now_s();
-  RequestStream stream = model.engine->submit(model.encode(messages), model.params);
+  RequestStream stream = model.engine().submit(encode(model, messages), sampling_params(flags, model.info()));
   Timing timing;
   std::string text;
   std::vector<std::int32_t> token_ids;
@@ -108,8 +108,7 @@ Examples:
   command.add_flag("--json", flags->json, "One JSON object with text, tokens and times instead of the text");
   add_sampling_flags(command, *flags);
   add_engine_flags(command, *flags);
-  command.callback(
-      [&program, flags] { program.action = [&program, flags] { return run(program, *flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return run(*flags); }; });
 }
 
 }  // namespace quire

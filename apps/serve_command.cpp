@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <optional>
 
@@ -13,7 +12,8 @@
 #include "apps/serve_flags.h"
 #include "apps/shutdown_signals.h"
 #include "base/check.h"
-#include "engine/engine_impl.h"
+#include "quire/version.h"
+#include "serving/served_model.h"
 
 namespace quire {
 namespace {
@@ -37,16 +37,7 @@ void warn_of_open_doors(const ServeFlags& flags) {
   }
 }
 
-// Text is at most as long as tokens are; what is longer cannot fit and need not be tokenised to know it.
-std::size_t longest_prompt_bytes(const Tokenizer& tokenizer, std::int32_t max_model_len) {
-  std::size_t longest = 1;
-  for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    if (const auto text = tokenizer.token_text(id)) longest = std::max(longest, text->size());
-  }
-  return longest * static_cast<std::size_t>(max_model_len);
-}
-
-StepBound step_bound(const LoadedEngine& loaded) {
+StepBound step_bound(LoadedEngine& loaded) {
   Device& device = loaded.runner->device();
   CeilingMeter meter(device);
   const double read = meter.measure_read();
@@ -57,42 +48,6 @@ StepBound step_bound(const LoadedEngine& loaded) {
     const LaunchCost cost = device.take_cost();
     return std::max(cost.bytes / read, cost.flops / compute);
   };
-}
-
-ChatEncoder chat_encoder(const ServeFlags& flags, const LoadedEngine& loaded) {
-  auto chat = load_chat_format(loaded.defaults, loaded.tokenizer, flags.trusts_special_tokens);
-  if (!chat) return {};
-  return [chat = *std::move(chat)](const OrderedJson& messages, bool add_generation_prompt,
-                                   const OrderedJson& variables) {
-    return chat.encode(messages, add_generation_prompt, variables);
-  };
-}
-
-ServedModel served_model(const ServeFlags& flags, const std::filesystem::path& folder,
-                         const LoadedEngine& loaded) {
-  ServedModel model;
-  const EngineConfig& config = loaded.engine_config;
-  model.tokenizer = loaded.tokenizer;
-  model.encode_chat = chat_encoder(flags, loaded);
-  RequestLimits& limits = model.limits;
-  limits.model_names = flags.served_names;
-  if (limits.model_names.empty())
-    limits.model_names = {printable(std::filesystem::weakly_canonical(folder).filename().string())};
-  limits.vocab_size = std::min(config.vocab_size, loaded.tokenizer->vocab_size());
-  limits.max_model_len = loaded.core->scheduler().max_len();
-  limits.max_logprobs = flags.max_logprobs;
-  limits.max_n = flags.max_answers;
-  limits.max_prompt_bytes = longest_prompt_bytes(*loaded.tokenizer, limits.max_model_len);
-  limits.has_priorities = config.scheduler.policy == SchedulingPolicy::kPriority;
-  limits.defaults = request_defaults(flags, loaded.defaults);
-  model.eos_tokens = config.eos_tokens;
-  model.facts = {limits.model_names.front(), config.kv_cache.page_size, config.kv_cache.num_pages - 1,
-                 limits.max_model_len};
-  model.created_s =
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
-  model.max_num_seqs = config.scheduler.max_num_seqs;
-  return model;
 }
 
 // Lines go to stderr by a thread of their own, for as long as this lives.
@@ -106,9 +61,28 @@ int exit_code_of(ShutdownKind kind) {
   return kind == ShutdownKind::kForced || kind == ShutdownKind::kFailed ? kExitFailure : kExitOk;
 }
 
-int serve(const Program& program, ServeFlags flags) {
+// The model of the flags; nothing if the server was told to stop meanwhile.
+std::optional<Model> load(const ServeFlags& flags, HttpServer& server) {
+  ModelOptions options{.engine = engine_options(flags)};
+  options.trusts_special_tokens = flags.trusts_special_tokens;
+  // Cancelled requests count until their step is over.
+  options.engine.max_num_requests = static_cast<int>(std::min<std::int64_t>(
+      1 << 30, 2 * (options.engine.max_num_seqs + flags.service.max_queued_answers) + 1024));
+  const auto give_up = [&server] {
+    if (server.is_shutting_down()) throw_error(ErrorKind::kExhausted, "stopped while loading");
+  };
+  try {
+    return load_model(model_folder(flags.model), std::move(options), give_up,
+                      flags.measures_ceilings ? step_bound : StepBoundMaker{});
+  } catch (const Error&) {
+    if (!server.is_shutting_down()) throw;
+    return std::nullopt;
+  }
+}
+
+int serve(ServeFlags flags) {
   complete(flags);
-  const std::filesystem::path folder = model_folder(flags.model);
+  model_folder(flags.model);  // throws before anybody is told that there is a server
   raise_file_limit();
   std::signal(SIGPIPE, SIG_IGN);  // a reader of the log that has gone is no reason to end
   const LogScope log_scope;
@@ -118,34 +92,20 @@ int serve(const Program& program, ServeFlags flags) {
   ShutdownSignals signals(server);
   const int port = server.start();
   warn_of_open_doors(flags);
-  log("listening on http://{}:{} (version " QUIRE_VERSION "); the model is being loaded", flags.http.host,
-      port);
+  log("listening on http://{}:{} (version {}); the model is being loaded", flags.http.host, port,
+      build_text());
 
-  EngineOptions options = engine_options(program, flags, folder);
-  // Cancelled requests count until their step is over.
-  options.max_num_requests = static_cast<int>(
-      std::min<std::int64_t>(1 << 30, 2 * (options.max_num_seqs + flags.service.max_queued_answers) + 1024));
-  std::optional<LoadedEngine> loading;
-  try {
-    loading = load_model(folder, options, [&server] {
-      if (server.is_shutting_down()) throw_error(ErrorKind::kExhausted, "stopped while loading");
-    });
-  } catch (const Error&) {
-    if (!server.is_shutting_down()) throw;
+  std::optional<Model> model = load(flags, server);
+  if (!model) {
     signals.set_exit_code(kExitOk);
     return kExitOk;
   }
-  LoadedEngine& loaded = *loading;
-  ServedModel model = served_model(flags, folder, loaded);
+  ServedModel served = served_model(*model, flags.serving);
   log("chat: {}; at most {} tokens a request, {} answers at a time, {} in the queue",
-      model.encode_chat ? "by the model's template" : "this model has no template",
-      model.limits.max_model_len, model.max_num_seqs, flags.service.max_queued_answers);
-  StepBound bound = flags.measures_ceilings ? step_bound(loaded) : StepBound{};
-  Engine engine(std::make_unique<Engine::Impl>(std::move(loaded.core), options.max_num_requests,
-                                               TextEncoder{}, std::move(bound)));
-  const std::string names = fmt::format("{}", fmt::join(model.limits.model_names, ", "));
-  model.engine = &engine;
-  service.attach(std::move(model));
+      model->has_chat_format() ? "by the model's template" : model->info().why_no_chat,
+      model->info().context_len, served.max_num_seqs, flags.service.max_queued_answers);
+  const std::string names = fmt::format("{}", fmt::join(served.limits.model_names, ", "));
+  service.attach(std::move(served));
   log("ready: http://{}:{}/v1 serves {}", flags.http.host, port, names);
   const ShutdownKind kind = server.wait();
   signals.set_exit_code(exit_code_of(kind));
@@ -169,8 +129,7 @@ Examples:
   quire serve --max-num-seqs 64 --max-num-queued-reqs 256 --request-timeout 120)");
   const auto flags = std::make_shared<ServeFlags>();
   add_serve_flags(command, *flags);
-  command.callback(
-      [&program, flags] { program.action = [&program, flags] { return serve(program, *flags); }; });
+  command.callback([&program, flags] { program.action = [flags] { return serve(*flags); }; });
 }
 
 }  // namespace quire

@@ -22,7 +22,7 @@ void add_address_flags(CLI::App& command, ServeFlags& flags) {
   group(command.add_option("--port", http.port, "Port; 0 = any that is free"))
       ->check(CLI::Range(0, 65535))
       ->capture_default_str();
-  group(command.add_option("--served-model-name", flags.served_names,
+  group(command.add_option("--served-model-name", flags.serving.names,
                            "Name in requests, several if you like (default: the folder's)"));
   group(command.add_option("--api-key", flags.service.access.api_keys,
                            "Key that requests must show, may be given several times"));
@@ -121,10 +121,10 @@ void add_limit_flags(CLI::App& command, ServeFlags& flags) {
   group(command.add_option("--max-header-bytes", http.max_header_bytes, "Longest head of a request"))
       ->check(CLI::Range(1024, 1 << 20))
       ->capture_default_str();
-  group(command.add_option("--max-answers", flags.max_answers, "Largest n of a request"))
+  group(command.add_option("--max-answers", flags.serving.max_answers, "Largest n of a request"))
       ->check(CLI::Range(1, 16384))
       ->capture_default_str();
-  group(command.add_option("--max-logprobs", flags.max_logprobs,
+  group(command.add_option("--max-logprobs", flags.serving.max_logprobs,
                            "Most alternatives of a token that a request may ask for"))
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -201,7 +201,7 @@ void complete(ServeFlags& flags) {
       std::find(access.api_keys.begin(), access.api_keys.end(), "") != access.api_keys.end();
   QUIRE_CHECK(!has_empty_key, "--api-key must not be empty");
   if (is_loopback(flags.http.host) && access.allowed_hosts.empty()) access.allowed_hosts = {"localhost"};
-  for (const std::string& name : flags.served_names) {
+  for (const std::string& name : flags.serving.names) {
     QUIRE_CHECK(is_printable(name) && name.size() <= kMaxNameBytes,
                 "--served-model-name must have 1 to {} bytes and no control characters", kMaxNameBytes);
   }
@@ -219,26 +219,7 @@ void complete(ServeFlags& flags) {
   flags.options.policy =
       flags.scheduling_policy == "priority" ? SchedulingPolicy::kPriority : SchedulingPolicy::kFcfs;
   flags.service.logs_stats = !flags.no_stats;
-}
-
-std::string printable(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; },
-      '?');
-  return name.empty() ? "model" : name;
-}
-
-SamplingParams request_defaults(const ServeFlags& flags, const GenerationDefaults& defaults) {
-  SamplingParams params;
-  if (flags.generation_config == "none") return params;
-  const bool is_greedy = defaults.do_sample.has_value() && !*defaults.do_sample;
-  params.temperature = is_greedy ? 0.0 : defaults.temperature.value_or(1.0);
-  if (!is_greedy) params.top_p = defaults.top_p.value_or(1.0);
-  if (!is_greedy) params.top_k = defaults.top_k.value_or(0);
-  if (!is_greedy) params.min_p = defaults.min_p.value_or(0.0);
-  params.repetition_penalty = defaults.repetition_penalty.value_or(1.0);
-  params.max_tokens = defaults.max_new_tokens;
-  return params;
+  flags.serving.ignores_advice = flags.generation_config == "none";
 }
 
 }  // namespace quire

@@ -3,7 +3,8 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(parts base device tuning attention text files engine target_cpu target_jit target_cuda target_emulator target_all model assembly)
+set(parts base version device tuning attention text files template chat engine target_cpu target_jit target_cuda target_emulator
+          target_all model assembly facade)
 list(TRANSFORM parts REPLACE "(.+)" "$<TARGET_OBJECTS:quire_\\1>" OUTPUT_VARIABLE objects)
 add_library(quire_archive STATIC ${objects})
 add_library(quire::quire ALIAS quire_archive)
@@ -18,6 +19,9 @@ if(NOT QUIRE_ARCHIVES)
 endif()
 target_link_libraries(quire_archive PRIVATE ${QUIRE_LINK_NAMES} Threads::Threads)
 
+if(NOT QUIRE_INSTALL)
+  return()
+endif()
 install(TARGETS quire_archive EXPORT quire ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/quire DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 

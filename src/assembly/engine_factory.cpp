@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "base/check.h"
-#include "engine/engine_impl.h"
 #include "targets/all/linked_targets.h"
 #include "text/detokenizer.h"
 #include "tile/ranges.h"
@@ -39,6 +38,18 @@ DeviceOptions device_options(const EngineOptions& options) {
   return device;
 }
 
+void check_cache_options(const EngineOptions& options) {
+  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536,
+              "page_size must be 1 to 65536 tokens, got {}", options.page_size);
+  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}",
+              options.kv_cache_bytes);
+  QUIRE_CHECK(options.kv_cache_pages >= 0 && options.kv_cache_pages <= 1 << 30,
+              "kv_cache_pages must be 0 to {}, got {}", 1 << 30, options.kv_cache_pages);
+  QUIRE_CHECK(options.kv_cache_bytes == 0 || options.kv_cache_pages == 0,
+              "the cache cannot have both {} bytes and {} pages: set one of kv_cache_bytes, kv_cache_pages",
+              options.kv_cache_bytes, options.kv_cache_pages);
+}
+
 int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   QUIRE_CHECK(options.max_model_len >= 0 && options.max_model_len <= config.max_position,
               "max_model_len must be 0 (the model's own) to {}, got {}", config.max_position,
@@ -46,8 +57,8 @@ int check_model_len(const ModelConfig& config, const EngineOptions& options) {
   return options.max_model_len > 0 ? options.max_model_len : config.max_position;
 }
 
-// Bytes that the cache may take of what is free now. The host's memory is for others too; of a device's own,
-// what steps need and a twentieth for kernels, graphs and libraries are left.
+// Bytes that the cache may take, if nobody says how many, of what is free now. The host's memory is for
+// others too; of a device's own, what steps need and a twentieth for kernels, graphs and libraries are left.
 std::int64_t cache_budget(const Device& device, const ModelConfig& config, const EngineOptions& options) {
   if (options.kv_cache_bytes > 0) return options.kv_cache_bytes;
   const DeviceMemory memory = device.memory();
@@ -68,11 +79,15 @@ int choose_num_pages(const Device& device, const ModelConfig& config, const Cach
   const int of_request =
       KvCache(smallest).num_missing_pages({}, {}, max_model_len, options.max_num_batched_tokens);
   const std::int64_t wanted = std::int64_t{options.max_num_seqs} * of_request;
-  const std::int64_t budget = cache_budget(device, config, options), affordable = budget / bytes;
-  QUIRE_CHECK_KIND(kExhausted, affordable >= 2,
-                   "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
-                   affordable, bytes);
   // One page more than requests can hold: the null page.
+  std::int64_t affordable = options.kv_cache_pages + 1;
+  if (options.kv_cache_pages == 0) {
+    const std::int64_t budget = cache_budget(device, config, options);
+    affordable = budget / bytes;
+    QUIRE_CHECK_KIND(kExhausted, affordable >= 2,
+                     "a cache of {} bytes holds {} pages of {} bytes; at least 2 are needed", budget,
+                     affordable, bytes);
+  }
   return static_cast<int>(std::min({affordable, wanted + 1, std::int64_t{1} << 30}));
 }
 
@@ -91,10 +106,7 @@ void check_backend(const ModelPlan& plan, const std::string& name, const Device&
 
 Parts make_parts(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                  const LoadProgress& progress) {
-  QUIRE_CHECK(options.page_size >= 1 && options.page_size <= 65536,
-              "page_size must be 1 to 65536 tokens, got {}", options.page_size);
-  QUIRE_CHECK(options.kv_cache_bytes >= 0, "kv_cache_bytes must not be negative, got {}",
-              options.kv_cache_bytes);
+  check_cache_options(options);
   auto device = linked_targets().open(options.device, device_options(options));
   DecoderOptions decoder_options;
   decoder_options.page_size = options.page_size;
@@ -191,14 +203,6 @@ LoadedEngine load_engine(const std::filesystem::path& folder, const EngineOption
 LoadedEngine make_engine(const ModelConfig& config, const EngineOptions& options, TensorSource& source,
                          const LoadProgress& progress) {
   return assemble(config, make_parts(config, options, source, progress), {}, nullptr);
-}
-
-Engine Engine::open(const std::string& model_dir, const EngineOptions& options) {
-  LoadedEngine loaded = load_engine(model_dir, options);
-  TextEncoder encode = [tokenizer = loaded.tokenizer](std::string_view text) {
-    return tokenizer->encode(text, {});
-  };
-  return Engine(std::make_unique<Impl>(std::move(loaded.core), options.max_num_requests, std::move(encode)));
 }
 
 }  // namespace quire

@@ -93,6 +93,12 @@ void Device::check_params(KernelHandle kernel, std::size_t bytes) const {
                    facts.name, facts.params, facts.params_bytes, bytes);
 }
 
+std::string describe(const DeviceCaps& caps) {
+  return fmt::format("{} ({}), {} {}{}, {}", caps.target, caps.architecture, caps.num_programs,
+                     caps.target == "cpu" ? "thread" : "program", caps.num_programs == 1 ? "" : "s",
+                     caps.description);
+}
+
 const std::string& DeviceOptions::setting(const std::string& name) const {
   static const std::string none;
   const auto found = settings.find(name);

@@ -36,6 +36,9 @@ struct DeviceCaps {
   bool is_emulated = false;  // correct and very slow: tests take few and small problems
 };
 
+// "cpu (x86-64-v3), 2 threads, AMD EPYC ..."
+std::string describe(const DeviceCaps& caps);
+
 // Device memory, freed with the object. `data` is a device address; on the cpu target the host may use it.
 class Buffer {
  public:
@@ -171,6 +174,9 @@ struct DeviceOptions {
   int device_idx = 0;        // of several devices of one target, in the driver's order
   std::string cache_dir;     // compiled kernels and tuned configurations are kept here; "" = not on disk
   bool own_kernels_only = false;  // also where a vendor's library is present
+  // The vendor's handle of a queue (cuda: CUstream) that belongs to the caller and outlives the device, which
+  // then launches and copies there. Null: one of the device's own.
+  void* queue = nullptr;
   std::map<std::string, std::string> settings;
 
   const std::string& setting(const std::string& name) const;  // "" if it is not given

@@ -32,6 +32,8 @@ std::unique_ptr<Device> TargetRegistry::open(const std::string& text, const Devi
     if (entry.name == name) {
       QUIRE_CHECK(colon == std::string::npos || entry.takes_architecture,
                   "target {} takes no architecture, got \"{}\"", name, text);
+      QUIRE_CHECK(entry.takes_queue || options.queue == nullptr,
+                  "target {} has no streams: it cannot launch on the caller's, {}", name, options.queue);
       check_settings(entry, options);
       const std::string reason = entry.why_absent(options);
       QUIRE_CHECK_KIND(kUnsupported, reason.empty(), "target {} cannot run here: {}", name, reason);

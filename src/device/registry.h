@@ -19,6 +19,7 @@ struct TargetEntry {
   // where there is one, or the devices that are there.
   std::function<std::vector<std::string>(const DeviceOptions&)> levels;
   bool takes_architecture = false;    // can be asked for as name:architecture
+  bool takes_queue = false;           // can launch into DeviceOptions::queue
   std::vector<std::string> settings;  // of DeviceOptions that it knows, without its name
 };
 

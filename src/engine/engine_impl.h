@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/async_engine.h"
-#include "quire/quire.h"
+#include "quire/engine.h"
 
 namespace quire {
 

@@ -10,7 +10,7 @@
 #include <optional>
 
 #include "engine/request.h"
-#include "quire/quire.h"
+#include "quire/engine.h"
 
 namespace quire {
 

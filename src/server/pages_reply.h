@@ -13,7 +13,7 @@
 #include <memory>
 #include <string>
 
-#include "quire/quire.h"
+#include "quire/engine.h"
 #include "server/http_message.h"
 
 namespace quire {

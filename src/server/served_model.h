@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "quire/quire.h"
+#include "quire/engine.h"
 #include "server/metrics.h"
 #include "server/request_schema.h"
 #include "text/tokenizer.h"

@@ -42,7 +42,10 @@ class HelpTest(ProgramTest):
                         self.assertIn(word, options[target], example)
 
     def test_version(self):
-        self.assertRegex(self.expect(OK, "--version").stdout, r"^quire \d+\.\d+\.\d+\n$")
+        # Version, commit ("unknown" where the sources are no repository), compiler, kind of build.
+        said = self.expect(OK, "--version").stdout
+        self.assertRegex(said, r"^quire \d+\.\d+\.\d+ \(commit ([0-9a-f]{7,40}(-dirty)?|unknown), \w+ [\d.]+, \w+.*\)\n$")
+        self.assertEqual(self.expect(OK, "info").stdout.splitlines()[0], said.strip())
 
     def test_nothing_asked_gives_the_help(self):
         self.assertIn("Examples:", self.expect(OK).stdout)

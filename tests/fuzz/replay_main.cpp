@@ -1,5 +1,4 @@
-// Runs a fuzz target over files, without a fuzzer: the inputs that were kept must stay right under any
-// compiler.
+// Runs a fuzz target over files, without a fuzzer: inputs that were kept stay right under any compiler.
 //   request_fuzz_seeds tests/fuzz/corpus/request_fuzz
 #include <cstddef>
 #include <cstdint>

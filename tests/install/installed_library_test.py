@@ -1,10 +1,9 @@
-"""The C++ example of README.md, built as a project of its own against an installed and then moved copy of the library:
-with find_package, and with pkg-config. Neither brings a flag or a folder of ours with it.
+"""The C++ example of README.md and the programs of examples/, built as a project of their own against an installed and then
+moved copy of the library: with find_package, and with pkg-config. Neither brings a flag or a folder of ours with it.
 
 installed_library_test.py BUILD_FOLDER COMPILER CMAKE
 """
 
-import json
 import re
 import shlex
 import subprocess
@@ -13,7 +12,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from outside import ROOT, flags_of, write_programs
+
 DEMO = ROOT / "models/demo"
 BUILD, CXX, CMAKE = sys.argv[1:4]
 VERSION = re.search(
@@ -24,14 +24,12 @@ project(outside LANGUAGES CXX)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 find_package(quire {version} REQUIRED)
 message(STATUS "found quire ${{quire_VERSION}}")
-add_executable(outside main.cpp)
-target_link_libraries(outside PRIVATE quire::quire)
+foreach(name readme attention generate)
+  add_executable(${{name}} ${{name}}.cpp)
+  target_link_libraries(${{name}} PRIVATE quire::quire)
+endforeach()
 """
-
-
-def readme_example():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(r"```cpp\n(#include.*?int main.*?)```", text, re.S).group(1)
+PROGRAMS = ("readme", "attention", "generate")
 
 
 class InstalledLibraryTest(unittest.TestCase):
@@ -48,7 +46,7 @@ class InstalledLibraryTest(unittest.TestCase):
         (cls.folder / "first").rename(cls.prefix)
         cls.source = cls.folder / "outside"
         cls.source.mkdir()
-        (cls.source / "main.cpp").write_text(readme_example(), encoding="utf-8")
+        write_programs(cls.source)
 
     @classmethod
     def run_tool(cls, *command, code=0, **options):
@@ -77,24 +75,20 @@ class InstalledLibraryTest(unittest.TestCase):
             code=code,
         )
 
-    def expect_it_runs(self, program):
+    def expect_they_run(self, folder):
+        self.assertRegex(self.run_tool(folder / "attention"), r"largest error of 7 tokens: \d")
         if (DEMO / "model.safetensors").exists():
-            self.assertGreater(len(self.run_tool(program, DEMO).strip()), 40)
-        text = self.run_tool(program, self.folder / "nowhere", code=1)
+            self.assertIn("Bob", self.run_tool(folder / "readme", cwd=ROOT))
+            self.assertGreater(len(self.run_tool(folder / "generate", DEMO).strip()), 40)
+        text = self.run_tool(folder / "generate", self.folder / "nowhere", code=1)
         self.assertRegex(text, r"^not found: .*nowhere")
 
     def test_find_package(self):
         build, said = self.configure(VERSION)
         self.assertIn(f"found quire {VERSION}", said)
         self.run_tool(CMAKE, "--build", build)
-        command = shlex.split(
-            json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))[0]["command"]
-        )
-        command = [
-            word for word in command if not re.fullmatch(r"-std=(c|gnu)\+\+20|-o|-c|.*main\.cpp(\.o)?", word)
-        ]
-        self.assertEqual(command[1:], ["-isystem", str(self.prefix / "include")])
-        self.expect_it_runs(build / "outside")
+        self.assertEqual(flags_of(build, "readme.cpp"), ["-isystem", str(self.prefix / "include")])
+        self.expect_they_run(build)
 
     def test_another_version_is_not_taken(self):
         _, said = self.configure("9.1", code=1)
@@ -107,8 +101,11 @@ class InstalledLibraryTest(unittest.TestCase):
         flags = self.run_tool(*ask, "--cflags", "--libs", "quire").split()
         folders = [Path(word[2:]).resolve() for word in flags if word.startswith("-I")]
         self.assertEqual(folders, [(self.prefix / "include").resolve()])
-        self.run_tool(CXX, "-std=c++20", self.source / "main.cpp", "-o", self.folder / "by_hand", *flags)
-        self.expect_it_runs(self.folder / "by_hand")
+        by_hand = self.folder / "by_hand"
+        by_hand.mkdir()
+        for name in PROGRAMS:
+            self.run_tool(CXX, "-std=c++20", self.source / f"{name}.cpp", "-o", by_hand / name, *flags)
+        self.expect_they_run(by_hand)
 
     def test_no_path_of_this_build_is_installed(self):
         texts = [p for p in self.prefix.rglob("*") if p.suffix in {".cmake", ".pc", ".h"}]

@@ -20,13 +20,24 @@ std::vector<CpuLevel> cpu_levels() {
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
+  [[maybe_unused]] const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
   // On AMD a pair dot takes as long as a multiply-add and does twice the work; on an Intel Xeon it reached
   // half the f32 peak (docs/performance/cpu.md), so that plain multiply-adds are the better choice there.
-  return {{"v2", "x86-64-v2", v2, true, kernel_table_v2},
-          {"v3", "x86-64-v3", v3, true, kernel_table_v3},
-          {"v4", "x86-64-v4", v4, true, kernel_table_v4},
-          {"v4bf16", "x86-64-v4 + avx512bf16", bf16, bf16 && __builtin_cpu_is("amd"), kernel_table_v4bf16}};
+  std::vector<CpuLevel> levels;  // those of this build: QUIRE_CPU_LEVELS
+#ifdef QUIRE_HAS_v2
+  levels.push_back({"v2", "x86-64-v2", v2, true, kernel_table_v2});
+#endif
+#ifdef QUIRE_HAS_v3
+  levels.push_back({"v3", "x86-64-v3", v3, true, kernel_table_v3});
+#endif
+#ifdef QUIRE_HAS_v4
+  levels.push_back({"v4", "x86-64-v4", v4, true, kernel_table_v4});
+#endif
+#ifdef QUIRE_HAS_v4bf16
+  levels.push_back(
+      {"v4bf16", "x86-64-v4 + avx512bf16", bf16, bf16 && __builtin_cpu_is("amd"), kernel_table_v4bf16});
+#endif
+  return levels;
 }
 #else
 CpuKernelTable kernel_table_neon();

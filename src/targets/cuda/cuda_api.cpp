@@ -10,26 +10,57 @@ GpuFacts gpu_facts(const CudaDeviceFacts& f) { return {"cuda", f.name, f.num_mul
 
 }  // namespace
 
-CudaApi::CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap)
+CudaApi::CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap, void* callers_stream)
     : driver_(std::move(driver)),
       facts_(gpu_facts(driver_->facts(device_idx))),
       may_overlap_(may_overlap && call().launch_kernel_ex != nullptr) {
   driver_->check(call().device_get(&device_, device_idx), "get GPU {}", device_idx);
-  driver_->check(call().device_primary_ctx_retain(&context_, device_), "open a context on GPU {} ({})",
-                 device_idx, facts_.description);
-  // Releases by hand: if the constructor throws, the destructor does not run.
-  const auto check_or_release = [&](int result, const char* attempt) {
-    if (result != 0) call().device_primary_ctx_release(device_);
-    driver_->check(result, "{} on GPU {}", attempt, device_idx);
-  };
-  check_or_release(call().ctx_set_current(context_), "make the context current");
-  check_or_release(call().stream_create(&stream_, kCuStreamNonBlocking), "create a stream");
+  try {
+    if (callers_stream == nullptr) {
+      open_own_stream(device_idx);
+    } else {
+      use_stream_of_caller(static_cast<CuStreamHandle*>(callers_stream), device_idx);
+    }
+  } catch (...) {  // the destructor does not run
+    if (owns_context_) call().device_primary_ctx_release(device_);
+    throw;
+  }
 }
 
 CudaApi::~CudaApi() {
-  call().ctx_set_current(context_);
-  call().stream_destroy(stream_);
-  call().device_primary_ctx_release(device_);
+  settle();
+  if (owns_stream_) call().stream_destroy(stream_);
+  if (owns_context_) call().device_primary_ctx_release(device_);
+}
+
+void CudaApi::open_own_context(int device_idx) {
+  driver_->check(call().device_primary_ctx_retain(&context_, device_), "open a context on GPU {} ({})",
+                 device_idx, facts_.description);
+  owns_context_ = true;
+  bind();
+}
+
+void CudaApi::open_own_stream(int device_idx) {
+  open_own_context(device_idx);
+  driver_->check(call().stream_create(&stream_, kCuStreamNonBlocking), "create a stream on GPU {}",
+                 device_idx);
+  owns_stream_ = true;
+}
+
+// The default streams are every context's: they are meant in the primary one, as the CUDA runtime means them.
+void CudaApi::use_stream_of_caller(CuStreamHandle* stream, int device_idx) {
+  const auto handle = reinterpret_cast<std::uintptr_t>(stream);
+  stream_ = stream;
+  if (handle == kCuStreamLegacy || handle == kCuStreamPerThread) return open_own_context(device_idx);
+  driver_->check(call().stream_get_ctx(stream, &context_), "find the context of stream {}",
+                 static_cast<const void*>(stream));
+  bind();
+  int device = 0;
+  driver_->check(call().ctx_get_device(&device), "find the GPU of stream {}",
+                 static_cast<const void*>(stream));
+  QUIRE_CHECK(device == device_,
+              "stream {} is of another GPU (the driver's device {}) than device_idx {} (its device {})",
+              static_cast<const void*>(stream), device, device_idx, device_);
 }
 
 void CudaApi::settle() {

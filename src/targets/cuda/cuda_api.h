@@ -1,4 +1,5 @@
-// One NVIDIA GPU as a GpuApi: its primary context, and one stream.
+// One NVIDIA GPU behind the shared interface: its primary context and one stream of its own, or those of a
+// caller.
 #pragma once
 
 #include <memory>
@@ -10,8 +11,10 @@ namespace quire {
 
 class CudaApi : public GpuApi {
  public:
-  // `may_overlap`: launches have the attribute that lets the next one start early, if the driver knows it.
-  CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap);
+  // `may_overlap`: launches carry the attribute that lets the next one start early, where the driver knows
+  // it. `callers_stream`: a CUstream, which is used in its own context; null: a new one. Throws
+  // Error{kInvalidArgument} for a stream of another GPU.
+  CudaApi(std::shared_ptr<const Driver> driver, int device_idx, bool may_overlap, void* callers_stream);
   ~CudaApi() override;
   CudaApi(const CudaApi&) = delete;
   CudaApi& operator=(const CudaApi&) = delete;
@@ -43,7 +46,10 @@ class CudaApi : public GpuApi {
 
  private:
   const CudaFunctions& call() const { return driver_->call(); }
-  void settle();  // waits for launches that may use what is released next
+  void open_own_context(int device_idx);
+  void open_own_stream(int device_idx);
+  void use_stream_of_caller(CuStreamHandle* stream, int device_idx);
+  void settle();  // before something is given back: launches that use it may still run
 
   std::shared_ptr<const Driver> driver_;
   const GpuFacts facts_;
@@ -51,6 +57,7 @@ class CudaApi : public GpuApi {
   int device_ = 0;
   CuContextHandle* context_ = nullptr;
   CuStreamHandle* stream_ = nullptr;
+  bool owns_context_ = false, owns_stream_ = false;  // and gives them back
 };
 
 }  // namespace quire

@@ -16,7 +16,10 @@ std::unique_ptr<Device> open_device(const DeviceOptions& options) {
   const auto driver = Driver::open();
   const int max_major = driver->version() / 1000, sm = driver->facts(options.device_idx).sm,
             family = kernel_family(sm);
-  const auto api = std::make_shared<CudaApi>(driver, options.device_idx, family >= 90);
+  // On a caller's stream no launch starts before the one ahead has ended: that one may be the caller's, and
+  // write what ours reads at once, such as a page table.
+  const bool may_overlap = family >= 90 && options.queue == nullptr;
+  const auto api = std::make_shared<CudaApi>(driver, options.device_idx, may_overlap, options.queue);
   KernelCompiler compiler = make_cuda_compiler(options, max_major);
   const auto& nvrtc = static_cast<const Nvrtc&>(compiler.compiler());
   const std::string architecture = architecture_of(sm, nvrtc.chips());
@@ -74,6 +77,7 @@ void register_cuda_target(TargetRegistry& registry) {
   entry.why_absent = why_absent;
   entry.open = open_device;
   entry.levels = device_lines;
+  entry.takes_queue = true;
   entry.settings = {"nvrtc", "cublas", "max_programs", "lane_arrivals"};
   registry.add(std::move(entry));
 }

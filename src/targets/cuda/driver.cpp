@@ -30,6 +30,7 @@ void find_functions(const DynamicLibrary& lib, CudaFunctions& f) {
   lib.find("cuDevicePrimaryCtxRetain", f.device_primary_ctx_retain);
   lib.find("cuDevicePrimaryCtxRelease_v2", f.device_primary_ctx_release);
   lib.find("cuCtxSetCurrent", f.ctx_set_current);
+  lib.find("cuCtxGetDevice", f.ctx_get_device);
   lib.find("cuMemGetInfo_v2", f.mem_get_info);
   lib.find("cuMemAlloc_v2", f.mem_alloc);
   lib.find("cuMemFree_v2", f.mem_free);
@@ -41,6 +42,7 @@ void find_functions(const DynamicLibrary& lib, CudaFunctions& f) {
   lib.find("cuStreamCreate", f.stream_create);
   lib.find("cuStreamDestroy_v2", f.stream_destroy);
   lib.find("cuStreamSynchronize", f.stream_synchronize);
+  lib.find("cuStreamGetCtx", f.stream_get_ctx);
   lib.find("cuStreamBeginCapture_v2", f.stream_begin_capture);
   lib.find("cuStreamEndCapture", f.stream_end_capture);
   lib.find("cuGraphInstantiateWithFlags", f.graph_instantiate);

@@ -3,6 +3,7 @@
 // here.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -47,6 +48,7 @@ struct CudaFunctions {
   int (*device_primary_ctx_retain)(CuContextHandle** context, int device);
   int (*device_primary_ctx_release)(int device);
   int (*ctx_set_current)(CuContextHandle* context);
+  int (*ctx_get_device)(int* device);
   int (*mem_get_info)(std::size_t* free_bytes, std::size_t* total_bytes);
   int (*mem_alloc)(CuAddress* address, std::size_t bytes);
   int (*mem_free)(CuAddress address);
@@ -58,6 +60,7 @@ struct CudaFunctions {
   int (*stream_create)(CuStreamHandle** stream, unsigned flags);
   int (*stream_destroy)(CuStreamHandle* stream);
   int (*stream_synchronize)(CuStreamHandle* stream);
+  int (*stream_get_ctx)(CuStreamHandle* stream, CuContextHandle** context);
   int (*stream_begin_capture)(CuStreamHandle* stream, int mode);
   int (*stream_end_capture)(CuStreamHandle* stream, CuGraphHandle** graph);
   int (*graph_instantiate)(CuGraphExecHandle** exec, CuGraphHandle* graph, unsigned long long flags);
@@ -85,6 +88,7 @@ constexpr int kCuErrorNoDevice = 100;
 constexpr int kCuFunctionMaxDynamicSharedBytes = 8;
 constexpr int kCuFunctionSharedCarveout = 9;  // percent of the first-level memory that is shared memory
 constexpr unsigned kCuStreamNonBlocking = 1;
+constexpr std::uintptr_t kCuStreamLegacy = 1, kCuStreamPerThread = 2;  // the default streams, as handles
 constexpr unsigned kCuEventDisableTiming = 2;
 constexpr int kCuCaptureRelaxed = 2;
 constexpr int kCuLaunchMayOverlap = 6;      // attribute: programmatic stream serialization

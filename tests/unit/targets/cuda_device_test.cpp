@@ -195,6 +195,41 @@ TEST_F(CudaDeviceTest, LaunchesOverlapWhereTheChipCan) {
   EXPECT_EQ(marks(), (std::vector<long>{7, 8}));
 }
 
+// The stream stays the caller's, and what it launched there may write what ours reads first: none starts
+// early.
+TEST_F(CudaDeviceTest, AStreamOfTheCallersIsLaunchedInto) {
+  void* stream = nullptr;
+  imitated::make_stream(&stream);
+  device_.reset();
+  options_.queue = stream;
+  device_ = targets_.open("cuda", options_);
+  EXPECT_EQ(imitated::driver().num_streams, 1);
+  launch(5);
+  EXPECT_EQ(imitated::driver().launches.size(), 0u);
+  imitated::run_stream(stream);
+  EXPECT_EQ(marks(), std::vector<long>{5});
+  EXPECT_EQ(imitated::driver().num_overlapping, 0);
+  device_.reset();
+  EXPECT_EQ(imitated::driver().num_streams, 1) << "it is not ours to destroy";
+  imitated::destroy_stream(stream);
+}
+
+TEST_F(CudaDeviceTest, AStreamOfAnotherGpuIsRefused) {
+  void* stream = nullptr;
+  imitated::make_stream(&stream);
+  options_.queue = stream;
+  imitated::driver().device_of_context = 41;
+  const std::string message =
+      message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInvalidArgument);
+  EXPECT_NE(message.find("the driver's device 41) than device_idx 0 (its device 40)"), std::string::npos)
+      << message;
+  imitated::driver().failing_function = "cuStreamGetCtx";
+  EXPECT_NE(message_of([&] { targets_.open("cuda", options_); }, ErrorKind::kInternal)
+                .find("find the context of stream"),
+            std::string::npos);
+  imitated::destroy_stream(stream);
+}
+
 TEST_F(CudaDeviceTest, AGraphRepeatsItsLaunches) {
   launch(1);
   const auto graph = device_->capture([&] {

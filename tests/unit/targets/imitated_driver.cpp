@@ -119,6 +119,10 @@ int cuDevicePrimaryCtxRelease_v2(int) {
   return 0;
 }
 int cuCtxSetCurrent(void* context) { return context == &driver() ? 0 : kInvalidValue; }
+int cuCtxGetDevice(int* device) {
+  *device = driver().device_of_context;
+  return 0;
+}
 int cuMemGetInfo_v2(std::size_t* free_bytes, std::size_t* total_bytes) {
   *total_bytes = driver().memory_bytes;
   *free_bytes = driver().memory_bytes - driver().allocated_bytes;
@@ -173,6 +177,10 @@ int cuStreamDestroy_v2(Stream* stream) {
   delete stream;
   --driver().num_streams;
   return 0;
+}
+int cuStreamGetCtx(Stream*, void** context) {
+  *context = &driver();
+  return result_of("cuStreamGetCtx");
 }
 int cuStreamSynchronize(Stream* stream) {
   if (stream->recorded != nullptr) return kCaptureUnsupported;
@@ -272,3 +280,11 @@ int cuLaunchKernelEx(const LaunchConfig* config, void* function, void** params, 
 }
 
 }  // extern "C"
+
+namespace quire::imitated {
+
+void make_stream(void** stream) { cuStreamCreate(reinterpret_cast<Stream**>(stream), 0); }
+void run_stream(void* stream) { cuStreamSynchronize(static_cast<Stream*>(stream)); }
+void destroy_stream(void* stream) { cuStreamDestroy_v2(static_cast<Stream*>(stream)); }
+
+}  // namespace quire::imitated

@@ -24,10 +24,16 @@ struct Driver {
   int num_stream_waits = 0;  // for everything
   int num_overlapping = 0;   // launches that may start before the one ahead has ended
   int sm = 90;
+  int device_of_context = 40;  // of all contexts
   int version = 13000;
   std::string failing_function;  // returns CUDA_ERROR_ILLEGAL_ADDRESS
 };
 
 Driver& driver();
+
+// A stream as a caller makes it.
+void make_stream(void** stream);
+void run_stream(void* stream);  // all that is in it
+void destroy_stream(void* stream);
 
 }  // namespace quire::imitated
