@@ -85,12 +85,17 @@ function(quire_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
 endfunction()
 
-# quire_fuzz(NAME SOURCES a.cpp DEPS quire_x): a libFuzzer target, built only with -DQUIRE_FUZZ=ON.
+# quire_fuzz(NAME SOURCES a.cpp DEPS quire_x): a libFuzzer target with -DQUIRE_FUZZ=ON; otherwise a test that runs it over the
+# inputs in tests/fuzz/corpus/NAME, if there are any.
 function(quire_fuzz name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   if(QUIRE_FUZZ)
     add_executable(${name} ${ARG_SOURCES})
     target_link_libraries(${name} PRIVATE quire_options ${ARG_DEPS})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  elseif(QUIRE_TESTS AND EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
+    add_executable(${name}_seeds ${ARG_SOURCES} replay_main.cpp)
+    target_link_libraries(${name}_seeds PRIVATE quire_options ${ARG_DEPS})
+    add_test(NAME ${name}_seeds COMMAND ${name}_seeds ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name})
   endif()
 endfunction()

@@ -44,7 +44,7 @@ class Layers {
     for (int r = 0; r < num_rows; ++r) draws.push_back({0x9e3779b97f4a7c15ull * static_cast<Mass>(r + 1), 0, 1.4426950f, 0, 0, 0});
     draws_ = upload(draws);
     for (DrawRow& draw : draws) draw.top_k = 50, draw.top_p = 0xe666666666666666ull;
-    cut_draws_ = upload(draws);
+    threshold_draws_ = upload(draws);
     std::vector<long> slots;
     for (int r = 0; r < num_rows; ++r) slots.push_back(r);
     slots_ = upload(slots);
@@ -105,10 +105,11 @@ class Layers {
     return {double(rows_) * kVocab * 4, 0};
   }
 
-  // Behind sample_greedy, which leaves the maxima. With cuts rows are read twice more.
-  LaunchCost sample_random(bool has_cuts) {
-    sampler_.draw(logits_->as<float>(), (has_cuts ? cut_draws_ : draws_)->as<DrawRow>(), rows_, has_cuts);
-    return {(has_cuts ? 3.0 : 1.0) * rows_ * kVocab * 4, 0};
+  // After sample_greedy, which leaves the maxima. With thresholds rows are read twice more.
+  LaunchCost sample_random(bool has_thresholds) {
+    const Buffer& draws = has_thresholds ? *threshold_draws_ : *draws_;
+    sampler_.draw(logits_->as<float>(), draws.as<DrawRow>(), rows_, has_thresholds);
+    return {(has_thresholds ? 3.0 : 1.0) * rows_ * kVocab * 4, 0};
   }
 
   // All of a decode but attention, which reads little for short requests. weights[layer]: of the four matrices.
@@ -153,7 +154,7 @@ class Layers {
   const std::size_t elem_;
   const std::unique_ptr<Buffer> hidden_, delta_, residual_, qkv_, gate_up_, inner_, norm_weight_, logits_, cos_sin_, positions_, ids_;
   DeviceSampler sampler_;
-  std::unique_ptr<Buffer> slots_, pool_, draws_, cut_draws_;
+  std::unique_ptr<Buffer> slots_, pool_, draws_, threshold_draws_;
 };
 
 void measure_layers(Device& device, CeilingMeter& meter, const LayersFlags& flags, int rows, BenchReport& report) {

@@ -97,7 +97,7 @@ LaunchCost attention_cost(const AttentionDesc& d, const AttentionLengths& length
 std::span<const AttentionFeature> attention_features() {
   constexpr auto any = [](const KernelAbilities& a) {
     return a.has_kernel();
-  };  // part of every kernel, or the host's work
+  };  // in every kernel, or done by the host
   static constexpr AttentionFeature kFeatures[] = {
       {"causal", [](const AttentionDesc& d) { return d.causal; }, any},
       {"non-causal", [](const AttentionDesc& d) { return !d.causal; }, any},

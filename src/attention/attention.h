@@ -1,5 +1,5 @@
-// The attention layer: what a model needs (AttentionDesc) -> a backend that can do it -> plan(lengths) ->
-// run(tensors).
+// The attention operator: an AttentionDesc says what a model needs, choose_backend finds a backend that can
+// do it, plan(lengths) prepares a batch, and run(tensors) launches it.
 #pragma once
 
 #include <cstdint>
@@ -27,21 +27,22 @@ struct AttentionDesc {
   int window = 0;  // keys seen to the left, itself included (and to the right if not causal); 0 = all
   float logits_soft_cap = 0;  // cap * tanh(score / cap); 0 = off
   PositionBias position_bias = PositionBias::kNone;
-  bool has_sinks = false;        // one more score per query head, without a value
+  bool has_sinks = false;        // a query head has one more score, without a value
   bool batch_invariant = false;  // a token's bits do not depend on batch mates, chunking or threads
 
-  // Equal ones can share an operator.
+  // Layers with equal descs can share an operator.
   bool operator==(const AttentionDesc&) const = default;
 };
 
-// 1 / sqrt(head_dim_qk), of the true head size.
+// 1 / sqrt(head_dim_qk).
 float default_sm_scale(int head_dim_qk);
 
 // Throws Error{kInvalidArgument} that names field, value and range.
 void check_desc(const AttentionDesc& desc);
 
 Visibility visibility_of(const AttentionDesc& desc);
-unsigned score_mods_of(const AttentionDesc& desc);  // of ScoreMods
+// The ScoreMods that the desc needs.
+unsigned score_mods_of(const AttentionDesc& desc);
 AttentionVariant variant_of(const AttentionDesc& desc);
 
 // Lengths of one batch, in tokens, on the host. Requests with query_len 0 are padding.
@@ -57,18 +58,18 @@ struct AttentionTensors {
   void* o = nullptr;        // [num_tokens, num_qo_heads, head_dim_vo]
   float* lse =
       nullptr;  // [num_tokens, num_qo_heads] natural log, -inf for an empty row, sinks included; or null
-  const void* kv_pool = nullptr;  // [num_pages] pages as KvLayout says
-  // [num_seqs, max_pages], written by a copy: it may be read before the launch ahead has ended. Entries past
-  // the last page are not read.
+  const void* kv_pool = nullptr;  // [num_pages] pages, see KvLayout
+  // [num_seqs, max_pages]. Only copies may write it, no kernel, because a launch may read it before the
+  // launch ahead of it has ended. Entries after the last page of a request are not read.
   const std::int32_t* page_table = nullptr;
   int max_pages = 0;
   const float* alibi_slopes = nullptr;          // [num_qo_heads] if the desc has a position bias
   const float* sinks = nullptr;                 // [num_qo_heads] if the desc has sinks
   long q_token_stride = 0, o_token_stride = 0;  // 0 = contiguous
-  bool is_recorded = false;  // into a graph that serves other plans too: the launch says no cost
+  bool is_recorded = false;  // into a graph that is replayed for other plans: the launch reports no cost
 };
 
-// Where things lie in a pool of pages: [num_pages, num_kv_heads, K part then V part].
+// Where keys and values are in a pool of pages: [num_pages, num_kv_heads, K part then V part].
 struct KvLayout {
   std::shared_ptr<const PageLayout> page;  // of one head
   long v_offset;                           // elements from the K part of a head to its V part
@@ -95,12 +96,12 @@ struct KvWriteTensors {
   int num_tokens = 0;
 };
 void write_kv(Device& device, const AttentionDesc& desc, const KvWriteTensors& tensors);
-// For a kernel that does this besides something else.
+// The parameters of this write for a kernel that does it together with something else.
 KvWriteParams kv_write_params(const KvLayout& layout, const AttentionDesc& desc,
                               const KvWriteTensors& tensors);
 
-// What a batch costs at least: K and V of visible pages read once a KV head, q and o once; 2 (d_qk + d_vo)
-// flops a visible pair.
+// The least that a batch costs: K and V of visible pages are read once for each KV head, q is read and o is
+// written once, and each pair of a query and a key that it sees takes 2 (head_dim_qk + head_dim_vo) flops.
 LaunchCost attention_cost(const AttentionDesc& desc, const AttentionLengths& lengths);
 
 // One attention operator on one device, for one desc.
@@ -109,27 +110,27 @@ class AttentionOp {
   virtual ~AttentionOp() = default;
   virtual const char* backend() const = 0;
 
-  // Host arithmetic and one small copy; may allocate, never launches a kernel. Throws Error{kInvalidArgument}
+  // Host arithmetic and one small copy; may allocate, but launches no kernel. Throws Error{kInvalidArgument}
   // on bad lengths.
   virtual void plan(const AttentionLengths& lengths) = 0;
 
-  // Launches what was planned; never allocates, waits, or looks at lengths.
+  // Launches the last plan; does not allocate or wait, and does not depend on lengths.
   virtual void run(const AttentionTensors& tensors) = 0;
 
-  // Makes room for plans of `num_seqs` requests with one new token each. From then on run() starts as many
-  // programs as run at a time, however little is planned, so that one that was recorded serves later plans as
-  // well.
+  // Allocates for plans of `num_seqs` requests with one new token each. From then on run() always starts as
+  // many programs as the device runs at a time, even for small plans, so that a recorded run() also fits
+  // later plans.
   virtual void reserve(int num_seqs) = 0;
 
-  // A recorded run() serves every plan that is made under the number that it was recorded under. 0: run()
-  // cannot be recorded.
+  // A recorded run() can be replayed for other plans as long as this number is the same as when it was
+  // recorded. 0: run() cannot be recorded.
   virtual std::uint64_t recording_id() const = 0;
 
   virtual LaunchCost cost() const = 0;  // of one run of what was planned
 };
 
-// Everything a desc can ask for, as one list: backends answer each with yes or no, and the support matrix is
-// made from it.
+// One thing that a desc can ask for. A backend answers yes or no for each entry of the list, from which the
+// support matrix is made.
 struct AttentionFeature {
   const char* name;
   bool (*wanted)(const AttentionDesc& desc);
@@ -142,7 +143,7 @@ class AttentionBackend {
   virtual ~AttentionBackend() = default;
   virtual const char* name() const = 0;
   virtual bool supports(const AttentionFeature& feature, const Device& device) const = 0;
-  // Other reasons against (device, sizes), for people; empty if none.
+  // Other reasons why it cannot do this (device, sizes), as text for people; empty if there are none.
   virtual std::string why_not(const AttentionDesc& desc, const Device& device) const = 0;
   virtual std::unique_ptr<AttentionOp> make(Device& device, const AttentionDesc& desc) const = 0;
 };
@@ -155,8 +156,8 @@ struct BackendChoice {
   std::vector<std::string> reasons;  // why each backend before it was not taken, and why it was
 };
 
-// name "" or "auto": the first that can. Throws Error{kUnsupported} listing what is missing, Error{kNotFound}
-// for an unknown name.
+// With the name "" or "auto" chooses the first backend that can compute the desc. Throws Error{kUnsupported}
+// that lists what is missing, and Error{kNotFound} for an unknown name.
 BackendChoice choose_backend(const std::string& name, const AttentionDesc& desc, const Device& device);
 
 }  // namespace quire

@@ -11,7 +11,7 @@ std::vector<std::unique_ptr<AttentionBackend>> make_backends() {
   return backends;
 }
 
-// Everything that speaks against a backend, in one line; empty if nothing does.
+// All reasons why a backend cannot compute the desc, in one line; empty if there are none.
 std::string objections(const AttentionBackend& backend, const AttentionDesc& desc, const Device& device) {
   std::string missing;
   for (const AttentionFeature& feature : attention_features()) {

@@ -1,4 +1,4 @@
-// Cuts a batch into work items: pure host arithmetic on lengths.
+// Divides a batch into work items: host arithmetic on lengths.
 #pragma once
 
 #include <array>
@@ -11,15 +11,17 @@
 
 namespace quire {
 
-// Facts about a device for one desc: those of the kernel that serves each kind of batch.
-class AttentionCaps {
+// The BatchKindCaps of each kind of batch, for one desc on one device.
+class CapsByKind {
  public:
-  AttentionCaps(const BatchKindCaps& caps);  // the same for all kinds
-  AttentionCaps(const AttentionTarget& target, const AttentionDesc& desc);
+  CapsByKind(const BatchKindCaps& caps);  // the same for all kinds
+  CapsByKind(const AttentionTarget& target, const AttentionDesc& desc);
 
   const BatchKindCaps& of(BatchKind kind) const { return kinds_[static_cast<std::size_t>(kind)]; }
-  int rows(const AttentionDesc& desc) const;  // of a block, at most: the kind of a batch is known when its blocks are cut
-  int most_programs() const;                  // that run at the same time
+  // The most rows of a block. The same for all kinds, since blocks are made before the kind is known.
+  int rows(const AttentionDesc& desc) const;
+  // The most programs that run at the same time, over all kinds.
+  int most_programs() const;
 
  private:
   BatchKindCaps& of(BatchKind kind) { return kinds_[static_cast<std::size_t>(kind)]; }
@@ -31,18 +33,22 @@ struct AttentionSchedule {
   static constexpr std::size_t kHeaderBytes = 64;
 
   BatchKind kind = BatchKind::kDecode;
-  std::vector<std::byte> image;     // what the device reads: the number of items (int), from kHeaderBytes on the items, longest first
-  int num_partial_rows = 0;         // rows of partial states
+  // What the device reads: the number of items, an int, and from kHeaderBytes on the items, the longest
+  // first.
+  std::vector<std::byte> image;
+  int num_partial_rows = 0;  // rows of partial states
   int num_counters = 0;
 
   std::span<const AttentionWork> work() const {
     if (image.empty()) return {};
-    return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes), (image.size() - kHeaderBytes) / sizeof(AttentionWork)};
+    return {reinterpret_cast<const AttentionWork*>(image.data() + kHeaderBytes),
+            (image.size() - kHeaderBytes) / sizeof(AttentionWork)};
   }
 };
 
-// Throws Error{kInvalidArgument} naming the request and its lengths. `schedule` is replaced; its memory is used again.
-void make_schedule(const AttentionDesc& desc, const AttentionCaps& kinds, const AttentionLengths& lengths,
+// Replaces `schedule`, whose memory is reused. Throws Error{kInvalidArgument} that names a request and its
+// lengths.
+void make_schedule(const AttentionDesc& desc, const CapsByKind& kinds, const AttentionLengths& lengths,
                    AttentionSchedule& schedule);
 
 }  // namespace quire

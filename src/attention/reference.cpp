@@ -32,8 +32,8 @@ float round_prob(float p, DType dtype) {
   return p;
 }
 
-// One KV head of one request, elements gathered once. K is transposed so that both inner loops below run
-// along memory.
+// The elements of one KV head of one request, gathered once. K is transposed, so that both inner loops below
+// read consecutive memory.
 template <class Real>
 struct GatheredHead {
   int first_key, num_keys;
@@ -60,7 +60,7 @@ GatheredHead<Real> gather(const AttentionDesc& desc, const ReferenceRequest& r, 
   return head;
 }
 
-// One query token and head.
+// The working memory for one query token and head.
 template <class Real>
 struct Query {
   std::vector<Real> q;  // [head_dim_qk]
@@ -126,8 +126,8 @@ Query<Real> make_query(const AttentionDesc& desc, const ReferenceRequest& r, int
   return query;
 }
 
-// Keys that at least one token of the request sees. Positions are neighbours, so there is no gap between
-// their ranges.
+// The keys that at least one token of the request sees. Positions are consecutive, so that their ranges have
+// no gaps.
 VisibleKeys keys_of_any(const AttentionDesc& desc, const ReferenceRequest& r) {
   VisibleKeys all{0, 0};
   for (int token = 0; token < r.query_len; ++token) {

@@ -8,7 +8,7 @@
 
 namespace quire {
 
-// One request's view of the problem: elements as double, by accessor.
+// One request: functions that return elements as double.
 struct ReferenceRequest {
   int query_len = 0, kv_len = 0;
   std::function<double(int token, int head, int dim)> q;  // token in [0, query_len)
@@ -31,8 +31,8 @@ VisibleKeys reference_visible_keys(const AttentionDesc& desc, int position, int 
 ReferenceResult reference_attention(const AttentionDesc& desc, const ReferenceRequest& request,
                                     const std::vector<double>& slopes, const std::vector<double>& sinks);
 
-// The same text in plain f32: the honest computation whose error is the yardstick for kernels. Probabilities
-// are rounded to `probs_dtype` before they multiply V, as production kernels do; the output is not rounded.
+// The same computation in f32, whose error is the yardstick for kernels. Probabilities are rounded to
+// `probs_dtype` before they are multiplied with V, as in kernels; the output is not rounded.
 ReferenceResult f32_attention(const AttentionDesc& desc, const ReferenceRequest& request,
                               const std::vector<double>& slopes, const std::vector<double>& sinks,
                               DType probs_dtype);

@@ -1,5 +1,5 @@
-// The reference backend: the float64 oracle behind the operator interface. Slow, always right; for devices
-// whose memory the host may read. Unlike fast backends its run() allocates and computes before it returns.
+// The reference backend: the float64 oracle as an AttentionOp. It is slow, and it is for devices whose memory
+// the host can read. Unlike that of other backends its run() allocates, and returns when the result is there.
 #include <cmath>
 
 #include "attention/backends.h"
@@ -117,8 +117,10 @@ class ReferenceOp : public AttentionOp {
 class ReferenceBackend : public AttentionBackend {
  public:
   const char* name() const override { return "reference"; }
-  // The oracle computes everything, where the host may read the device's memory.
-  bool supports(const AttentionFeature&, const Device& device) const override { return device.memory().is_host; }
+  // The oracle computes every feature, on devices whose memory the host can read.
+  bool supports(const AttentionFeature&, const Device& device) const override {
+    return device.memory().is_host;
+  }
   std::string why_not(const AttentionDesc&, const Device& device) const override {
     if (device.memory().is_host) return "";
     return fmt::format("the host cannot read the memory of target {}", device.caps().target);

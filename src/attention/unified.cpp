@@ -27,8 +27,8 @@ class UnifiedOp : public AttentionOp {
     cost_ = attention_cost(desc_, lengths);
   }
 
-  // What the planner makes of decodes: each block cut where a share of the work ends, and a few rounds of
-  // programs more.
+  // Two items a block and eight a program are more than the planner makes of usual decodes. A plan that needs
+  // more allocates again, and recording_id changes.
   void reserve(int num_seqs) override {
     const int group_size = desc_.num_qo_heads / desc_.num_kv_heads;
     const int num_rows = std::min(group_size, caps_.rows(desc_));
@@ -86,7 +86,7 @@ class UnifiedOp : public AttentionOp {
   }
 
  private:
-  // Items of few and of many rows.
+  // Whether the kernel has a form for items of few rows.
   bool takes_few() const { return caps_.of(BatchKind::kDecode).few_rows > 0; }
   bool has_few() const {
     return takes_few() && !schedule_.work().empty() && schedule_.kind != BatchKind::kPrefill;
@@ -101,7 +101,8 @@ class UnifiedOp : public AttentionOp {
     is_new |= grow(partial_o_, rows * static_cast<std::size_t>(desc_.head_dim_vo) * sizeof(float));
     is_new |= grow(partial_md_, rows * 2 * sizeof(float));
     if (grow(counters_, static_cast<std::size_t>(num_counters) * sizeof(int))) {
-      const std::vector<std::byte> zeros(counters_->bytes());  // afterwards each launch leaves them at zero
+      const std::vector<std::byte> zeros(
+          counters_->bytes());  // from then on every launch resets them to zero
       device_.copy_to_device(counters_->data(), zeros.data(), zeros.size());
       is_new = true;
     }
@@ -118,7 +119,7 @@ class UnifiedOp : public AttentionOp {
 
   Device& device_;
   const AttentionDesc desc_;
-  const AttentionCaps caps_;
+  const CapsByKind caps_;
   const KvLayout layout_;
   const KernelHandle kernel_;
   AttentionSchedule schedule_;

@@ -1,5 +1,5 @@
-// What every target looks like from above: memory, kernels by variant, an ordered queue of launches, and
-// facts about itself.
+// The interface of all targets: memory, kernels by variant, an ordered queue of launches, and facts about the
+// device.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// How keys, values and packed weights lie in a device's memory, as the host sees it. Each target has types of
-// its own for them, which its kernels share; these interfaces stand in front.
+// How keys, values and packed weights are stored in a device's memory, for the host. Each target has its own
+// types for them, which its kernels use too; they implement these interfaces.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,7 @@ class PageLayout {
   const int page_size_;
 };
 
-// A target's page type behind the interface.
+// The interface, implemented by a target's page type.
 template <class Page>
 class PageLayoutOf : public PageLayout {
  public:

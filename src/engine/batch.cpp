@@ -44,7 +44,7 @@ void BatchBuilder::resize(const StepPlan& plan) {
   batch_.logit_rows.resize(static_cast<std::size_t>(plan.num_logit_rows));
   batch_.wants_logits.resize(batch_.logit_rows.size());
   batch_.draws.assign(batch_.logit_rows.size(), TokenDraw{});
-  batch_.has_random = batch_.has_cuts = false;
+  batch_.has_random = batch_.has_thresholds = false;
   batch_.drawn_rows.assign(num_tokens, -1);
   for (std::size_t g = 0; g < batch_.groups.size(); ++g) {
     if (config_.groups[g].grows()) batch_.groups[g].slot_mapping.resize(num_tokens);
@@ -72,7 +72,7 @@ void BatchBuilder::add_draws(const ScheduledRequest& item, std::size_t first_row
     const TokenDraw draw = token_draw(*item.request, num_tokens - item.num_logit_rows + 1 + i);
     batch_.draws[first_row + static_cast<std::size_t>(i)] = draw;
     batch_.has_random = true;
-    batch_.has_cuts |= draw.top_k > 0 || draw.top_p > 0;
+    batch_.has_thresholds |= draw.top_k > 0 || draw.top_p > 0;
   }
 }
 

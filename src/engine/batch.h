@@ -9,19 +9,19 @@
 
 namespace quire {
 
-// What of a step differs between the groups of the cache: where keys, values or states lie. n is the number
-// of tokens in a page of the group.
+// The part of a step that differs between the groups of the cache: where keys, values or states are. n is the
+// number of tokens in a page of the group.
 struct GroupBatch {
   std::int32_t max_pages = 0;  // row length of page_table
   // [num_seqs, max_pages]: entry i of a row is the page of tokens [i * n, (i + 1) * n).
   // Entries left of a sliding window are kNullPage; entries past ceil(kv_len / n) are arbitrary page
-  // numbers, not to be read. In a group of states each row is one page; its state is that of the tokens
-  // before this step, or means nothing where there are none.
+  // numbers, not to be read. In a group of states each row is one page with the state after the tokens before
+  // this step; it is undefined if there are none.
   std::vector<std::int32_t> page_table;
   std::vector<std::int64_t> slot_mapping;  // [num_tokens], page * n + offset; empty in a group of states
 };
 
-// Sequences stand in the plan's order. Sequence s owns the tokens [query_indptr[s], query_indptr[s + 1]),
+// Sequences are in the plan's order. Sequence s owns the tokens [query_indptr[s], query_indptr[s + 1]),
 // which are the last ones of its kv_len[s] tokens. In every layer the keys and values of all tokens of the
 // batch must be written before any of them are read: a sequence may share pages that another one fills in the
 // same step.
@@ -37,10 +37,9 @@ struct StepBatch {
   std::vector<std::int32_t> kv_len;        // [num_seqs]
   std::vector<GroupBatch> groups;          // as KvCacheConfig lists them
   std::vector<std::int32_t> logit_rows;    // indices of the tokens whose logits are computed, ascending
-  std::vector<std::uint8_t>
-      wants_logits;              // [logit_rows.size()] 0: only a token drawn from the row is asked for
+  std::vector<std::uint8_t> wants_logits;  // [logit_rows.size()] 0: only a token drawn from the row is wanted
   std::vector<TokenDraw> draws;  // [logit_rows.size()] how it is drawn; the likeliest where logits are wanted
-  bool has_random = false, has_cuts = false;  // some row is drawn at random, with a top_k or a top_p
+  bool has_random = false, has_thresholds = false;  // some row is drawn at random, with a top_k or a top_p
   // [num_tokens]: >= 0: the token is not known on the host; it is the one drawn from this logit row of the
   // step that was started before. Else -1.
   std::vector<std::int32_t> drawn_rows;

@@ -1,4 +1,5 @@
-// What layers keep of a sequence. Layers that keep the same share a page table: a cache group.
+// What layers keep of a sequence. Layers that keep the same tokens form a cache group, which has one page
+// table.
 #pragma once
 
 #include <algorithm>

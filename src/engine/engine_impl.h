@@ -1,4 +1,4 @@
-// What stands behind quire::Engine. `Engine::open` puts it together from a model directory.
+// The implementation of quire::Engine. `Engine::open` assembles it from a model directory.
 #pragma once
 
 #include <cstdint>

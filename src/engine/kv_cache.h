@@ -90,12 +90,11 @@ class KvCache {
   // Gives back the pages that no token from position `computed_len` on can see.
   void release_outside_window(SequencePages& seq, int computed_len);
 
-  // Takes back the slots of the tokens from position `len` on, 0 <= len <= slots_len: they were drafts that
-  // do not hold. Pages behind `len` are freed, and their content leaves the prefix index unless others hold
-  // it too. Returns how many tokens the sequence keeps: those behind them have to be computed anew. That is
-  // `len`, but less where the page that would be written again is shared, and 0 where keys that the token at
-  // `len` sees were given back already. Throws kUnsupported where a group keeps a state, which does not go
-  // back.
+  // Takes back the slots of the tokens from position `len` on, 0 <= len <= slots_len, such as rejected
+  // drafts. Pages after `len` are freed, and their content leaves the prefix index unless others hold it too.
+  // Returns how many tokens the sequence keeps; later ones have to be computed anew. That is `len`, or less
+  // if the page that would be written again is shared, or 0 if keys that the token at `len` sees have been
+  // released already. Throws kUnsupported if a group keeps a state, which cannot be taken back.
   int truncate(SequencePages& seq, int len);
 
   // Enters full pages of the first `kv_len` tokens into the prefix index. To be called once it is certain

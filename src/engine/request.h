@@ -69,7 +69,7 @@ struct Request {
   }
 };
 
-// Loads of requests far apart in memory are what a step with thousands of them waits for.
+// A step with thousands of requests, which are far apart in memory, would otherwise wait for these loads.
 inline void prefetch_request(const Request* request) {
   __builtin_prefetch(request);
   __builtin_prefetch(reinterpret_cast<const char*>(request) + 64);

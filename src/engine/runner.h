@@ -1,4 +1,4 @@
-// What the engine wants of a model.
+// The interface through which the engine runs a model.
 #pragma once
 
 #include <span>
@@ -7,8 +7,8 @@
 
 namespace quire {
 
-// What stands for a token where a row of logits has none: one is NaN, else one is infinite, else none is
-// above -inf.
+// Results in place of a token, for rows without one: a logit is NaN; no logit is NaN, but one is +inf; all
+// logits are -inf.
 constexpr std::int32_t kTokenIsNan = -1, kTokenIsInfinite = -2, kTokenIsMissing = -3;
 
 // Valid until the next call of the runner.
@@ -23,17 +23,18 @@ struct StepResult {
 struct Runner {
   virtual ~Runner() = default;
 
-  // Begins one step. What it needs of `batch` is copied.
+  // Starts one step. `batch` may change as soon as this returns.
   virtual void start(const StepBatch& batch) = 0;
 
-  // Ends the step that was started first of those that have not ended.
+  // Waits for the end of the step that was started first, of those that have not ended.
   virtual StepResult finish() = 0;
 
-  // False: it draws no tokens, and the logits of all rows are wanted.
+  // If false, the runner draws no tokens, and the engine wants the logits of all rows.
   virtual bool draws_tokens() const { return true; }
 
-  // A step may be started while another one that wants no logits is under way: that saves time, for it takes
-  // the tokens drawn by the other without the host. Otherwise a step ends before the next one starts.
+  // If true, a step may be started while another one that wants no logits is in flight: it takes the tokens
+  // that the other one draws directly, without waiting for the host. If false, a step ends before the next
+  // starts.
   virtual bool runs_ahead() const { return false; }
 
   StepResult run(const StepBatch& batch) {

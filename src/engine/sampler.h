@@ -1,5 +1,5 @@
-// From one row of logits to one token. Every decision depends on the row, the request's own tokens, its
-// parameters and (seed, number of the output token) alone: never on batch mates, steps or preemption.
+// Draws one token from one row of logits. A draw depends only on the row, the request's own tokens, its
+// parameters and (seed, number of the output token), never on batch mates, steps or preemption.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct SampledToken {
   std::optional<TokenLogprobs> logprobs;  // when the request asks for them
 };
 
-// Of how many tokens on the tokens of a checked request follow from the logits by a TokenDraw, and nothing is reported of the others; the
-// greatest number if never.
+// Of how many tokens on the tokens of a checked request follow from the logits by a TokenDraw, and nothing is
+// reported of the others; the greatest number if never.
 std::int32_t runner_draws_from(const Request& request);
 
 // See TokenDraw; of checked parameters.
@@ -54,7 +54,9 @@ class Sampler {
   void select_top(std::span<const float> logits, std::size_t num_wanted);
   void gather_weights(std::span<const float> logits, float min_weight);
   void keep_nucleus(std::uint64_t mass);
-  std::uint64_t units(std::int32_t token) const { return weight_units(weights_[static_cast<std::size_t>(token)]); }
+  std::uint64_t units(std::int32_t token) const {
+    return weight_units(weights_[static_cast<std::size_t>(token)]);
+  }
 
   std::size_t vocab_size_;
   // Scratch, reused for each row.

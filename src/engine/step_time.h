@@ -1,5 +1,5 @@
-// How long steps take on this device, learned from those that have been, and what the prompts of a step may
-// take so that requests which are being answered do not wait for them.
+// How long steps take on this device, learned from earlier steps, and how much of a step prompts may take, so
+// that requests which are being answered do not wait for them.
 #pragma once
 
 #include <array>
@@ -78,7 +78,7 @@ class StepTimeModel {
   double prompt_token_s_ = 0;
 };
 
-// What may be computed of prompts in one step.
+// How many tokens of prompts may be computed in one step.
 class PromptAllowance {
  public:
   // Tokens that are allowed in any step, about a page: prompts get on whatever the decodes take.
@@ -89,8 +89,8 @@ class PromptAllowance {
 
   // Takes up to `num_wanted` tokens of a prompt behind computed_len others; returns how many, at least one.
   int take(int num_wanted, int computed_len);
-  bool is_spent();                           // who waits cannot begin
-  bool has_cut() const { return has_cut_; }  // somebody got less than was wanted
+  bool is_spent();                           // waiting requests cannot start in this step
+  bool has_cut() const { return has_cut_; }  // some request got fewer tokens than it wanted
 
  private:
   const StepTimeModel* model_ = nullptr;

@@ -2,12 +2,12 @@
 // draw themselves.
 //
 // The weight of a token is exp2((x - max) * scale), in units of 2^-kWeightBits and rounded to the nearest
-// whole number, so that sums depend on no order. Those that remain are, in the order of higher logit and then
-// lower id, the first top_k of all, of them those of min_weight and more, and of them the first that together
-// reach top_p of the mass. Of these the token is drawn at which the running sum of weights in the order of
-// ids first exceeds floor(random * sum / 2^64). Exponentials may be rounded differently elsewhere: then a
-// draw moves where the sum at a boundary between two tokens, or a token's distance from a threshold, was
-// nearer than that rounding.
+// whole number, so that sums do not depend on the order. Tokens are ordered by logit, the highest first, and
+// equal ones by id. Of the first top_k those whose weight is at least min_weight are kept, and of these the
+// first that together reach top_p of the mass. The token drawn is the one at which the running sum of the
+// kept weights, in the order of ids, first exceeds floor(random * sum / 2^64). Another implementation may
+// round exponentials differently; its draw differs only if the sum at a boundary between two tokens, or the
+// distance of a token from a threshold, is smaller than that rounding.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +26,8 @@ struct TokenDraw {
   std::int32_t top_k = 0;    // 0: all
 };
 
-// Of the token behind the request's first `num_tokens` ones, at least its prompt. Depends on its parameters,
-// its seed and the number of the token alone.
+// How the token after the request's first `num_tokens` tokens is drawn, where num_tokens is at least the
+// length of its prompt. Depends only on its parameters, its seed and num_tokens.
 TokenDraw token_draw(const Request& request, std::int32_t num_tokens);
 
 }  // namespace quire

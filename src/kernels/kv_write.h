@@ -19,8 +19,9 @@ struct KvWrite {
     const NativePage layout = native_page<KvTypes<E, E>>(p.page_size, p.head_dim_qk, p.head_dim_vo);
     E* page = static_cast<E*>(p.kv_pool) + slot / p.page_size * p.page_stride;
     const int offset = static_cast<int>(slot % p.page_size);
-    store_token(TokenSlot<KvTypes<E, E>>{page, page + p.v_offset, p.head_stride, offset}, layout, p.num_kv_heads,
-                static_cast<const E*>(p.k) + token * p.k_token_stride, static_cast<const E*>(p.v) + token * p.v_token_stride);
+    store_token(TokenSlot<KvTypes<E, E>>{page, page + p.v_offset, p.head_stride, offset}, layout,
+                p.num_kv_heads, static_cast<const E*>(p.k) + token * p.k_token_stride,
+                static_cast<const E*>(p.v) + token * p.v_token_stride);
   }
 };
 

@@ -1,4 +1,5 @@
-// The elementwise and row-wise kernels of a decoder layer, and the embedding. One work item is one row, or a piece of one.
+// The elementwise and row-wise kernels of a decoder layer, and the embedding. One work item is one row, or a
+// piece of one.
 #pragma once
 
 #include "kernels/kv_write.h"
@@ -6,13 +7,16 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Statistics in f32; the normalised value is rounded to E before the weight multiplies it, as the reference models do. The sum with the
-// residual is computed twice: what is stored between two loads would keep them apart.
+// Statistics are in f32; the normalised value is rounded to E before it is multiplied by the weight, as in
+// the reference models. The sum with the residual is computed in both passes: a store in the first pass would
+// keep the compiler from overlapping its loads.
 template <class E>
 struct RmsNorm {
   static QUIRE_DEV void run(Program& program, const RmsNormParams& p) {
     prefetch_row(static_cast<const E*>(p.weight), p.dim);
-    for_each_work(program, p.num_rows, [&](int row) { p.residual != nullptr ? normalise<true>(p, row) : normalise<false>(p, row); });
+    for_each_work(program, p.num_rows, [&](int row) {
+      p.residual != nullptr ? normalise<true>(p, row) : normalise<false>(p, row);
+    });
   }
 
   template <bool has_residual>
@@ -24,8 +28,10 @@ struct RmsNorm {
     E* y = static_cast<E*>(p.y) + first * p.y_stride + next;
     E* residual = has_residual ? static_cast<E*>(p.residual) + first * p.residual_stride + next : nullptr;
     const auto value = [&](auto i) {
-      if constexpr (has_residual) return round_to<E>(load(x, i) + load(residual, i));
-      else return load(x, i);
+      if constexpr (has_residual)
+        return round_to<E>(load(x, i) + load(residual, i));
+      else
+        return load(x, i);
     };
     const float square = reduce_sum(p.dim, [&](auto i) {
       const auto v = value(i);
@@ -67,7 +73,7 @@ struct Rope {
 template <class E>
 struct Activation {
   static QUIRE_DEV void run(Program& program, const ActivationParams& p) {
-    const Cut pieces = cut_row(p.dim);
+    const Pieces pieces = row_pieces(p.dim);
     for_each_work(program, p.num_rows * pieces.num, [&](int item) {
       const long row = item / pieces.num;
       const Range piece = pieces.at(item % pieces.num);
@@ -75,9 +81,12 @@ struct Activation {
       const E* up = gate + p.dim;
       E* y = static_cast<E*>(p.y) + row * p.dim + piece.begin;
       switch (p.kind) {
-        case ActivationKind::kSilu: return apply(piece.size(), gate, up, y, [](auto x) { return silu(x); });
-        case ActivationKind::kGelu: return apply(piece.size(), gate, up, y, [](auto x) { return gelu(x); });
-        case ActivationKind::kGeluTanh: return apply(piece.size(), gate, up, y, [](auto x) { return gelu_tanh(x); });
+        case ActivationKind::kSilu:
+          return apply(piece.size(), gate, up, y, [](auto x) { return silu(x); });
+        case ActivationKind::kGelu:
+          return apply(piece.size(), gate, up, y, [](auto x) { return gelu(x); });
+        case ActivationKind::kGeluTanh:
+          return apply(piece.size(), gate, up, y, [](auto x) { return gelu_tanh(x); });
       }
     });
   }
@@ -104,7 +113,7 @@ struct Activation {
 template <class E>
 struct Embedding {
   static QUIRE_DEV void run(Program& program, const EmbeddingParams& p) {
-    const Cut pieces = cut_row(p.dim);
+    const Pieces pieces = row_pieces(p.dim);
     for_each_work(program, p.num_rows * pieces.num, [&](int item) {
       const long row = item / pieces.num;
       const Range piece = pieces.at(item % pieces.num);

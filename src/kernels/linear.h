@@ -1,6 +1,6 @@
-// y = epilogue(prologue(x) W^T) with packed weights: one text for every format of weights, and for what is done to x as it is read and to
-// sums as they are finished. Two configurations of it: few rows, bound by reading W, keep all of W's panel of k in one pass; many rows,
-// bound by arithmetic, keep a block of x and of W in cache.
+// y = epilogue(prologue(x) W^T) with packed weights: one text for every format of weights, for what is done
+// to x as it is read, and for what is done to finished sums. A target compiles it for few rows, where reading
+// W is the limit, and for many rows, where arithmetic is.
 #pragma once
 
 #include "kernels/params.h"
@@ -9,7 +9,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// A prologue says where the rows of x are, and what they are when they are multiplied. This one: as they lie.
+// A prologue says where the rows of x are and how they are changed before the product. This one changes
+// nothing.
 template <class E>
 struct PlainInput {
   using Elem = E;
@@ -18,14 +19,17 @@ struct PlainInput {
   }
 };
 
-// A weight format says how W is found in memory. This one: elements as they are multiplied.
+// A weight format says how W is stored. This one stores the elements that are multiplied.
 template <class E>
 struct PlainWeight {
   using View = WeightView<E>;
-  static QUIRE_DEV View view(const LinearParams& p) { return {static_cast<const E*>(p.weight), p.in_dim, p.out_dim}; }
+  static QUIRE_DEV View view(const LinearParams& p) {
+    return {static_cast<const E*>(p.weight), p.in_dim, p.out_dim};
+  }
 };
 
-// An epilogue takes the finished sums of an item. This one: + bias, rounded to Out. E: of the bias.
+// An epilogue stores the finished sums of an item. This one adds a bias with elements E, if there is one, and
+// rounds to Out.
 template <class E, class Out>
 struct BiasOutput {
   template <class Sums>
@@ -39,14 +43,15 @@ struct BiasOutput {
   }
 };
 
-// Config: kRows, kCols (output tile), kDepth (of one step along k).
+// Config has kRows and kCols, the shape of a tile of y, and kDepth, the elements of k in one step.
 template <class Prologue, class Weight, class Epilogue, class Config>
 struct Linear {
   static constexpr int kRows = Config::kRows, kCols = Config::kCols, kDepth = Config::kDepth;
 
   static QUIRE_DEV void run(Program& program, const LinearParams& p) {
-    const Cut row_tiles = cut_by(p.num_rows, kRows), col_tiles = cut_columns<kRows>(p.out_dim, kCols);
-    const bool is_one = row_tiles.num == 1;  // spares divisions
+    const Pieces row_tiles = pieces_of_size(p.num_rows, kRows),
+                 col_tiles = column_pieces<kRows>(p.out_dim, kCols);
+    const bool is_one = row_tiles.num == 1;  // saves divisions
     const auto rows_of = [&](int item) { return row_tiles.at(is_one ? 0 : item % row_tiles.num); };
     const auto cols_of = [&](int item) { return col_tiles.at(is_one ? item : item / row_tiles.num); };
     const auto weight = Weight::view(p);

@@ -7,8 +7,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Weights first, then a select: a side of weight 0 is never read, since an empty call may leave garbage. +inf from a foreign
-// kernel means an empty key set, as -inf does.
+// A side whose weight is 0 is never read, because a call without keys may leave its output undefined. An lse
+// of +inf, which other libraries write for an empty set of keys, is treated like -inf.
 template <class E>
 struct MergeState {
   static QUIRE_DEV float log2_of(float lse) { return lse == -kNegInf ? kNegInf : lse * kLog2E; }

@@ -1,4 +1,4 @@
-// The likeliest token of each row of logits, and drawn tokens as the input of the next step.
+// Finds the likeliest token of each row of logits, and passes drawn tokens on as inputs of the next step.
 #pragma once
 
 #include "kernels/params.h"
@@ -7,7 +7,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// One work item is a part of a row; the last part of a row that is done looks at all of them, in their order.
+// One work item searches a part of a row; the last program to finish a row compares its parts, in their
+// order.
 struct SampleGreedy {
   static QUIRE_DEV void run(Program& program, const SampleGreedyParams& p) {
     for_each_work(program, p.num_rows * p.num_parts, [&](int item) {
@@ -19,20 +20,22 @@ struct SampleGreedy {
   }
 
  private:
-  // A NaN counts as infinite, so that one pass over the part tells whether there is anything to complain of.
-  static QUIRE_DEV void search_part(const SampleGreedyParams& p, int item, const float* logits, int begin, int num) {
+  // A NaN counts as +inf here, so that only a part whose maximum is +inf has to be searched for NaN.
+  static QUIRE_DEV void search_part(const SampleGreedyParams& p, int item, const float* logits, int begin,
+                                    int num) {
     const float most = reduce_max(num, [&](auto i) {
       const auto x = load(logits, i);
       return select(x == x, x, -kNegInf);
     });
-    // The lowest index of the maximum is the greatest of the negated indices where the maximum stands.
-    const float first = reduce_max(num, [&](auto i) { return select(load(logits, i) == most, -to_f32(index(i)), kNegInf); });
+    // The lowest index at which the maximum occurs, as the maximum of negated indices.
+    const float first =
+        reduce_max(num, [&](auto i) { return select(load(logits, i) == most, -to_f32(index(i)), kNegInf); });
     bool has_nan = false;
     if (most == -kNegInf) {
       has_nan = reduce_max(num, [&](auto i) {
-        const auto x = load(logits, i);
-        return select(x == x, zeros(i), 1.0f);
-      }) > 0;
+                  const auto x = load(logits, i);
+                  return select(x == x, zeros(i), 1.0f);
+                }) > 0;
     }
     p.part_max[item] = most;
     p.part_token[item] = has_nan ? kTokenOfNan : begin + static_cast<int>(-first);

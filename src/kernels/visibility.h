@@ -1,6 +1,6 @@
-// What a query sees, and how its scores are changed: one text for the kernel, the planner, the cost of a
-// batch, the cache and the bench. Only the oracles repeat it, on purpose. Plain arithmetic on positions,
-// which count a request's tokens from 0.
+// Which keys a query sees, and how its scores are changed. Kernel, planner, cost model, cache and bench all
+// use this file; only the oracles of the tests repeat it, on purpose. Positions count a request's tokens from
+// 0.
 #pragma once
 
 namespace quire {
@@ -20,8 +20,8 @@ struct Visibility {
   int causal;  // 0 or 1
   int window;  // keys, the query's own included; 0: all; at most kMaxContext
 
-  // The bounds of one query before they meet the cache's: the first may be negative, the end may lie past the
-  // last key.
+  // The keys that one query sees, before clipping to the keys that exist: the first may be negative, and the
+  // end may be larger than kv_len.
   constexpr int first_key(int position) const { return window > 0 ? position - window + 1 : 0; }
   constexpr int end_key(int position, int kv_len) const {
     return causal ? position + 1 : window > 0 ? position + window : kv_len;
@@ -54,8 +54,8 @@ struct Visibility {
   }
 };
 
-// What happens to scores beside scale * q k and the mask. Set once by the host: a kernel is compiled with
-// some of them, and a launch that asks for others is refused.
+// Changes to scores beyond scale * q k and the mask. A kernel is compiled with some of them, and the host
+// refuses a launch that needs others.
 enum ScoreMods : unsigned {
   kModSoftCap = 1,      // cap * tanh(score / cap)
   kModBias = 2,         // by the distance of query and key

@@ -146,7 +146,7 @@ class Bench {
     std::string text;
     for (const BatchSpec& b : batches_) {
       AttentionSchedule schedule;
-      make_schedule(desc_, AttentionCaps(device_.attention(), desc_), lengths_of(b), schedule);
+      make_schedule(desc_, CapsByKind(device_.attention(), desc_), lengths_of(b), schedule);
       text += fingerprint(schedule) + "\n";
     }
     return text;
@@ -380,7 +380,7 @@ TuneReport AttentionTuner::tune(BatchKind kind) {
   std::vector<BatchSpec> batches;
   for (const BatchSpec& b : tuning_batches(kind, options_.max_len)) {
     AttentionSchedule schedule;
-    make_schedule(desc, AttentionCaps(device_.attention(), desc), Bench::lengths_of(b), schedule);
+    make_schedule(desc, CapsByKind(device_.attention(), desc), Bench::lengths_of(b), schedule);
     if (schedule.kind != kind) continue;  // with these heads, or cut so short
     report.batches.push_back(b.name);
     batches.push_back(b);

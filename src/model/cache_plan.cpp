@@ -11,9 +11,9 @@ namespace {
 
 constexpr int kMaxScale = 8;
 constexpr double kMaxWaste = 0.04;
-constexpr double kGroupCost = 0.005;  // a page table less is worth so much waste, where none is small
+constexpr double kGroupCost = 0.005;  // one page table less is worth so much waste, see plan_cache
 
-// Layers that keep the same.
+// Layers that keep the same tokens.
 struct LayerClass {
   int window = 0;  // 0 = all
   std::vector<std::size_t> layers;
@@ -21,7 +21,7 @@ struct LayerClass {
   int num_layers() const { return static_cast<int>(layers.size()); }
 };
 
-// How a class lies in pages of so many lanes.
+// How the layers of a class are stored in pages of a given number of lanes.
 struct ClassLayout {
   int num_groups, page_scale;
   double waste;
@@ -33,7 +33,7 @@ ClassLayout lay_out(int num_layers, int num_lanes) {
   return {num_groups, page_scale, 1.0 - double(num_layers) * page_scale / (double(num_groups) * num_lanes)};
 }
 
-// Those that keep all tokens first, then by window, the longest first.
+// First the class that keeps all tokens, then the others by window, the longest first.
 std::vector<LayerClass> classes_of(std::span<const LayerCache> layers) {
   std::map<int, std::vector<std::size_t>, std::greater<>> by_window;
   std::vector<LayerClass> classes;

@@ -1,12 +1,12 @@
-// Which layers share a page table, and where in a page of the cache each of them has its place.
+// Which layers share a page table, and where in a page of the cache each of them has its keys and values.
 //
-// Layers that keep the same (all tokens, or a window of the same length) form a group of the cache. One pool
-// of pages serves all groups, so that memory goes where requests need it: a page is a number of lanes, each
-// as long as what one layer keeps of page_size tokens. A group with as many layers as a page has lanes puts
-// page_size tokens of all its layers into a page; one with a third of them three times as many tokens; and
-// layers that are more than the lanes form several groups. The pool lies in memory lane by lane, [num_lanes,
-// num_pages, lane], so that what one layer keeps of consecutive pages is contiguous, as if each layer had a
-// pool of its own.
+// Layers that keep the same tokens (all, or a window of the same length) form a group of the cache. All
+// groups take pages from one pool, so that its memory goes where requests need it. A page consists of lanes;
+// a lane has room for what one layer keeps of page_size tokens. A group with as many layers as a page has
+// lanes stores page_size tokens of all its layers in a page. A group with a third as many layers stores three
+// times as many tokens. Layers beyond the number of lanes form further groups. In memory the pool is
+// [num_lanes, num_pages, lane], so that the pages of one layer are contiguous, as if each layer had a pool of
+// its own.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace quire {
 
-// What one layer keeps.
+// What one layer keeps in the cache.
 struct LayerCache {
   int window = 0;              // tokens; 0 = all
   std::size_t page_bytes = 0;  // of page_size tokens
@@ -26,8 +26,9 @@ struct LayerCache {
 struct CachePlan {
   struct Place {
     int group = 0;
-    int lane =
-        0;  // of the first page_size tokens of a page; those of the i-th lie i * lanes_of_group further
+    // The lane of the layer's first page_size tokens in a page. The i-th page_size tokens are in lane
+    // lane + i * lanes_of_group[group].
+    int lane = 0;
   };
   std::vector<CacheGroup> groups;
   std::vector<int> lanes_of_group;  // [groups.size()] lanes that page_size tokens take
@@ -36,14 +37,15 @@ struct CachePlan {
   std::size_t lane_bytes = 0;
 
   std::size_t page_bytes() const { return static_cast<std::size_t>(num_lanes) * lane_bytes; }
-  // Of the bytes of a page of the group, those that no layer uses.
+  // The share of a page of the group that no layer uses, from 0 to 1.
   double waste(std::size_t group) const;
 };
 
-// Chooses the number of lanes with the fewest groups of which none wastes more than 4 % of a page; if there
-// is none, the one that wastes least, where a group less makes up for half a percent. A page never holds more
-// than 8 * page_size tokens. With more different windows than groups, short windows are kept as long as
-// longer ones. Throws Error{kUnsupported} where layers keep different numbers of bytes.
+// Chooses the number of lanes with the fewest groups of which none wastes more than 4 % of a page. If there
+// is no such number it chooses the one that wastes least, where one group less is worth half a percent of
+// waste. A page never has more than 8 * page_size tokens. If there are more different windows than groups,
+// layers with short windows keep as many tokens as those with a longer one. Throws Error{kUnsupported} if
+// layers keep different numbers of bytes a token.
 CachePlan plan_cache(std::span<const LayerCache> layers);
 
 }  // namespace quire

@@ -11,7 +11,7 @@
 namespace quire {
 namespace {
 
-// Angles in double: the error of a float angle grows with the position.
+// Angles are computed in double, because the error of a float angle grows with the position.
 std::unique_ptr<Buffer> make_cos_sin(Device& device, const ModelConfig& config, int max_position) {
   const std::vector<float> inv_freq = rope_inv_freq(config.rope, config.head_dim);
   const double factor = rope_attention_factor(config.rope);
@@ -30,14 +30,14 @@ std::unique_ptr<Buffer> make_cos_sin(Device& device, const ModelConfig& config, 
   return buffer;
 }
 
-// True if the buffer is new.
+// Makes the buffer hold at least `bytes`; true if it was allocated anew.
 bool reserve(Device& device, std::unique_ptr<Buffer>& buffer, std::size_t bytes) {
   if (buffer != nullptr && buffer->bytes() >= bytes) return false;
   buffer = device.allocate(std::max<std::size_t>(bytes, 64));
   return true;
 }
 
-// Tokens of a recorded step: few sizes, so that few graphs serve all.
+// Rounds the tokens of a recorded step up to one of few sizes, so that few graphs are recorded.
 int padded_tokens(int num_tokens) {
   for (const int few : {1, 2, 4}) {
     if (num_tokens <= few) return few;
@@ -45,14 +45,14 @@ int padded_tokens(int num_tokens) {
   return round_up(num_tokens, 8);
 }
 
-// Elements of the activations of one token.
+// The number of elements of all activations of one token.
 std::size_t activation_elems(const ModelConfig& config) {
   const int heads = 2 * config.num_qo_heads + 2 * config.num_kv_heads;
   return static_cast<std::size_t>(3 * config.hidden_dim + heads * config.head_dim +
                                   3 * config.intermediate_dim);
 }
 
-// A step whose tokens mean nothing, to find out what it launches.
+// A step with arbitrary tokens, to compile and load the kernels that such a step launches.
 StepBatch blank_step(const std::vector<std::int32_t>& query_len, const CachePlan& cache, int page_size) {
   StepBatch batch;
   batch.num_seqs = static_cast<std::int32_t>(query_len.size());
@@ -76,11 +76,11 @@ StepBatch blank_step(const std::vector<std::int32_t>& query_len, const CachePlan
   batch.drawn_rows.assign(num_tokens, 0);
   batch.wants_logits.assign(query_len.size(), 0);
   batch.draws.assign(query_len.size(), TokenDraw{});
-  batch.has_random = batch.has_cuts = true;
+  batch.has_random = batch.has_thresholds = true;
   return batch;
 }
 
-// What one step looks like to a group's kernels.
+// How the kernels of each cache group find their pages.
 std::vector<GroupPaging> paging_of(const CachePlan& cache, int num_pages) {
   std::vector<GroupPaging> groups;
   for (std::size_t g = 0; g < cache.groups.size(); ++g) {
@@ -134,7 +134,7 @@ DecoderModel::DecoderModel(Device& device, const ModelConfig& config, ModelPlan 
   if (options.max_num_seqs > 0) reserve_steps(options);
 }
 
-// Layers share an operator when all of their descriptions is equal.
+// Layers share an operator if their descs are equal.
 void DecoderModel::make_operators(const std::string& backend) {
   std::vector<AttentionDesc> descs;  // of ops_
   for (const LayerPlan& layer : plan_.layers) {
@@ -156,7 +156,7 @@ void DecoderModel::make_pool(int num_pages) {
   kv_pool_ = device_.allocate(plan_.cache.page_bytes() * static_cast<std::size_t>(num_pages));
 }
 
-// As a pool of this layer alone: its lane.
+// The pool of this layer: its lane of the cache.
 std::byte* DecoderModel::pool_of(std::size_t layer) const {
   const auto lane = static_cast<std::size_t>(plan_.layers[layer].cache.lane);
   return kv_pool_->data() + lane * static_cast<std::size_t>(num_pages_) * plan_.cache.lane_bytes;
@@ -182,7 +182,7 @@ void DecoderModel::reserve_steps(const DecoderOptions& options) {
   for (const auto& op : ops_) op->reserve(num_seqs);
   if (std::any_of(ops_.begin(), ops_.end(), [](const auto& op) { return op->recording_id() == 0; })) return;
   max_graph_tokens_ = num_seqs;
-  // Padding is no work of attention: what stands in its rows is read, and should be numbers.
+  // Attention does not write the rows of padding tokens, but later kernels read them: they must be numbers.
   const std::vector<std::byte> zeros(activations_.attention->bytes());
   device_.copy_to_device(activations_.attention->data(), zeros.data(), zeros.size());
 }
@@ -195,10 +195,10 @@ void DecoderModel::forward(const StepBatch& batch) {
 }
 
 void DecoderModel::run_eagerly(const StepBatch& batch) {
-  const Step step{inputs_.upload(batch), false, batch.has_random, batch.has_cuts};
+  const Step step{inputs_.upload(batch), false, batch.has_random, batch.has_thresholds};
   plan_attention(batch);
   reserve_activations(step.arrays.num_tokens, step.arrays.num_rows);
-  // Before memory of the tokens may be taken anew.
+  // This comes first, because sampler_.reserve below may free the memory that the tokens are in.
   const bool takes =
       std::any_of(batch.drawn_rows.begin(), batch.drawn_rows.end(), [](int row) { return row >= 0; });
   if (takes) sampler_.take_tokens(step.arrays.drawn_rows, step.arrays.token_ids, step.arrays.num_tokens);
@@ -212,19 +212,19 @@ void DecoderModel::run_eagerly(const StepBatch& batch) {
 
 void DecoderModel::sample(const Step& step) {
   sampler_.sample(logits(), step.arrays.num_rows);
-  if (step.has_random) sampler_.draw(logits(), step.arrays.draws, step.arrays.num_rows, step.has_cuts);
+  if (step.has_random) sampler_.draw(logits(), step.arrays.draws, step.arrays.num_rows, step.has_thresholds);
 }
 
-// Everything that differs between two steps of the same padded size is read from memory.
+// Kernels read everything that differs between two steps of the same padded size from memory.
 void DecoderModel::run_graph(const StepBatch& batch, int num_tokens) {
-  const Step step{inputs_.upload_padded(batch, num_tokens), true, batch.has_random, batch.has_cuts};
+  const Step step{inputs_.upload_padded(batch, num_tokens), true, batch.has_random, batch.has_thresholds};
   plan_attention(batch);
   if (recording_ids() != graphs_ids_) {
-    if (!graphs_.empty()) device_.synchronize();  // one of them may still run
+    if (!graphs_.empty()) device_.synchronize();  // a graph may still be running
     graphs_.clear();
     graphs_ids_ = recording_ids();
   }
-  GraphKey key = {num_tokens, batch.has_cuts ? 2 : batch.has_random ? 1 : 0};
+  GraphKey key = {num_tokens, batch.has_thresholds ? 2 : batch.has_random ? 1 : 0};
   for (std::size_t g = 0; g < batch.groups.size(); ++g) key[2 + g] = batch.groups[g].max_pages;
   std::unique_ptr<Graph>& graph = graphs_[key];
   if (graph == nullptr) {
@@ -263,7 +263,7 @@ void DecoderModel::run_layers(const Step& step) {
   head(step);
 }
 
-// What a half of a layer adds is left in `delta`, and added to `residual` by the norm of the next half.
+// Attention and MLP leave what they add in `delta`; the next norm adds it to `residual`.
 void DecoderModel::run_layer(const Step& step, std::size_t layer) {
   const LayerPlan& plan = plan_.layers[layer];
   const LayerWeights& w = weights_.layers[layer];
@@ -279,7 +279,7 @@ void DecoderModel::run_layer(const Step& step, std::size_t layer) {
   if (plan.norms == NormPlacement::kBeforeAndBehind) norm_behind(*w.mlp_out_norm);
 }
 
-// hidden = norm(residual), with delta added to residual first.
+// residual += delta, if has_delta; hidden = norm(residual).
 void DecoderModel::norm_into_hidden(const Buffer& weight, bool has_delta, int num_tokens) {
   kernels_.norm(weight, has_delta ? *activations_.delta : *activations_.residual,
                 has_delta ? activations_.residual.get() : nullptr, *activations_.hidden, num_tokens,
@@ -364,8 +364,7 @@ void DecoderModel::run_part(const Step& step, std::size_t layer, const GatedMlp&
   kernels_.linear(w.down, *activations_.mlp, *activations_.delta, step.arrays.num_tokens);
 }
 
-// The last norm runs on all tokens; only the rows whose logits are wanted meet the head, the widest matrix of
-// all.
+// The final norm runs on all tokens, but the head, the largest matrix, only on rows whose logits are wanted.
 void DecoderModel::head(const Step& step) {
   const int num_rows = step.arrays.num_rows;
   norm_into_hidden(*weights_.final_norm, true, step.arrays.num_tokens);

@@ -22,43 +22,44 @@ namespace quire {
 
 struct DecoderOptions {
   int page_size = 16;
-  int num_pages = 0;      // of the cache
-  int max_model_len = 0;  // tokens; positions below it can be computed
+  int num_pages = 0;      // in the pool of the cache
+  int max_model_len = 0;  // tokens; positions have to be less than this
   int max_num_seqs =
       0;  // memory for steps of so many requests and tokens is taken at once; 0: when it is needed
   int max_num_batched_tokens = 0;
-  bool has_graphs = false;  // steps of one token a request are recorded, and start as a whole
+  bool has_graphs = false;  // record steps of one token a request, and launch each as one graph
   bool batch_invariant = false;
-  std::string attention_backend;  // "" = the first that can
+  std::string attention_backend;  // "" = the first that can compute the model's attention
 };
 
 // Bytes of one page of the cache, which serves any of its groups.
 std::size_t page_bytes(const Device& device, const ModelConfig& config, int page_size);
 
-// Bytes beside weights and cache that steps of so many requests and tokens take.
+// The memory that steps of so many requests and tokens need in addition to weights and cache, in bytes.
 std::size_t step_bytes(const ModelConfig& config, int max_num_seqs, int max_num_batched_tokens);
 
 class DecoderModel {
  public:
-  // `plan` as plan_model made it of the same device, config, page size and invariance. Throws
+  // `plan` must be from plan_model with the same device, config, page size and invariance. Throws
   // Error{kInvalidArgument}, Error{kNotFound}, Error{kUnsupported} or Error{kExhausted}.
   DecoderModel(Device& device, const ModelConfig& config, ModelPlan plan, ModelWeights weights,
                const DecoderOptions& options);
 
-  // Launches one step. What it needs of the batch is copied.
+  // Launches one step. `batch` may change as soon as this returns.
   void forward(const StepBatch& batch);
 
-  // Of batch.logit_rows, on the device, before ModelConfig::logits_soft_cap; valid until the next step.
+  // The logits of batch.logit_rows, on the device, before ModelConfig::logits_soft_cap. Valid until the next
+  // step.
   const float* logits() const { return activations_.logits->as<float>(); }  // [num_logit_rows, vocab_size]
   const std::int32_t* tokens() const {
     return sampler_.tokens();
   }  // [num_logit_rows], if any row wants no logits
 
-  // Gets the kernels ready that steps need.
+  // Compiles and loads the kernels that steps need, by running a few of them.
   void prepare();
 
   const ModelConfig& config() const { return config_; }
-  std::string backend() const;  // of attention
+  std::string backend() const;  // the attention backend, by name
   const std::vector<CacheGroup>& cache_groups() const { return plan_.cache.groups; }
 
  private:
@@ -67,14 +68,14 @@ class DecoderModel {
     std::unique_ptr<Buffer> hidden, residual, qkv, attention, delta, gate_up, mlp, logits;
   };
 
-  // What the launches of a step need to know.
+  // What the launches of a step have in common.
   struct Step {
     StepArrays arrays;
     bool is_recorded = false;
-    bool has_random = false, has_cuts = false;  // as of StepBatch
+    bool has_random = false, has_thresholds = false;  // as of StepBatch
   };
-  // Tokens, whether rows are drawn at random (1), with cuts (2), and the row length of each group's page
-  // table.
+  // What distinguishes recorded steps: the number of tokens; 0 if no row is drawn at random, 1 if some are, 2
+  // if some have a threshold (top_k or top_p); the row length of each group's page table.
   using GraphKey = std::array<int, 2 + kMaxCacheGroups>;
 
   void reserve_steps(const DecoderOptions& options);
@@ -110,7 +111,7 @@ class DecoderModel {
   std::unique_ptr<Buffer> cos_sin_;                // [max_model_len, 2, head_dim / 2], or null
   StepInputs inputs_;
   Activations activations_;
-  std::uint64_t num_reallocations_ = 0;  // of activations
+  std::uint64_t num_reallocations_ = 0;  // how often activations_ have been allocated anew
   DeviceSampler sampler_;
   int max_graph_tokens_ = 0;  // of a step that is recorded; 0: none is
   std::map<GraphKey, std::unique_ptr<Graph>> graphs_;

@@ -1,5 +1,4 @@
-// The launches that a decoder is made of, beside attention and the drawing of tokens: their parameters and
-// what they cost.
+// The launches of a decoder except attention and the drawing of tokens: their parameters and costs.
 #pragma once
 
 #include "attention/attention.h"
@@ -9,8 +8,8 @@
 
 namespace quire {
 
-// Heads of one kind inside rows of several kinds: those of a token lie together, tokens row_stride elements
-// apart.
+// The heads of one kind (queries, keys or values) in rows that have several kinds. The heads of a token are
+// contiguous; row_stride is the distance between tokens in elements.
 struct HeadRows {
   void* data = nullptr;
   int num_tokens = 0, num_heads = 0, head_dim = 0;
@@ -19,17 +18,17 @@ struct HeadRows {
 
 class DecoderKernels {
  public:
-  // All tensors are of `dtype` where nothing else is said.
+  // Tensors have elements of `dtype` unless a comment says otherwise.
   DecoderKernels(Device& device, DType dtype, double norm_eps, bool batch_invariant);
 
   // y[i] = table[ids[i]], rows of `dim`.
   void gather(const Buffer& table, const std::int32_t* ids, const Buffer& y, int num_rows, int dim);
 
-  // y = norm(x), rows of `dim`; with a residual y = norm(residual += x). y may be x.
+  // y = norm(x) for rows of `dim` elements; with a residual: residual += x, y = norm(residual). y may be x.
   void norm(const Buffer& weight, const Buffer& x, const Buffer* residual, const Buffer& y, int num_rows,
             int dim);
 
-  // The norm of each head, in place.
+  // Normalises each head in place.
   void head_norm(const Buffer& weight, const HeadRows& heads);
 
   // y = x W^T + bias; y in f32 with to_f32.
@@ -41,10 +40,10 @@ class DecoderKernels {
   void rotate_and_write(const HeadRows& heads, const std::int32_t* positions, const float* cos_sin,
                         const GroupedAttention& part, const KvWriteTensors& kv);
 
-  // The write alone, where nothing is rotated.
+  // Only the write, for layers without rotary embedding.
   void write(const GroupedAttention& part, const KvWriteTensors& kv);
 
-  // y = activation(gate) * up, of rows of gate, then up.
+  // y = activation(gate) * up; a row of gate_up has gate first, then up.
   void activate(const GatedMlp& mlp, const Buffer& gate_up, const Buffer& y, int num_rows);
 
  private:

@@ -1,4 +1,4 @@
-// The engine's Runner over a decoder on a device.
+// The engine's Runner, implemented by a decoder on a device.
 #pragma once
 
 #include <deque>
@@ -18,7 +18,7 @@ class ModelRunner : public Runner {
   void start(const StepBatch& batch) override;
   StepResult finish() override;
   bool runs_ahead() const override { return runs_ahead_; }
-  // The soft cap of logits is applied here, on the host.
+  // With a soft cap of logits tokens are drawn on the host, where the cap is applied.
   bool draws_tokens() const override { return decoder_->config().logits_soft_cap == 0; }
 
   Device& device() { return *device_; }
@@ -27,10 +27,10 @@ class ModelRunner : public Runner {
  private:
   struct StartedStep {
     std::vector<std::uint8_t> wants_logits;  // [rows]
-    std::size_t copy_idx = 0;                // of copies_; none if all rows want logits
+    std::size_t copy_idx = 0;                // index in copies_; unused if all rows want logits
     bool has_tokens = false;
-    std::size_t num_copied_rows =
-        0;  // of logits, by logits_copy_: all that are wanted; 0: they are not neighbours
+    // Rows of logits in logits_copy_: all that are wanted, or 0 if these are not consecutive.
+    std::size_t num_copied_rows = 0;
   };
   void start_logits_copy(StartedStep& step);
   std::span<const float> wanted_logits(const StartedStep& step);
@@ -39,11 +39,11 @@ class ModelRunner : public Runner {
   std::unique_ptr<Device> device_;  // outlives the decoder's buffers
   std::unique_ptr<DecoderModel> decoder_;
   const bool runs_ahead_;
-  std::unique_ptr<HostCopy> copies_[2];  // of drawn tokens: two steps may be under way
-  std::size_t copy_rows_[2] = {};        // that they were made for
+  std::unique_ptr<HostCopy> copies_[2];  // of drawn tokens, since two steps may be in flight
+  std::size_t copy_rows_[2] = {};        // the rows of each copy
   std::size_t next_copy_ = 0;
-  std::unique_ptr<HostCopy>
-      logits_copy_;  // one serves: no step is started ahead of one whose logits are wanted
+  // One is enough: no step is started before the wanted logits of the last one have been read.
+  std::unique_ptr<HostCopy> logits_copy_;
   std::size_t logits_copy_rows_ = 0;
   std::deque<StartedStep> started_;
   std::vector<std::int32_t> tokens_;

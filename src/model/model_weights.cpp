@@ -11,7 +11,7 @@
 namespace quire {
 namespace {
 
-constexpr std::int64_t kElemsAtOnce = 1 << 20;  // of a tensor whose elements are changed
+constexpr std::int64_t kElemsAtOnce = 1 << 20;  // of a tensor that is converted on the host
 
 class Loader {
  public:
@@ -67,7 +67,7 @@ class Loader {
     if (progress_) progress_(std::min(1.0, double(done_elems_) / double(total_elems_)), "weights");
   }
 
-  // Null where the model has no such tensor.
+  // Null if the model has no such tensor.
   std::unique_ptr<Buffer> plain(int layer, WeightRole role) {
     const WeightSpec* spec = find(layer, role);
     return spec == nullptr ? nullptr : stacked({spec});
@@ -78,7 +78,7 @@ class Loader {
                                  : plain(layer, role);
   }
 
-  // Each element through `change`, in f32, kept as `dtype`. Null where the model has no such tensor.
+  // Applies `change` to each element in f32 and stores it as `dtype`. Null if the model has no such tensor.
   std::unique_ptr<Buffer> changed(int layer, WeightRole role, DType dtype,
                                   const std::function<float(float)>& change) {
     const WeightSpec* spec = find(layer, role);
@@ -105,7 +105,7 @@ class Loader {
     return buffer;
   }
 
-  // The factor is rounded to the dtype of the product, as the reference models do.
+  // The factor is rounded to the dtype of the product, as in the reference models.
   static std::function<float(float)> scaled_by_root(const ModelConfig& config) {
     const float factor =
         rounded_to(config.dtype, static_cast<float>(std::sqrt(static_cast<double>(config.hidden_dim))));
@@ -146,7 +146,7 @@ class Loader {
     return linear;
   }
 
-  // A group of rows at a time is read, put in order in cache, and copied. See device/layout.h.
+  // Reads a group of rows at a time, packs it on the host and copies it to the device. See device/layout.h.
   std::unique_ptr<Buffer> pack(const std::vector<const WeightSpec*>& parts, int in_dim, int out_dim) {
     constexpr int kGroup = WeightLayout::kGroup;
     const std::size_t elem = dtype_bytes(config_.dtype), row_bytes = static_cast<std::size_t>(in_dim) * elem;
@@ -160,7 +160,8 @@ class Loader {
       const int num_cols = std::min(kGroup, out_dim - col);
       for (int filled = 0; filled < num_cols;) {
         const std::int64_t now = std::min<std::int64_t>(num_cols - filled, parts[part]->shape[0] - row);
-        source_.read_rows(*parts[part], row, now, config_.dtype, rows.data() + static_cast<std::size_t>(filled) * row_bytes);
+        source_.read_rows(*parts[part], row, now, config_.dtype,
+                          rows.data() + static_cast<std::size_t>(filled) * row_bytes);
         filled += static_cast<int>(now);
         row += now;
         if (row == parts[part]->shape[0]) {
@@ -169,8 +170,8 @@ class Loader {
         }
       }
       layout->pack_group(rows.data(), num_cols, elem, group.data());
-      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kGroup) * group_bytes, group.data(),
-                             static_cast<std::size_t>(layout->group_elems(num_cols)) * elem);
+      device_.copy_to_device(buffer->data() + static_cast<std::size_t>(col / kGroup) * group_bytes,
+                             group.data(), static_cast<std::size_t>(layout->group_elems(num_cols)) * elem);
       advance(std::int64_t{num_cols} * in_dim);
     }
     return buffer;

@@ -1,4 +1,4 @@
-// A decoder's weights in device memory: matrices packed for the target, everything else as it is.
+// A decoder's weights in device memory. Matrices are packed in the layout of the target.
 #pragma once
 
 #include <functional>
@@ -19,8 +19,8 @@ struct PackedLinear {
 };
 
 struct LayerWeights {
-  std::unique_ptr<Buffer> attention_norm, mlp_norm;          // [hidden_dim], before
-  std::unique_ptr<Buffer> attention_out_norm, mlp_out_norm;  // [hidden_dim], behind, or null
+  std::unique_ptr<Buffer> attention_norm, mlp_norm;          // [hidden_dim], of the inputs
+  std::unique_ptr<Buffer> attention_out_norm, mlp_out_norm;  // [hidden_dim], of the outputs, or null
   std::unique_ptr<Buffer> q_norm, k_norm;                    // [head_dim] or null
   std::unique_ptr<Buffer> sinks;                             // f32 [num_qo_heads] or null
   PackedLinear qkv;                                          // hidden_dim -> q heads, k heads, v heads
@@ -30,17 +30,17 @@ struct LayerWeights {
 };
 
 struct ModelWeights {
-  std::unique_ptr<Buffer> embedding;   // [vocab_size, hidden_dim], scaled where the model scales it
+  std::unique_ptr<Buffer> embedding;   // [vocab_size, hidden_dim], with the model's factor applied
   std::unique_ptr<Buffer> final_norm;  // [hidden_dim]
   PackedLinear lm_head;                // hidden_dim -> vocab_size
   std::vector<LayerWeights> layers;
 };
 
-// `note` says what is done at the moment.
+// `note` says what is being done, for people.
 using LoadProgress = std::function<void(double fraction, const char* note)>;
 
-// Reads every tensor of the configuration's table, as config.dtype. Where norms multiply by 1 + weight, the
-// sum is what is kept. Throws what the source throws, and Error{kExhausted}.
+// Reads every tensor that the configuration lists and converts it to config.dtype. For norms that multiply by
+// 1 + weight that sum is stored. Throws what the source throws, and Error{kExhausted}.
 ModelWeights load_model_weights(Device& device, const ModelConfig& config, TensorSource& source,
                                 const LoadProgress& progress = {});
 

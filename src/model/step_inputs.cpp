@@ -36,7 +36,7 @@ void StepInputs::reserve_bytes(std::size_t bytes) {
   ++num_reallocations_;
 }
 
-// 8-byte elements first; the page tables last.
+// Arrays of 8-byte elements come first, for alignment, and the page tables last, since only a part is copied.
 StepArrays StepInputs::place(const StepBatch& batch, int num_tokens, int num_rows, int num_seqs) {
   QUIRE_CHECK_KIND(kInternal, batch.groups.size() == groups_.size(),
                    "a batch of {} cache groups for a model of {}", batch.groups.size(), groups_.size());
@@ -124,7 +124,7 @@ void StepInputs::copy(const StepArrays& arrays, const StepBatch& batch) {
     put_slots(g, arrays, batch.groups[g]);
     put_pages(g, arrays, batch.groups[g]);
   }
-  // Rows of padding at the end of the last table need not be copied.
+  // The rows of padding at the end of the last table are not copied.
   const std::int32_t* end = arrays.groups[groups_.size() - 1].page_table;
   end += batch.groups.back().page_table.size() * static_cast<std::size_t>(groups_.back().page_scale);
   const auto bytes = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(end) - buffer_->data());

@@ -66,8 +66,8 @@ class FileSource : public TensorSource {
   Weights& weights_;
 };
 
-// Rows are cut from one table of random numbers, each from a place of its own: gigabytes of weights at the
-// speed of a copy.
+// Each row is copied from another place of one table of random numbers, so that gigabytes of weights are made
+// at the speed of a copy.
 class RandomSource : public TensorSource {
  public:
   explicit RandomSource(std::uint64_t seed) : state_(seed * 2 + 1), uniform_(kTableElems) {
@@ -99,7 +99,7 @@ class RandomSource : public TensorSource {
     return static_cast<std::uint32_t>(state_ >> 32);
   }
 
-  // For rows of `fan_in` elements; 0: ones.
+  // The table for rows of `fan_in` elements; for fan_in 0 all elements are 1.
   const std::vector<std::byte>& table_of(std::int64_t fan_in, DType dtype) {
     std::vector<std::byte>& table = tables_[{fan_in, dtype}];
     if (!table.empty()) return table;

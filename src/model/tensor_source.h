@@ -10,7 +10,7 @@
 
 namespace quire {
 
-// One element at an address of any alignment.
+// Read and write one element at an address of any alignment.
 float read_element(const std::byte* from, DType dtype);
 void write_element(std::byte* to, DType dtype, float value);  // rounds
 float rounded_to(DType dtype, float value);
@@ -28,7 +28,7 @@ class TensorSource {
 // Reads mapped safetensors, which must outlive the source.
 std::unique_ptr<TensorSource> file_source(Weights& weights);
 
-// Uniform weights scaled by 1 / sqrt(fan-in), norms at 1: activations stay in range, results mean nothing.
+// Uniformly random weights scaled by 1 / sqrt(fan-in), and norms of 1: activations stay in range.
 std::unique_ptr<TensorSource> random_source(std::uint64_t seed);
 
 }  // namespace quire

@@ -103,8 +103,12 @@ void choose_soft_cap(AttentionCase& c, Random& random) {
   if (random.chance(0.3)) c.score_spread = 300.0 * c.desc.logits_soft_cap;
 }
 
-void choose_features(AttentionFocus focus, AttentionCase& c, Random& random) {
-  const double other = focus == AttentionFocus::kEverything ? 0.5 : 0.2;
+// `compiles`: the device has a kernel for each head size, and another where scores are changed. The sizes
+// that a case is about are then compiled for unchanged scores alone.
+void choose_features(AttentionFocus focus, bool compiles, AttentionCase& c, Random& random) {
+  const double other = focus == AttentionFocus::kEverything              ? 0.5
+                       : focus == AttentionFocus::kHeadSizes && compiles ? 0
+                                                                         : 0.2;
   const auto wants = [&](AttentionFocus feature) { return focus == feature || random.chance(other); };
   c.score_spread = random.pick({0.3, 1.0, 1.0, 3.0, 8.0});
   if (wants(AttentionFocus::kWindow)) choose_window(c, random);
@@ -133,15 +137,14 @@ HeadShape heads_of(int qk, double same_chance, Random& random) {
 }
 
 // Of a case that is not about head sizes. A device that compiles at run time has kernels for each shape:
-// there few shapes serve all cases of a run, and another seed of the run gives others.
+// there three shapes serve all cases of a run, and another seed of the run gives another third one.
 HeadShape any_heads(const CheckCase& check, Random& random) {
   if (!check.device.caps().compiles_kernels) {
     return heads_of(random.chance(0.5) ? random.pick({32, 64, 128}) : random_head_size(random), 0.8, random);
   }
   Random of_run(check.run_seed);
-  std::vector<HeadShape> shapes = {{64, 64}, {128, 128}};
-  for (int i = 0; i < 3; ++i) shapes.push_back(heads_of(random_head_size(of_run), 0.7, of_run));
-  return shapes[static_cast<std::size_t>(random.between(0, static_cast<int>(shapes.size()) - 1))];
+  const HeadShape shapes[] = {{64, 64}, {128, 128}, heads_of(random_head_size(of_run), 0.7, of_run)};
+  return shapes[random.between(0, 2)];
 }
 
 }  // namespace
@@ -170,7 +173,7 @@ AttentionCase make_attention_case(AttentionFocus focus, CheckCase& check) {
   choose_lengths(focus, c, random);
   shorten(c, check.size *
                  (focus == AttentionFocus::kSplits || focus == AttentionFocus::kBatchInvariant ? 2e7 : 8e6));
-  choose_features(focus, c, random);
+  choose_features(focus, check.device.caps().compiles_kernels, c, random);
   c.has_lse = random.chance(0.7);
   c.uses_kv_write = random.chance(0.5);
   c.has_wild_pages = random.chance(0.3);

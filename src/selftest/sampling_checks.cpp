@@ -212,12 +212,12 @@ void expect_plausible(const DrawProblem& c, std::int32_t token, Comparison& foun
 
 // Buffers of a launch of draws; scratch starts as poison, what must be zero as zero.
 struct DrawBuffers {
-  GuardedBuffer logits, draws, tokens, maxima, part_max, part_token, searches, cuts, bin_counts, bin_masses, candidates, num_candidates,
+  GuardedBuffer logits, draws, tokens, maxima, part_max, part_token, searches, thresholds, bin_counts, bin_masses, candidates, num_candidates,
       part_mass, part_ties, counters;
 
   DrawBuffers(Device& device, const std::vector<float>& all, const std::vector<DrawRow>& rows, std::size_t parts, std::size_t most)
       : logits(device, all), draws(device, rows), tokens(device, rows.size() * 4), maxima(device, rows.size() * 4), part_max(device, parts * 4),
-        part_token(device, parts * 4), searches(device, rows.size() * sizeof(CutSearch)), cuts(device, rows.size() * sizeof(TokenCut)),
+        part_token(device, parts * 4), searches(device, rows.size() * sizeof(ThresholdSearch)), thresholds(device, rows.size() * sizeof(TokenThreshold)),
         bin_counts(device, std::vector<std::int32_t>(rows.size() * kNumBins)), bin_masses(device, std::vector<Mass>(rows.size() * kNumBins)),
         candidates(device, rows.size() * most * 4), num_candidates(device, std::vector<std::int32_t>(rows.size())),
         part_mass(device, parts * sizeof(Mass)), part_ties(device, parts * 4), counters(device, std::vector<std::int32_t>(rows.size())) {}
@@ -231,7 +231,7 @@ struct DrawBuffers {
     num_candidates.download(found.data());
     counters.download(arrived.data());
     const auto is_zero = [](const auto& v) { return std::all_of(v.begin(), v.end(), [](auto x) { return x == 0; }); };
-    const GuardedBuffer* all[] = {&tokens, &maxima, &part_max, &part_token, &searches, &cuts, &bin_counts, &bin_masses, &candidates,
+    const GuardedBuffer* all[] = {&tokens, &maxima, &part_max, &part_token, &searches, &thresholds, &bin_counts, &bin_masses, &candidates,
                                   &num_candidates, &part_mass, &part_ties, &counters};
     return is_zero(counts) && is_zero(masses) && is_zero(found) && is_zero(arrived) &&
            std::all_of(std::begin(all), std::end(all), [](const GuardedBuffer* b) { return b->guards_intact(); });
@@ -251,8 +251,8 @@ std::vector<std::int32_t> run_draws(Device& device, const DrawBuffers& b, Sample
   greedy.num_parts = p.num_parts;
   greedy.part_len = p.part_len;
   p.draws = b.draws.as<DrawRow>();
-  p.searches = b.searches.as<CutSearch>();
-  p.cuts = b.cuts.as<TokenCut>();
+  p.searches = b.searches.as<ThresholdSearch>();
+  p.thresholds = b.thresholds.as<TokenThreshold>();
   p.bin_counts = b.bin_counts.as<int>();
   p.bin_masses = b.bin_masses.as<Mass>();
   p.candidates = b.candidates.as<float>();
@@ -261,7 +261,8 @@ std::vector<std::int32_t> run_draws(Device& device, const DrawBuffers& b, Sample
   p.part_ties = b.part_ties.as<int>();
   for (int run = 0; run < 2; ++run) {
     device.run(RowVariant{KernelName::kSampleGreedy, DType::kF32}, greedy, p.num_rows * p.num_parts);
-    for (const KernelName name : {KernelName::kSampleBins, KernelName::kSampleCut, KernelName::kSampleDraw}) {
+    for (const KernelName name :
+         {KernelName::kSampleBins, KernelName::kSampleThreshold, KernelName::kSampleDraw}) {
       device.run(RowVariant{name, DType::kF32}, p, p.num_rows * p.num_parts);
     }
   }

@@ -22,7 +22,7 @@ Detokenizer::Detokenizer(const Tokenizer& tokenizer, bool skip_special_tokens)
       skip_special_tokens_(skip_special_tokens),
       budget_(std::make_unique<RegexScratch>(0)),
       sink_(std::make_unique<Sink>()) {
-  const Decoders& decoders = tokenizer.decoders();
+  const DecoderChain& decoders = tokenizer.decoders();
   DecodeStage* next = sink_.get();
   for (auto decoder = decoders.rbegin(); decoder != decoders.rend(); ++decoder) {
     stages_.push_back((*decoder)->make_stage(*next, *budget_));

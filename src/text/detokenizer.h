@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "text/decoder.h"
+#include "text/decoder_chain.h"
 #include "text/tokenizer.h"
 
 namespace quire {

@@ -34,7 +34,7 @@ struct Tokenizer::Parts {
   Bpe model;
   Normalizers normalizers;
   PreTokenizers pre_tokenizers;
-  Decoders decoders;
+  DecoderChain decoders;
   PostProcessor post_processor;
 
   explicit Parts(const JsonField& root);
@@ -245,6 +245,6 @@ bool Tokenizer::is_special(std::int32_t id) const { return parts_->added.is_spec
 
 std::optional<std::string_view> Tokenizer::token_text(std::int32_t id) const { return parts_->token(id); }
 
-const Decoders& Tokenizer::decoders() const { return parts_->decoders; }
+const DecoderChain& Tokenizer::decoders() const { return parts_->decoders; }
 
 }  // namespace quire

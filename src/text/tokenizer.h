@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/decoder.h"
+#include "text/decoder_chain.h"
 
 namespace quire {
 
@@ -81,7 +81,7 @@ class Tokenizer {
 
   // What decoders read for `id`; nothing for ids without a token.
   std::optional<std::string_view> token_text(std::int32_t id) const;
-  const Decoders& decoders() const;
+  const DecoderChain& decoders() const;
 
  private:
   struct Parts;

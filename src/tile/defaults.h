@@ -1,6 +1,8 @@
 // Words of the tile language that are made of other words, written once for all targets. A target includes
-// this file behind its exp2 (of every form of a value that it has).
+// this file after it has defined exp2 for each type of value that it has.
 #pragma once
+
+#include "tile/misuse.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
@@ -8,7 +10,7 @@ namespace QUIRE_TARGET {
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
-// One f32 a row to consecutive memory.
+// to[r] = row[r].
 template <class Row>
 QUIRE_DEV void store_row(const Row& row, int rows, float* to) {
   scatter_row(row, rows, [&](int r) { return to + r; });

@@ -12,13 +12,18 @@ struct Range {
   constexpr int size() const { return end - begin; }
 };
 
-// A range from 0 on in pieces: the first `num_larger` have size + 1 elements, the others size, the last what is left.
-struct Cut {
+// The range [0, num_elems) in `num` pieces. The first `num_larger` have size + 1 elements and the others
+// `size`, of which the last may have fewer.
+struct Pieces {
   int num_elems, num, size, num_larger;
   constexpr int begin(int i) const { return i * size + (i < num_larger ? i : num_larger); }
   constexpr Range at(int i) const { return {begin(i), begin(i + 1) < num_elems ? begin(i + 1) : num_elems}; }
 };
-constexpr Cut cut_by(int num_elems, int size) { return {num_elems, ceil_div(num_elems, size), size, 0}; }
-constexpr Cut cut_into(int num_elems, int num) { return {num_elems, num, num_elems / num, num_elems % num}; }
+constexpr Pieces pieces_of_size(int num_elems, int size) {
+  return {num_elems, ceil_div(num_elems, size), size, 0};
+}
+constexpr Pieces pieces_by_number(int num_elems, int num) {
+  return {num_elems, num, num_elems / num, num_elems % num};
+}
 
 }  // namespace quire

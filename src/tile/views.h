@@ -12,25 +12,16 @@ struct KvTypes {
   using Value = V;
 };
 
-// What a pipeline loads for a work item: left() what all tiles meet, tile(stage, i) one tile.
-template <class Left, class Tile>
-struct Loads {
-  Left left;
-  Tile tile;
-};
-template <class Left, class Tile>
-Loads(Left, Tile) -> Loads<Left, Tile>;
-
 // Where the keys and values of one request and KV head are.
 // Page: the target's type of a page, see tile.h.
 template <class Kv, class Page>
 struct KvView {
   const typename Kv::Key* pool;  // [num_pages, page_stride]: the K and V parts of all KV heads of a page
-  const int* page_table;  // pages of the request; only those of tokens that are asked for are looked at
+  const int* page_table;  // pages of the request; only those that hold tokens which are loaded are read
   long page_stride;       // elements from page to page
   long k_base, v_base;    // of this KV head inside a page, elements
   Page page;
-  int end_key;            // no key from here on is asked for; targets may look at page numbers below it ahead of time
+  int end_key;  // keys from here on are not loaded; page numbers of earlier keys may be read ahead of time
 };
 
 // Where the keys and values of one token go: the K and the V part of the first KV head in its page.
@@ -42,7 +33,8 @@ struct TokenSlot {
   int token;         // in the page
 };
 
-// Rows of the left operand of a matrix product, and the packed weights [out_dim, in_dim] that they meet.
+// Rows of the left operand of a matrix product, and the packed weight [out_dim, in_dim] that they are
+// multiplied with.
 template <class E>
 struct RowsView {
   const E* first;  // row 0

@@ -1,5 +1,5 @@
-// What a target tells of its attention kernels: to the planner what they are like, to a tuner what can be
-// chosen.
+// What a target reports about its attention kernels: their properties, for the planner, and what can be
+// chosen, for a tuner.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace quire {
 
-// Facts a planner needs of the kernel that serves one kind of batches.
+// The properties of the kernel for one kind of batch, for the planner.
 struct BatchKindCaps {
   int num_programs = 1;    // that run at the same time
   int rows = 0;            // of one program, at most
@@ -33,9 +33,9 @@ class TunableAttention {
   // All that may be compiled, the heuristics' choice first.
   virtual std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const = 0;
 
-  // From now on operators of this class are made for it. Graphs that were recorded before stay as they are;
-  // operators that were made before must not be used any more. Throws Error{kInvalidArgument} with the reason
-  // if it is illegal.
+  // Operators of this class that are made from now on use `config`. Graphs that were recorded before do not
+  // change; operators that were made before must not be used any more. Throws Error{kInvalidArgument} with
+  // the reason if `config` is illegal.
   virtual void use_config(const AttentionClass& problem, const AttentionTuning& config) = 0;
 
   // Compiles what `launches` would launch of this class with each of `tiles`, in parallel. For each the

@@ -1,5 +1,5 @@
-// The configurations of one device, chosen once when it is opened: a table of the user's, else one that came
-// with the program, else heuristics; and the interface through which a tuner tries others.
+// The configurations of one device, chosen once when it is opened: from a table of the user or, if there is
+// none, from one in the program or, if there is none, from heuristics. A tuner can set others.
 #pragma once
 
 #include <array>
@@ -21,8 +21,8 @@ struct ConfigRules {
 
 std::vector<AttentionClass> all_attention_classes();
 
-// For every class of problems a configuration and where it comes from. A table with an illegal value is
-// refused as a whole, with words; what comes after it in the order is used instead.
+// A configuration for every class of problems, with its origin. A table with an illegal value is refused as a
+// whole, and the reason is kept; the next one in the order is used instead.
 class TuningStore {
  public:
   explicit TuningStore(ConfigRules rules);  // heuristics everywhere

@@ -54,8 +54,13 @@ void use(int endpoint, std::string_view body) {
       const auto call = quire::parse_chat_call(parsed, limits());
       check_settings(call);
       require(!call.messages.empty());
-      for (const auto& message : call.messages)
-        require(message.at("role").is_string() && message.at("content").is_string());
+      for (const auto& message : call.messages) {
+        require(message.at("role").is_string());
+        const auto& content = message.at("content");
+        require(content.is_string() || content.is_array());
+        if (!content.is_array()) continue;
+        for (const auto& part : content) require(part.at("text").is_string());
+      }
       break;
     }
     case 2:

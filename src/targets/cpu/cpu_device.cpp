@@ -18,7 +18,7 @@
 namespace quire {
 namespace {
 
-// Anonymous mapping, in huge pages where it is large: kernels stream through it.
+// An anonymous mapping. Large ones use huge pages, because kernels stream through them.
 class HostBuffer : public Buffer {
  public:
   explicit HostBuffer(std::size_t bytes) : bytes_(bytes) {
@@ -43,13 +43,13 @@ class HostBuffer : public Buffer {
   std::size_t bytes_;
 };
 
-// A launch shorter than this is not worth waking another thread for.
+// True for launches that end before another thread would have woken up.
 bool is_tiny(const LaunchCost& cost) {
   const double seconds = cost.bytes / 10e9 + cost.flops / 30e9;
   return seconds > 0 && seconds < 4e-6;
 }
 
-// Launches with the params of when they were recorded: what a graph does on any device.
+// Recorded launches, replayed with the params that they were recorded with.
 class CpuGraph : public Graph {
  public:
   explicit CpuGraph(Device& device) : device_(device) {}
@@ -73,7 +73,7 @@ class CpuGraph : public Graph {
   std::vector<Launch> launches_;
 };
 
-// Kernels are compiled with the program: what is tuned is how batches are cut.
+// The kernels' tiles are fixed at build time; only how batches are split can be tuned.
 ConfigRules config_rules() {
   return {
       [](const AttentionClass&) { return AttentionTuning{}; },
@@ -84,7 +84,7 @@ ConfigRules config_rules() {
       }};
 }
 
-// How the CPU's attention cuts batches.
+// What the planner and the tuner need to know of the CPU's attention.
 class CpuAttention : public AttentionTarget, public TunableAttention {
  public:
   CpuAttention(const CpuKernelTable& table, const DeviceCaps& caps, const std::string& cache_dir)
@@ -124,7 +124,7 @@ class CpuAttention : public AttentionTarget, public TunableAttention {
   TuningStore store_{config_rules()};
 };
 
-// A resolved variant. Linear layers have a configuration for few rows.
+// A resolved variant. Linear layers have a second kernel, for few rows.
 struct CpuChoice {
   CpuKernel kernel = nullptr, few = nullptr;
   std::size_t params_bytes = 0;
@@ -219,7 +219,7 @@ class CpuDevice : public Device {
     return {table_.rows[static_cast<std::size_t>(v.kernel)][static_cast<std::size_t>(v.dtype)]};
   }
 
-  // Of linear layers items are counted in tiles of the chosen configuration.
+  // For linear layers it also sets num_work: the number of output tiles of the chosen kernel.
   CpuKernel choose_kernel(const CpuChoice& choice, const void* params, int& num_work) const {
     if (choice.few == nullptr) return choice.kernel;
     const auto& p = *static_cast<const LinearParams*>(params);

@@ -1,4 +1,5 @@
-// The cpu target: kernels compiled ahead of time for every instruction-set level, the best chosen when the program runs.
+// The cpu target: kernels compiled ahead of time for every instruction-set level, the best chosen when the
+// program runs.
 #pragma once
 
 #include "device/registry.h"

@@ -10,7 +10,7 @@
 namespace quire {
 namespace {
 
-// Waits until done() for about 200 us; false if it did not come.
+// Spins until done() is true, for about 200 us; false if it did not become true.
 template <class Done>
 bool spin_until(const Done& done) {
   const auto start = std::chrono::steady_clock::now();
@@ -54,18 +54,20 @@ void Gang::run(int num_programs, const std::function<void(int)>& job) {
   num_running_.store(num_programs - 1, std::memory_order_relaxed);
   for (int w = 1; w < num_programs; ++w) {
     State expected = State::kSpinning;
-    if (workers_[w].state.compare_exchange_strong(expected, State::kCalled, std::memory_order_acq_rel)) continue;
+    if (workers_[w].state.compare_exchange_strong(expected, State::kCalled, std::memory_order_acq_rel))
+      continue;
     workers_[w].state.store(State::kCalled, std::memory_order_release);
     boost::asio::post(context_, [this, w] { work(w); });
   }
   job(0);
-  // Whoever has not begun need not: a thread that the system runs something else for would only be waited for.
+  // Threads that have not begun yet are called off: the system may be running something else in their place.
   for (int w = 1; w < num_programs; ++w) {
     State expected = State::kCalled;
-    if (workers_[w].state.compare_exchange_strong(expected, State::kSpinning, std::memory_order_acq_rel)) --num_running_;
+    if (workers_[w].state.compare_exchange_strong(expected, State::kSpinning, std::memory_order_acq_rel))
+      --num_running_;
   }
   if (spin_until([&] { return num_running_.load(std::memory_order_acquire) == 0; })) return;
-  // The value to wait on is the one that was tested: waiting on a second load could wait on 0, for ever.
+  // Waits on the value that was tested: a second load might return 0, and waiting on 0 would never end.
   for (int running; (running = num_running_.load(std::memory_order_acquire)) != 0;) {
     num_running_.wait(running, std::memory_order_acquire);
   }

@@ -1,21 +1,22 @@
-// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after QUIRE_TARGET is set.
+// Instantiates every kernel for one instruction-set level. Included once by each levels/*.cpp, after
+// QUIRE_TARGET is set.
 #pragma once
 
-#include "kernels/attention.h"
 #include "kernels/catalogue.h"
 #include "kernels/kv_write.h"
 #include "kernels/layers.h"
 #include "kernels/linear.h"
 #include "kernels/merge_state.h"
+#include "kernels/paged_attention.h"
+#include "kernels/sample_draw.h"
 #include "kernels/sampling.h"
-#include "kernels/token_draw.h"
-#include "targets/cpu/tile/ceilings.h"
 #include "targets/cpu/kernel_table.h"
+#include "targets/cpu/tile/ceiling_kernels.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// 64 rows x 256 keys: scores, queries and output fit the second-level cache beside a tile of keys and values.
+// 64 rows x 256 keys: scores, queries, output, and a tile of keys and values fit in the second-level cache.
 struct AttentionConfig {
   static constexpr int kRows = 64, kKeys = 256, kDimQk = kMaxHeadDimQk, kDimVo = kMaxHeadDimVo;
   static constexpr int kValueParts = 1, kPartsAtOnce = 1;
@@ -34,12 +35,13 @@ void run_kernel(const CpuLaunch& launch) {
   Kernel::run(program, *static_cast<const Params*>(launch.params));
 }
 
-// Kernels with tiles have tables of their own.
+// Kernels with tiles have their own tables in CpuKernelTable.
 template <class E>
 void add_row_kernels(CpuKernelTable& table, int dtype) {
 #define QUIRE_TILED(...)
 #define QUIRE_PLAIN(...)
-#define QUIRE_TYPED(Name, name, Params, header) table.rows[static_cast<int>(KernelName::k##Name)][dtype] = run_kernel<Name<E>, Params>;
+#define QUIRE_TYPED(Name, name, Params, header) \
+  table.rows[static_cast<int>(KernelName::k##Name)][dtype] = run_kernel<Name<E>, Params>;
   QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
 #undef QUIRE_TYPED
 #undef QUIRE_PLAIN
@@ -49,7 +51,8 @@ void add_row_kernels(CpuKernelTable& table, int dtype) {
 inline void add_plain_kernels(CpuKernelTable& table) {
 #define QUIRE_TILED(...)
 #define QUIRE_TYPED(...)
-#define QUIRE_PLAIN(Name, name, Params, header) table.rows[static_cast<int>(KernelName::k##Name)][0] = run_kernel<Name, Params>;
+#define QUIRE_PLAIN(Name, name, Params, header) \
+  table.rows[static_cast<int>(KernelName::k##Name)][0] = run_kernel<Name, Params>;
   QUIRE_KERNELS(QUIRE_TILED, QUIRE_TYPED, QUIRE_PLAIN)
 #undef QUIRE_PLAIN
 #undef QUIRE_TYPED
@@ -59,17 +62,23 @@ inline void add_plain_kernels(CpuKernelTable& table) {
 template <class E>
 void fill_dtype(CpuKernelTable& table, int dtype) {
   add_row_kernels<E>(table, dtype);
-  table.attention[dtype] = run_kernel<Attention<E, KvTypes<E, E>, E, AttentionConfig, AttentionConfig>, AttentionParams>;
-  table.linear[0][0][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearManyConfig>, LinearParams>;
-  table.linear[0][1][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearManyConfig>, LinearParams>;
-  table.linear[1][0][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearFewConfig>, LinearParams>;
-  table.linear[1][1][dtype] = run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearFewConfig>, LinearParams>;
+  table.attention[dtype] =
+      run_kernel<Attention<E, KvTypes<E, E>, E, AttentionConfig, AttentionConfig>, AttentionParams>;
+  table.linear[0][0][dtype] =
+      run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearManyConfig>, LinearParams>;
+  table.linear[0][1][dtype] =
+      run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearManyConfig>, LinearParams>;
+  table.linear[1][0][dtype] =
+      run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, E>, LinearFewConfig>, LinearParams>;
+  table.linear[1][1][dtype] =
+      run_kernel<Linear<PlainInput<E>, PlainWeight<E>, BiasOutput<E, float>, LinearFewConfig>, LinearParams>;
 }
 
-// An upper bound of what the largest kernel takes from the arena, in f32.
+// An upper bound of what attention takes from the arena, with f32 elements.
 constexpr unsigned long attention_scratch() {
   using C = AttentionConfig;
-  const unsigned long tiles = C::kRows * (padded_cols(C::kDimQk) + padded_cols(C::kDimVo) + padded_cols(C::kKeys));
+  const unsigned long tiles =
+      C::kRows * (padded_cols(C::kDimQk) + padded_cols(C::kDimVo) + padded_cols(C::kKeys));
   const unsigned long copies = (C::kKeys + kPanelCols + 0ul) * (C::kDimQk + C::kDimVo + 2 * kPanelCols);
   return (tiles + copies) * sizeof(float) + 4096;
 }

@@ -21,8 +21,8 @@ std::vector<CpuLevel> cpu_levels() {
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
   [[maybe_unused]] const bool bf16 = v4 && __builtin_cpu_supports("avx512bf16");
-  // A pair dot is as fast as a multiply-add on AMD (twice the products); on an Intel Xeon it reached half the f32 peak
-  // (docs/performance/cpu.md), so that plain multiply-adds are the better choice there.
+  // On AMD a pair dot takes as long as a multiply-add and does twice the work; on an Intel Xeon it reached
+  // half the f32 peak (docs/performance/cpu.md), so that plain multiply-adds are the better choice there.
   std::vector<CpuLevel> levels;  // those of this build: QUIRE_CPU_LEVELS
 #ifdef QUIRE_HAS_v2
   levels.push_back({"v2", "x86-64-v2", v2, true, kernel_table_v2});
@@ -51,23 +51,25 @@ CpuLevel choose_cpu_level(const std::string& name) {
   const CpuLevel* best = nullptr;
   for (const CpuLevel& level : levels) {
     if (level.name == name) {
-      QUIRE_CHECK_KIND(kUnsupported, level.present, "this processor ({}) lacks {} ({})", cpu_model_name(), level.name,
-                       level.architecture);
+      QUIRE_CHECK_KIND(kUnsupported, level.present, "this processor ({}) lacks {} ({})", cpu_model_name(),
+                       level.name, level.architecture);
       return level;
     }
     if (level.present && level.preferred) best = &level;
     names += (names.empty() ? "" : ", ") + std::string(level.name);
   }
-  QUIRE_CHECK_KIND(kNotFound, name.empty(), "no instruction-set level \"{}\"; this build has: {}", name, names);
-  QUIRE_CHECK_KIND(kUnsupported, best != nullptr, "this processor ({}) has none of the levels of this build: {}",
-                   cpu_model_name(), names);
+  QUIRE_CHECK_KIND(kNotFound, name.empty(), "no instruction-set level \"{}\"; this build has: {}", name,
+                   names);
+  QUIRE_CHECK_KIND(kUnsupported, best != nullptr,
+                   "this processor ({}) has none of the levels of this build: {}", cpu_model_name(), names);
   return *best;
 }
 
 std::string cpu_model_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);) {
-    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos) return line.substr(line.find(": ") + 2);
+    if (line.rfind("model name", 0) == 0 && line.find(": ") != std::string::npos)
+      return line.substr(line.find(": ") + 2);
   }
   return "unknown";
 }

@@ -1,4 +1,4 @@
-// NVIDIA's names for its chips, and what serves them.
+// NVIDIA's names for its chips, and the rules and the compiler for each of them.
 #pragma once
 
 #include <memory>
@@ -23,15 +23,16 @@ std::string architecture_of(int sm, std::span<const int> chips);
 // 90 of "sm_90a". Throws Error{kInvalidArgument} for other text.
 int sm_of(const std::string& architecture);
 
-// The chip whose kernel configurations serve `sm`: the newest of 80, 86, 89, 90, 100, 120 that is not newer.
+// The chip whose kernel configurations are used for `sm`: the newest of 80, 86, 89, 90, 100, 120 that is not
+// newer than it.
 int kernel_family(int sm);
 
-// Rules for a family: 80, 86, 89, 90, 100, 120. `own_heads`: where attention is compiled for head sizes of
-// its own, the only ones, of bf16; the rest takes the kernel of its bound, with slower copies. Empty: any
-// sizes.
+// The rules for a family: 80, 86, 89, 90, 100 or 120. `own_heads` limits the head sizes for which attention
+// is compiled exactly, to these sizes with bf16; other sizes use the kernel of their bound, with slower
+// copies. If it is empty, any size is compiled exactly.
 std::unique_ptr<TileRules> cuda_rules(int family, std::span<const HeadShape> own_heads = {});
 
-// The compiler of these options with the kernels' texts; `max_major` as in Nvrtc.
+// A compiler with these options and the kernels' texts; `max_major` as in Nvrtc.
 KernelCompiler make_cuda_compiler(const DeviceOptions& options, int max_major = 99);
 
 // Architecture of the GPU at options.device_idx, for a program that fills the cache. Throws

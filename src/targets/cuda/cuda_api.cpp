@@ -199,7 +199,7 @@ void CudaApi::launch(const JitKernel& kernel, const GpuCode& code, int num_block
                  kernel.name, num_blocks, kernel.shape.threads, kernel.shape.shared_bytes);
 }
 
-// Relaxed: a kernel that is met here for the first time may still be loaded.
+// The relaxed mode allows loading a kernel that is launched for the first time while recording.
 void CudaApi::begin_recording() {
   driver_->check(call().stream_begin_capture(stream_, kCuCaptureRelaxed), "start recording launches");
 }

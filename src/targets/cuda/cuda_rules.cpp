@@ -1,5 +1,5 @@
-// Kernels of the catalogue on NVIDIA chips: tiles, threads, shared memory, and the words around a kernel's
-// text.
+// The kernels of the catalogue on NVIDIA chips: tiles, threads, shared memory, and the source around a
+// kernel's text.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kLinearManyRows = 64;
 
-// Blocks that a multiprocessor holds at most, by family (CUDA programming guide, technical specifications).
+// The most blocks on a multiprocessor, by family (CUDA programming guide, technical specifications).
 int most_blocks(int sm) { return sm == 86 ? 16 : sm == 89 || sm == 120 ? 24 : 32; }
 
 const std::vector<std::string> kSmallRing = {"-DQUIRE_RING_KEYS=64", "-DQUIRE_RING_STEPS=2"};
@@ -100,8 +100,8 @@ LinearTiles CudaRules::many_rows_tiles(int elem) const {
             fmt::format("-DQUIRE_WARPS={}", num_warps), "-DQUIRE_JOIN_BYTES=0"}}};
 }
 
-// Up to 32 columns, of which each warp reads pieces of 256 bytes: as much of the weights is under way as
-// shared memory holds.
+// Up to 32 columns, of which each warp reads pieces of 256 bytes. The ring is as deep as shared memory
+// allows, to keep as many bytes of the weights in flight as possible.
 LinearTiles CudaRules::few_rows_tiles(int elem) const {
   constexpr int kCols = 32, kPieceBytes = 256, kSlotBytes = kCols * kPieceBytes + 128;
   const int num_warps = shared_limit(sm_) > 128 << 10 ? 8 : 4, join_bytes = num_warps * kFewRows * kCols * 4;
@@ -119,14 +119,16 @@ LinearTiles CudaRules::few_rows_tiles(int elem) const {
 
 KernelShape CudaRules::row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const {
   KernelShape shape{threads, exchange_bytes(4), 1, with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=0"})};
-  if (name == "sample_bins" || name == "sample_cut" || name == "sample_draw") {
-    // Rows of any length, since lists of candidates are. With room for bins: counts and sums of 64 bits.
+  if (name == "sample_bins" || name == "sample_threshold" || name == "sample_draw") {
+    // These kernels take rows of any length, like lists of candidates. They need memory for bins: a count and
+    // a 64-bit sum each.
     shape.shared_bytes = round_up(exchange_bytes(4), 1024) + kNumBins * 12;
   } else if (name == "ceiling_dot" && sm_ == 90) {
     shape.options = with(kSmallRing, {"-DQUIRE_WARPS=4", "-DQUIRE_WARPGROUPS=1"});
     shape.shared_bytes = 2048 + 16384;
   } else if (!is_ragged) {
-    // Loads hide each other's latencies; a block finds room beside one of a linear layer. f32 would spill.
+    // Many threads hide the latency of loads, and a block still fits beside one of a linear layer. With f32
+    // so many would spill.
     shape.blocks_per_unit = std::min(most_blocks(sm_), (dtype == DType::kF32 ? 1024 : 1280) / threads);
     shape.options = with(kSmallRing, {"-DQUIRE_WHOLE_SPANS=1"});
   }

@@ -11,83 +11,46 @@ DynamicLibrary open_library() {
   try {
     return DynamicLibrary::open(names);
   } catch (const Error& e) {
-    throw_error(ErrorKind::kUnsupported, "libcuda.so.1 not found: no NVIDIA driver on this machine ({})", e.what());
+    throw_error(ErrorKind::kUnsupported, "libcuda.so.1 not found: no NVIDIA driver on this machine ({})",
+                e.what());
   }
-}
-
-// The versioned names are those that cuda.h gives the functions since CUDA 4 to 12.
-void find_functions(const DynamicLibrary& lib, CudaFunctions& f) {
-  lib.find("cuInit", f.init);
-  lib.find("cuDriverGetVersion", f.driver_get_version);
-  lib.find("cuGetErrorName", f.get_error_name);
-  lib.find("cuGetErrorString", f.get_error_string);
-  lib.find("cuDeviceGetCount", f.device_get_count);
-  lib.find("cuDeviceGet", f.device_get);
-  lib.find("cuDeviceGetName", f.device_get_name);
-  lib.find("cuDeviceGetAttribute", f.device_get_attribute);
-  lib.find("cuDeviceTotalMem_v2", f.device_total_mem);
-  lib.find("cuDevicePrimaryCtxRetain", f.device_primary_ctx_retain);
-  lib.find("cuDevicePrimaryCtxRelease_v2", f.device_primary_ctx_release);
-  lib.find("cuCtxSetCurrent", f.ctx_set_current);
-  lib.find("cuCtxGetDevice", f.ctx_get_device);
-  lib.find("cuMemGetInfo_v2", f.mem_get_info);
-  lib.find("cuMemAlloc_v2", f.mem_alloc);
-  lib.find("cuMemFree_v2", f.mem_free);
-  lib.find("cuMemHostAlloc", f.mem_host_alloc);
-  lib.find("cuMemFreeHost", f.mem_free_host);
-  lib.find("cuMemcpyHtoDAsync_v2", f.memcpy_htod_async);
-  lib.find("cuMemcpyDtoHAsync_v2", f.memcpy_dtoh_async);
-  lib.find("cuMemsetD8Async", f.memset_d8_async);
-  lib.find("cuStreamCreate", f.stream_create);
-  lib.find("cuStreamDestroy_v2", f.stream_destroy);
-  lib.find("cuStreamSynchronize", f.stream_synchronize);
-  lib.find("cuStreamGetCtx", f.stream_get_ctx);
-  lib.find("cuStreamBeginCapture_v2", f.stream_begin_capture);
-  lib.find("cuStreamEndCapture", f.stream_end_capture);
-  lib.find("cuGraphInstantiateWithFlags", f.graph_instantiate);
-  lib.find("cuGraphLaunch", f.graph_launch);
-  lib.find("cuGraphExecDestroy", f.graph_exec_destroy);
-  lib.find("cuGraphDestroy", f.graph_destroy);
-  lib.find("cuEventCreate", f.event_create);
-  lib.find("cuEventDestroy_v2", f.event_destroy);
-  lib.find("cuEventRecord", f.event_record);
-  lib.find("cuEventSynchronize", f.event_synchronize);
-  lib.find("cuEventElapsedTime", f.event_elapsed_time);
-  lib.find("cuModuleLoadData", f.module_load_data);
-  lib.find("cuModuleUnload", f.module_unload);
-  lib.find("cuModuleGetFunction", f.module_get_function);
-  lib.find("cuFuncSetAttribute", f.func_set_attribute);
-  lib.find("cuLaunchKernel", f.launch_kernel);
 }
 
 }  // namespace
 
 Driver::Driver(DynamicLibrary library) : library_(std::move(library)) {
-  find_functions(library_, functions_);
+#define QUIRE_FIND(name, symbol, ...) library_.find(symbol, functions_.name);
+  QUIRE_CUDA_FUNCTIONS(QUIRE_FIND)
+#undef QUIRE_FIND
   const int started = functions_.init(0);
   functions_.driver_get_version(&version_);
   if (version_ >= kCuOverlapsInGraphs) library_.find("cuLaunchKernelEx", functions_.launch_kernel_ex);
   const auto refuse = [&](int result, const char* attempt) {
-    QUIRE_CHECK_KIND(kUnsupported, result != kCuErrorNoDevice, "the driver for CUDA {} finds no NVIDIA GPU: {}",
-                     cuda_version_text(version_), words(result));
-    QUIRE_CHECK_KIND(kUnsupported, result == 0, "the driver {} (CUDA {}) does not {}: {}", library_.path().string(),
-                     cuda_version_text(version_), attempt, words(result));
+    QUIRE_CHECK_KIND(kUnsupported, result != kCuErrorNoDevice,
+                     "the driver for CUDA {} finds no NVIDIA GPU: {}", cuda_version_text(version_),
+                     words(result));
+    QUIRE_CHECK_KIND(kUnsupported, result == 0, "the driver {} (CUDA {}) does not {}: {}",
+                     library_.path().string(), cuda_version_text(version_), attempt, words(result));
   };
   refuse(started, "start");
   refuse(functions_.device_get_count(&num_devices_), "count its GPUs");
   if (num_devices_ == 0) refuse(kCuErrorNoDevice, "count its GPUs");
 }
 
-std::shared_ptr<const Driver> Driver::open() { return std::shared_ptr<const Driver>(new Driver(open_library())); }
+std::shared_ptr<const Driver> Driver::open() {
+  return std::shared_ptr<const Driver>(new Driver(open_library()));
+}
 
 CudaDeviceFacts Driver::facts(int device_idx) const {
-  QUIRE_CHECK(device_idx >= 0 && device_idx < num_devices_, "device_idx must be 0 to {} (the driver finds {}), got {}",
-              num_devices_ - 1, num_devices_, device_idx);
+  QUIRE_CHECK(device_idx >= 0 && device_idx < num_devices_,
+              "device_idx must be 0 to {} (the driver finds {}), got {}", num_devices_ - 1, num_devices_,
+              device_idx);
   int device = 0;
   check(functions_.device_get(&device, device_idx), "get GPU {}", device_idx);
   const auto attribute = [&](int which) {
     int value = 0;
-    check(functions_.device_get_attribute(&value, which, device), "read attribute {} of GPU {}", which, device_idx);
+    check(functions_.device_get_attribute(&value, which, device), "read attribute {} of GPU {}", which,
+          device_idx);
     return value;
   };
   CudaDeviceFacts facts;
@@ -97,7 +60,8 @@ CudaDeviceFacts Driver::facts(int device_idx) const {
   facts.sm = 10 * attribute(kCapabilityMajor) + attribute(kCapabilityMinor);
   facts.num_multiprocessors = attribute(kMultiprocessorCount);
   facts.clock_khz = attribute(kClockRate);
-  check(functions_.device_total_mem(&facts.memory_bytes, device), "read the memory size of GPU {}", device_idx);
+  check(functions_.device_total_mem(&facts.memory_bytes, device), "read the memory size of GPU {}",
+        device_idx);
   return facts;
 }
 
@@ -105,7 +69,8 @@ std::string Driver::words(int result) const {
   const char *name = nullptr, *text = nullptr;
   functions_.get_error_name(result, &name);
   functions_.get_error_string(result, &text);
-  return fmt::format("{} ({})", name == nullptr ? fmt::format("error {}", result) : name, text == nullptr ? "no words" : text);
+  return fmt::format("{} ({})", name == nullptr ? fmt::format("error {}", result) : name,
+                     text == nullptr ? "no words" : text);
 }
 
 void Driver::fail(int result, const std::string& attempt) const {
@@ -113,6 +78,8 @@ void Driver::fail(int result, const std::string& attempt) const {
   throw_error(kind, "cuda: cannot {}: {}", attempt, words(result));
 }
 
-std::string cuda_version_text(int version) { return fmt::format("{}.{}", version / 1000, version % 1000 / 10); }
+std::string cuda_version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
 
 }  // namespace quire

@@ -7,6 +7,7 @@ namespace quire {
 
 std::span<const NamedText> embedded_kernel_text();  // names as an #include has them: relative to src/
 
-std::span<const NamedText> embedded_tuned_tables();  // configurations that were measured and come with the program
+std::span<const NamedText>
+embedded_tuned_tables();  // configurations that were measured and come with the program
 
 }  // namespace quire

@@ -50,8 +50,7 @@ Nvrtc::Nvrtc(const std::string& path, int max_major) : library_(open_library(pat
                    "{} compiles for CUDA {}, the driver knows CUDA {}: update the driver or install "
                    "nvidia-cuda-nvrtc-cu{}",
                    library_.path().string(), version(), max_major, max_major);
-  // It opens the builtins by name while it compiles. Once they are loaded, that name is found wherever the
-  // file lies.
+  // NVRTC opens the builtins by name while it compiles. Loaded here beforehand, they are found in any folder.
   std::error_code ignored;
   const auto beside =
       library_.path().parent_path() / fmt::format("libnvrtc-builtins.so.{}.{}", major_, minor_);
@@ -114,7 +113,8 @@ CompiledKernel Nvrtc::compile(const std::string& name, const std::string& source
 int spilled_bytes(const std::string& log) {
   static const std::regex words("(\\d+) bytes spill stores, (\\d+) bytes spill loads");
   std::smatch found;
-  QUIRE_CHECK_KIND(kInternal, std::regex_search(log, found, words), "the compiler's log says nothing of spills: {}", log.substr(0, 200));
+  QUIRE_CHECK_KIND(kInternal, std::regex_search(log, found, words),
+                   "the compiler's log says nothing of spills: {}", log.substr(0, 200));
   return std::stoi(found[1]) + std::stoi(found[2]);
 }
 

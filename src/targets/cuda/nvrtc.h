@@ -12,8 +12,8 @@
 
 namespace quire {
 
-// Bytes that a thread keeps in memory because registers do not suffice, as the compiler's log says: stores
-// and loads in the code. Throws Error{kInternal} if it does not say.
+// The bytes of spill stores and spill loads in a kernel, from the compiler's log. Throws Error{kInternal} if
+// the log does not have them.
 int spilled_bytes(const std::string& log);
 
 // Where a library of the CUDA toolkit may be, for DynamicLibrary. `path`: the library or its folder; empty:

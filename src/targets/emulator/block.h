@@ -1,6 +1,6 @@
-// One thread block on one host thread: its lanes are fibers, its collectives are performed when the last lane
-// arrives, its asynchronous operations when they are waited for, as late as the rules allow. What breaks a
-// rule ends the launch with an Error that names block, warp, lane and operation:
+// One thread block on one host thread. Its lanes are fibers. A collective operation is performed when the
+// last lane arrives, an asynchronous one when somebody waits for it, which is as late as the rules allow.
+// Whatever breaks a rule ends the launch with an Error that names block, warp, lane and operation:
 //   divergence   lanes of a warp meet at different collectives, or some have ended
 //   deadlock     every lane waits for something that no other can do
 //   shared memory  see shared_memory.h; global memory: an access outside of the device's buffers
@@ -27,8 +27,7 @@
 
 namespace quire {
 
-// Which of the lanes that can run goes on: a mistake in synchronisation shows in one order and hides in
-// another.
+// Which lane runs next, of those that can: a mistake in synchronisation may show in one order only.
 enum class LaneOrder : std::uint8_t { kForward, kReversed, kShuffled };
 
 struct BlockShape {
@@ -49,11 +48,11 @@ class Block {
  public:
   static constexpr int kMaxThreads = 1024, kNumNamedBarriers = 16, kMaxMbarriers = 64;
 
-  // Runs `lane` on every lane. Throws Error{kInternal} with the first mistake. Whatever lanes had on their
-  // stacks then is dropped, not destroyed.
+  // Runs `lane` on every lane. Throws Error{kInternal} with the first mistake; objects on the stacks of lanes
+  // are then not destroyed.
   void run(const BlockShape& shape, const LaunchMemory& memory, const std::function<void()>& lane);
 
-  // The rest is for lanes. The block that runs on this thread; null outside of lanes.
+  // The functions from here on are for lanes. The block that runs on this thread; null outside of lanes.
   static Block* current();
 
   const BlockShape& shape() const { return shape_; }
@@ -164,7 +163,7 @@ class Block {
     Clocks::Ticks board;       // of those that do not
   };
   struct Mbarrier {
-    int engine;  // a thread of the clocks that stands for the copies of this barrier
+    int engine;  // the thread of the clocks that this barrier's copies count as
     int count = 0, pending = 0;
     long bytes = 0;  // expected and not yet there
     int phase = 0;

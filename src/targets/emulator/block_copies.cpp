@@ -62,7 +62,7 @@ void Block::check_phase(Mbarrier& b) {
   for (const int thread : std::exchange(b.waiting, {})) release(thread);
 }
 
-// The copies that a barrier counts.
+// Performs the copies that a barrier counts.
 void Block::deliver(Mbarrier& b) {
   for (const Copy& copy : std::exchange(b.copies, {})) {
     perform(copy, b.engine, true);
@@ -85,7 +85,7 @@ void Block::mbarrier_expect(void* barrier, int bytes) {
   mbarrier_at("announces bytes to an mbarrier in", barrier).bytes += bytes;
 }
 
-// Copies arrive at the latest moment: when somebody waits for them.
+// Copies are performed at the latest possible moment: when somebody waits for them.
 void Block::mbarrier_wait(void* barrier, int parity) {
   Mbarrier& b = mbarrier_at("waits at an mbarrier in", barrier);
   const Operation operation{OpKind::kMbarrierWait, static_cast<int>(shared_.offset_of(barrier))};
@@ -108,7 +108,7 @@ void Block::copy_bulk(void* to, const void* from, int bytes, void* barrier) {
   Mbarrier& b = mbarrier_at("copies for an mbarrier in", barrier);
   require("copies to", to, size, shared_.begin_copy(current_, offset, size));
   b.copies.push_back({static_cast<char*>(to), from, size});
-  // A thread that waits already would not be asked again.
+  // Threads that are waiting already do not check again, so that the copies are performed now.
   if (!b.waiting.empty()) deliver(b);
 }
 

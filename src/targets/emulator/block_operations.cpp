@@ -36,7 +36,7 @@ void Block::atomic_store(int* counter, int x) {
   std::atomic_ref<int>(*counter).store(x);
 }
 
-// Of what other blocks wrote during this launch: a counter must have said that it is there.
+// Checks a read of what another block wrote during this launch: a counter must have told that it is there.
 void Block::check_fresh(const void* p, std::size_t bytes) {
   check_global("reads", p, bytes);
   const auto writer = memory_.writes == nullptr ? std::nullopt : memory_.writes->find(p);
@@ -153,7 +153,7 @@ void Block::named_barrier(int barrier, int count, bool waits) {
   b = {};
 }
 
-// Rows of 16 elements of k, each chunk of them checked as a read of this lane.
+// Reads rows of 16 elements of k; each chunk is checked as a read of this lane.
 std::vector<Block::Row16> Block::read_matrix(const MatrixRows& rows) {
   const MatrixDescriptor descriptor = MatrixDescriptor::decode(rows.descriptor);
   std::vector<Row16> matrix(static_cast<std::size_t>(rows.num));
@@ -169,7 +169,7 @@ std::vector<Block::Row16> Block::read_matrix(const MatrixRows& rows) {
   return matrix;
 }
 
-// As fragments of the lanes: this warp's 16 of the warpgroup's 64 rows.
+// Reads this warp's 16 of the warpgroup's 64 rows, as fragments of its lanes.
 std::vector<std::array<unsigned, 4>> Block::read_left(const emulator::WarpgroupProduct& product) {
   const auto rows = read_matrix({product.left, current_ / kWarpLanes % 4 * 16, 16, false});
   std::vector<std::array<unsigned, 4>> fragments(kWarpLanes);
@@ -192,9 +192,9 @@ RightOperand Block::read_right(const emulator::WarpgroupProduct& product) {
   return right;
 }
 
-// Registers of a product in flight must be left alone: its sums are poison from here to the wait, a NaN that
-// no arithmetic leaves as it is, and its left operand is compared. Of several products into the same sums the
-// oldest keeps what they were.
+// Code must not touch the registers of a product in flight. From here to the wait its sums are poison, a NaN
+// that any arithmetic changes, and its left operand is compared with a copy. Of several products into the
+// same sums the oldest keeps their values.
 void Block::multiply_warpgroup(const emulator::WarpgroupProduct& product) {
   if (product.num_cols <= 0 || product.num_cols % 8 != 0 || product.num_cols > 256) {
     fail("multiplies with {} columns", product.num_cols);
@@ -225,7 +225,7 @@ void Block::take_sums(Product& product) {
   std::fill_n(product.request.c, num_sums, std::bit_cast<float>(kSumsInFlight));
 }
 
-// Back to the registers, if nobody touched them meanwhile.
+// Writes the sums back to the registers, after checking that nobody has touched them.
 void Block::return_registers(Product& product, std::size_t lane) {
   const auto is_poison = [](float x) { return std::bit_cast<std::uint32_t>(x) == kSumsInFlight; };
   if (!std::all_of(product.request.c, product.request.c + product.sums.size(), is_poison)) {
@@ -239,7 +239,7 @@ void Block::return_registers(Product& product, std::size_t lane) {
   product.is_done = true;
 }
 
-// Once by each warp.
+// Called once by each warp: all four must execute the same operations in the same order.
 void Block::note_of_warpgroup(Operation operation) {
   const auto warp = static_cast<std::size_t>(current_ / kWarpLanes);
   Warpgroup& group = warpgroups_[warp / 4];

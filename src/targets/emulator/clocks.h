@@ -1,6 +1,6 @@
-// What each thread of a block has seen of the others, in ticks: the base of race detection. A thread's tick
-// rises when others may learn what it did: at barriers and at arrivals. Knowledge is shared between the
-// threads that met, so that a barrier costs one vector and not one for each thread.
+// Vector clocks: what each thread of a block knows of the others, in ticks, which race detection is based on.
+// A thread's tick rises where others may learn what it did: at barriers and arrivals. Threads that met at a
+// barrier share one vector, so that a barrier costs one and not one for each thread.
 #pragma once
 
 #include <memory>

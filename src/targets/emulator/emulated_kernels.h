@@ -8,7 +8,8 @@
 
 namespace quire {
 
-// Head sizes beside the bounds that there are attention kernels for: panels of every width in K and in V.
+// Head sizes, in addition to the bounds, for which there are attention kernels: strips of every width occur
+// in K and in V.
 constexpr HeadShape kEmulatedHeads[] = {{80, 80}, {40, 104}, {120, 56}};
 
 // One lane's run of a kernel.

@@ -1,4 +1,4 @@
-// The emulator target: the cuda target's kernels on host fibers, for chips that are not there. Asked for as
+// The emulator target: runs the cuda target's kernels on host fibers, without a GPU. Its name is
 // emulator:CHIP, such as emulator:sm_80, or emulator:CHIP/ORDER with the order in which lanes run: forward
 // (the default), reversed or shuffled.
 #pragma once
@@ -24,7 +24,7 @@ struct EmulatorOptions {
 // Throws Error{kInvalidArgument} for other text.
 EmulatorOptions parse_emulator_architecture(const std::string& text);
 
-// Takes `kernels` instead of the built ones where they have what is asked for: for tests of the emulator.
+// Prefers `kernels` to the built-in ones of the same name; for tests of the emulator.
 std::unique_ptr<Device> open_emulator(const EmulatorOptions& options,
                                       std::vector<EmulatedKernel> kernels = {});
 

@@ -1,7 +1,7 @@
-// What the blocks of a launch wrote to global memory, and what they told each other through counters: so that
-// a block that reads another block's results before they are known to be there is found, whatever the timing.
-// Blocks add to counters in turns. Which block takes which item of a queue is then the same in every run, and
-// so is every finding, however the host's threads run.
+// What the blocks of a launch have written to global memory, and what they know of each other through
+// counters. It finds a block that reads another block's results before a counter has told it that they are
+// there, whatever the timing. Blocks add to counters in turns, so that which block takes which item of a
+// queue, and every finding, is the same in every run.
 #pragma once
 
 #include <condition_variable>
@@ -29,8 +29,8 @@ class GlobalWrites {
   void note(const void* p, std::size_t bytes, Writer writer);
   std::optional<Writer> find(const void* p) const;
 
-  // An atomic operation, in this block's turn: `known` goes to the counter, what the counter has comes back,
-  // the operation is performed between.
+  // An atomic operation, in this block's turn. The counter learns what this block knows (`known`) and, after
+  // the operation, the block learns what the counter knows.
   template <class F>
   auto exchange(int block, const void* counter, Known& known, const F& operation) {
     std::unique_lock lock(mutex_);
@@ -43,7 +43,7 @@ class GlobalWrites {
     return result;
   }
 
-  // The block has ended, well or not, and takes no turn from now on.
+  // The block has ended, with or without an error, and takes no more turns.
   void leave(int block);
 
  private:

@@ -39,10 +39,10 @@ MatrixDescriptor MatrixDescriptor::decode(std::uint64_t bits) {
   return {field(0), field(16), field(32), kSwizzleBytes[bits >> 62]};
 }
 
-// Rows of swizzle_bytes, eight of them in a core; a chunk of 16 bytes stands where bits 4 to 6 of its address
-// are combined with bits 7 to 9 (fewer of them for narrower swizzles). K along the rows: cores follow each
-// other by stride_bytes along n, and without swizzle by leading_bytes along k. N along the rows: by
-// stride_bytes along k and by leading_bytes along n; without swizzle the other way round.
+// A core matrix is eight rows of swizzle_bytes. The place of a chunk of 16 bytes is its address with bits 4
+// to 6 XORed with bits 7 to 9 (fewer bits for narrower swizzles). With k along the rows, the distance between
+// cores is stride_bytes along n and, without swizzle, leading_bytes along k. With n along the rows it is
+// stride_bytes along k and leading_bytes along n; without swizzle the two are exchanged.
 std::size_t MatrixDescriptor::offset_of(int n, int k, bool is_transposed) const {
   const auto along = static_cast<std::size_t>(is_transposed ? n : k) * 2,
              across = static_cast<std::size_t>(is_transposed ? k : n);
@@ -55,9 +55,8 @@ std::size_t MatrixDescriptor::offset_of(int n, int k, bool is_transposed) const 
   return linear ^ ((linear >> 7 & mask) << 4);
 }
 
-// Of lane l, register r of the left operand [16, 16] holds row l / 4 + 8 (r % 2), columns 2 (l % 4) + 8 (r /
-// 2) and
-// + 1; register r of 8 columns of sums row l / 4 + 8 (r / 2), column 2 (l % 4) + r % 2.
+// Register r of lane l holds, of the left operand [16, 16], row l / 4 + 8 (r % 2) and the two columns from
+// 2 (l % 4) + 8 (r / 2) on; of 8 columns of sums, row l / 4 + 8 (r / 2) and column 2 (l % 4) + r % 2.
 void multiply_warpgroup_rows(Element16 type, bool adds, const RightOperand& right,
                              const OfLanes<WarpgroupOperands>& lanes) {
   float left[16][kDepth];
@@ -86,7 +85,7 @@ void multiply_warpgroup_rows(Element16 type, bool adds, const RightOperand& righ
   }
 }
 
-// Register r of lane l of the right operand: rows 2 (l % 4) + 8 r and + 1, column l / 4.
+// Register r of lane l holds of the right operand the two rows from 2 (l % 4) + 8 r on, column l / 4.
 void multiply_fragments(Element16 type, const OfLanes<StepOperands*>& lanes) {
   RightOperand right(8);
   OfLanes<WarpgroupOperands> operands;

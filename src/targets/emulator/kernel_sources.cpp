@@ -1,7 +1,7 @@
-// A tool of the build: writes the C++ files that hold the emulator's kernels. Every kernel that the cuda
-// target would compile at run time for the given chips, from the same text with the same options; or those
-// whose names begin as given, or whose name is given with tiles of its own: NAME=8,64,128,256,1,0, in the
-// order of AttentionTiles. Chips on which these are not legal are left out.
+// A tool of the build that writes C++ files with the emulator's kernels: every kernel that the cuda target
+// would compile at run time for the given chips, from the same text with the same options. With NAMEs only
+// those whose names begin so. NAME=8,64,128,256,1,0 gives a kernel these tiles, in the order of
+// AttentionTiles; chips on which they are not legal are left out.
 //   quire_emulator_sources FOLDER NUM_FILES PREFIX SIMT_HEADER CHIP[,CHIP...] [NAME...]
 // writes FOLDER/PREFIX_0.cpp ... and FOLDER/PREFIX_kernels.cpp, which defines PREFIX_kernels().
 #include <algorithm>
@@ -45,7 +45,7 @@ struct Order {
              return name.rfind(n, 0) == 0 || n.rfind(name + "=", 0) == 0;
            });
   }
-  // Given for this kernel.
+  // The tiles that NAME=... gives for this kernel.
   std::optional<AttentionTiles> tiles_of(const std::string& name) const {
     for (const std::string& n : names) {
       if (n.rfind(name + "=", 0) != 0) continue;
@@ -56,10 +56,11 @@ struct Order {
     return {};
   }
 };
-// Kernels with the same options may stand in one file.
+// Kernels by their options: those with the same options may be in one file.
 using Groups = std::map<std::string, std::vector<Instance>>;
 
-// "-DNAME=VALUE" as a line of the file. Where lanes come from is the emulator's own choice.
+// The option "-DNAME=VALUE" as a line of the file; empty for the namespace and the functions of the chip,
+// which the emulator chooses itself.
 std::string define_of(const std::string& option) {
   if (option.rfind("-D", 0) != 0 || option.rfind("-DQUIRE_TARGET=", 0) == 0 ||
       option.rfind("-DQUIRE_SIMT_HEADER=", 0) == 0)
@@ -78,8 +79,8 @@ void write_if_new(const std::string& path, const std::string& text) {
   QUIRE_CHECK(file.good(), "cannot write {}", path);
 }
 
-// Each kernel stands in a namespace of its own inside that of the headers, since kernels give the same names
-// to types of theirs.
+// Each kernel is in a namespace of its own inside that of the headers, because the kernels' types have the
+// same names.
 std::string file_text(const Order& order, std::size_t file, const std::string& defines,
                       const std::vector<Instance>& kernels) {
   const std::string headers = fmt::format("{}_{}", order.prefix, file);

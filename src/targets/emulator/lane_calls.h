@@ -1,6 +1,6 @@
-// What a lane asks of the emulator: the functions behind simt.h. Kernels are compiled with every access to
-// memory reported (access_hooks.cpp), flags that other code must not see: hence no standard header here.
-// Meaning: PTX ISA, sections as named.
+// The functions of the emulator that simt.h calls for a lane. Kernels are compiled with flags that report
+// every access to memory (access_hooks.cpp); other code must not be compiled so, which is why this file
+// includes no standard header. The PTX ISA, in the sections named below, says what the functions do.
 #pragma once
 
 #define QUIRE_LANE_CONSTANT __attribute__((const))  // the same for a lane as long as it lives
@@ -27,14 +27,14 @@ float shuffle_xor(float x, int mask);
 // An access of several numbers at once needs an address that is a multiple of `bytes`.
 void check_alignment(const void* p, int bytes);
 
-// Atomics and reads of what other blocks wrote: ld.global.cg.
+// Atomics, and reads of what other blocks wrote (ld.global.cg).
 int atomic_add(int* counter, int x);
 void atomic_add(unsigned long long* sum, unsigned long long x);
 void atomic_store(int* counter, int x);
 void device_fence();
 float load_fresh(const float* p);
 unsigned load_fresh(const unsigned* p);
-// atom.shared.add.u32: what was there before.
+// atom.shared.add.u32; returns the value before.
 unsigned atomic_add_shared(unsigned* sum, unsigned x);
 
 // cp.async.cg 16, cp.async.commit_group, cp.async.wait_group.
@@ -65,8 +65,8 @@ void warpgroup_commit();
 void warpgroup_wait(int pending);
 void shared_memory_fence();
 
-// mbarrier.init, .arrive (count 1), .arrive.expect_tx, .expect_tx, .test_wait.parity; each a number of 8 bytes in shared
-// memory.
+// mbarrier.init, .arrive (count 1), .arrive.expect_tx, .expect_tx, .test_wait.parity; each a number of 8
+// bytes in shared memory.
 void mbarrier_init(void* barrier, int count);
 void mbarrier_arrive(void* barrier);
 void mbarrier_arrive_expect(void* barrier, int bytes);

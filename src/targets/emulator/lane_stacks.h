@@ -1,6 +1,6 @@
-// Stacks of a block's fibers: one mapping, pages come when they are touched, the lowest page of each is a
-// guard. AddressSanitizer, where it is on, has to be told of every switch between stacks, and that what
-// frames left behind on a stack is of no account once the stack is used again or given back.
+// The stacks of a block's fibers: one mapping, in which the lowest page of each stack is a guard.
+// AddressSanitizer has to be told of every switch between stacks, and to forget the frames of a stack that is
+// used again or unmapped.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ class LaneStacks {
   LaneStacks(const LaneStacks&) = delete;
   LaneStacks& operator=(const LaneStacks&) = delete;
 
-  // Forgets what a sanitizer knows of frames that were dropped. To be called before lanes start; the
-  // destructor does it too, since a later mapping may get these addresses.
+  // Makes the sanitizer forget frames of dropped lanes. To be called before lanes start; the destructor does
+  // it too, since a later mapping may have the same addresses.
   void clear() const;
 
   int num_lanes() const { return num_lanes_; }
@@ -30,8 +30,8 @@ class LaneStacks {
   char* memory_ = nullptr;
 };
 
-// One side of a switch between stacks, as AddressSanitizer wants to know it; nothing without it. The side
-// that is left calls leave() before the jump and arrive() when the jump has come back.
+// One side of a switch between stacks, for AddressSanitizer; does nothing without it. The side that jumps
+// away calls leave() before the jump, and arrive() when the jump has returned.
 class StackSwitch {
  public:
   // Memory that runs next: `bytes` from `bottom` on, the lowest address.

@@ -1,8 +1,8 @@
-// A block's shared memory, and who touched what of it when. Starts as poison; each access is checked against
-// those before it:
-//   never written            read before anything was stored there
-//   a race                   another thread wrote it, or read what is overwritten now, and no barrier stands
-//   between in flight                an asynchronous copy goes there that has not been waited for
+// A block's shared memory, with a record of which thread accessed what and when. It starts as poison. Each
+// access is checked against those before it; the mistakes are:
+//   never written  a read before anything was stored there
+//   race           another thread wrote it, or read what is overwritten now, without a barrier in between
+//   in flight      it is the target of an asynchronous copy that nobody has waited for
 #pragma once
 
 #include <array>
@@ -35,16 +35,17 @@ class SharedMemory {
   }
   bool is_near(const void* p) const { return offset_of(p) + kGuardBytes < num_bytes_ + 2 * kGuardBytes; }
 
-  // What is wrong with the access; nothing if it is allowed, which is then remembered. `by_matrix_unit`: a
-  // warpgroup product, which sees only what its writer fenced. Its shape is fixed, so it may read what nobody
-  // has written: the poison there becomes NaN in the sums that depend on it.
+  // What is wrong with the access; empty if it is allowed, and then it is recorded. `by_matrix_unit`: the
+  // access of a warpgroup product, which sees only what its writer has fenced. It may read what nobody has
+  // written, since its shape is fixed: the poison there becomes NaN in the sums that depend on it.
   using Finding = std::optional<std::string>;
   Finding read(int thread, std::size_t offset, std::size_t bytes, bool by_matrix_unit = false);
   Finding write(int thread, std::size_t offset, std::size_t bytes);
-  // An atomic addition: as a read and a write, but that those of several threads may come in any order.
+  // An atomic addition: a read and a write, except that additions of several threads may come in any order.
   Finding add(int thread, std::size_t offset, std::size_t bytes);
 
-  // An asynchronous copy: from its start on the place is poison, and belongs to `thread` when it ends.
+  // An asynchronous copy: from its start on the memory is poison; when it ends it counts as a write of
+  // `thread`.
   Finding begin_copy(int thread, std::size_t offset, std::size_t bytes);
   void end_copy(int thread, std::size_t offset, std::size_t bytes, bool is_fenced = false);
 
@@ -66,7 +67,8 @@ class SharedMemory {
     bool is_in_flight() const { return tick() == kInFlight; }
     bool operator==(const Access&) const = default;
   };
-  // Of several accesses since the last write one that others may not know of is enough: four, by warp.
+  // Of the accesses since the last write one that others do not know of is enough to find a race. Four are
+  // kept, by warp.
   using Accesses = std::array<Access, 4>;
   struct Granule {
     Access written;

@@ -39,7 +39,9 @@ QUIRE_DEV bool any_lane(bool x) {
 
 QUIRE_DEV int atomic_add(int* counter, int x) { return emulator::atomic_add(counter, x); }
 QUIRE_DEV void atomic_add(unsigned long long* sum, unsigned long long x) { emulator::atomic_add(sum, x); }
-QUIRE_DEV unsigned atomic_add_shared(unsigned* sum, unsigned x) { return emulator::atomic_add_shared(sum, x); }
+QUIRE_DEV unsigned atomic_add_shared(unsigned* sum, unsigned x) {
+  return emulator::atomic_add_shared(sum, x);
+}
 QUIRE_DEV void atomic_store(int* counter, int x) { emulator::atomic_store(counter, x); }
 QUIRE_DEV void device_fence() { emulator::device_fence(); }
 
@@ -57,7 +59,9 @@ QUIRE_DEV void store_64(void* p, unsigned x, unsigned y) {
 QUIRE_DEV void store_128(void* p, const unsigned (&x)[4]) {
   for (int i = 0; i < 4; ++i) static_cast<unsigned*>(p)[i] = x[i];
 }
-QUIRE_DEV Values4 load_fresh_128(const float* p) { return {load_fresh(p), load_fresh(p + 1), load_fresh(p + 2), load_fresh(p + 3)}; }
+QUIRE_DEV Values4 load_fresh_128(const float* p) {
+  return {load_fresh(p), load_fresh(p + 1), load_fresh(p + 2), load_fresh(p + 3)};
+}
 QUIRE_DEV Values4 load_128(const float* p) { return {p[0], p[1], p[2], p[3]}; }
 QUIRE_DEV void load_bits(unsigned (&x)[4], const void* p) {
   emulator::check_alignment(p, 16);
@@ -77,7 +81,8 @@ QUIRE_DEV void copy_async_wait() {
   emulator::copy_async_wait(pending);
 }
 
-// Operands go through copies, so that a kernel's own variables need no address and their use no report.
+// Operands are copied, so that a kernel's own variables need no address and accesses to them are not
+// reported.
 QUIRE_DEV void load_matrix(unsigned (&r)[4], const void* row) {
   unsigned x[4];
   emulator::load_matrix(x, row, false);
@@ -104,7 +109,7 @@ QUIRE_DEV void multiply_step(E type, float (&c)[4], const unsigned (&a)[4], unsi
   for (int i = 0; i < 4; ++i) c[i] = sums[i];
 }
 
-// Registers of these products live until they are waited for: their variables have addresses.
+// The registers of these products are read and written later, so that their variables must have addresses.
 QUIRE_DEV void warpgroup_fence() { emulator::warpgroup_fence(); }
 QUIRE_DEV void warpgroup_commit() { emulator::warpgroup_commit(); }
 template <int pending>
@@ -118,11 +123,13 @@ template <int num>
 QUIRE_DEV void give_registers() {}
 QUIRE_DEV void named_barrier_wait(int id, int threads) { emulator::named_barrier_sync(id, threads); }
 QUIRE_DEV void named_barrier_arrive(int id, int threads) { emulator::named_barrier_arrive(id, threads); }
-QUIRE_DEV void arrival_init(void* barrier, int count) { emulator::mbarrier_init(barrier, count); }
-QUIRE_DEV void arrival_count(void* barrier) { emulator::mbarrier_arrive(barrier); }
-QUIRE_DEV void arrival_expect(void* barrier, int bytes) { emulator::mbarrier_arrive_expect(barrier, bytes); }
-QUIRE_DEV void arrival_announce(void* barrier, int bytes) { emulator::mbarrier_expect(barrier, bytes); }
-QUIRE_DEV void arrival_wait(void* barrier, unsigned phase) {
+QUIRE_DEV void mbarrier_init(void* barrier, int count) { emulator::mbarrier_init(barrier, count); }
+QUIRE_DEV void mbarrier_arrive(void* barrier) { emulator::mbarrier_arrive(barrier); }
+QUIRE_DEV void mbarrier_arrive_expect(void* barrier, int bytes) {
+  emulator::mbarrier_arrive_expect(barrier, bytes);
+}
+QUIRE_DEV void mbarrier_expect(void* barrier, int bytes) { emulator::mbarrier_expect(barrier, bytes); }
+QUIRE_DEV void mbarrier_wait(void* barrier, unsigned phase) {
   emulator::mbarrier_wait(barrier, static_cast<int>(phase));
 }
 QUIRE_DEV void copy_bulk(void* to, const void* from, int bytes, void* barrier) {

@@ -8,8 +8,8 @@
 namespace quire {
 namespace {
 
-// Large enough that a copy's fixed cost is small beside it, and many enough that the plans of several steps
-// fit.
+// Slots are large enough that the fixed cost of a copy is small, and there are enough of them for the plans
+// of several steps.
 constexpr std::size_t kSlotBytes = 512u << 10;
 constexpr std::size_t kNumSlots = 16;
 

@@ -8,10 +8,10 @@
 
 namespace quire {
 
-// Device memory. Throws Error{kExhausted} with what was asked for and what is free. The bytes are not set.
+// Allocates device memory, uninitialised. Throws Error{kExhausted} with the size and what is free.
 std::unique_ptr<Buffer> allocate_gpu(std::shared_ptr<GpuApi> api, std::size_t bytes);
 
-// Copies through a ring of pinned slots: one to the device returns as soon as its bytes are in the ring.
+// Copies through a ring of pinned slots. A copy to the device returns as soon as its bytes are in the ring.
 class StagingRing {
  public:
   explicit StagingRing(std::shared_ptr<GpuApi> api);
@@ -35,7 +35,7 @@ class StagingRing {
   std::size_t next_idx_ = 0;
 };
 
-// A copy into pinned memory of its own, with an event behind it.
+// A copy to pinned memory of its own, followed by an event.
 class GpuHostCopy : public HostCopy {
  public:
   GpuHostCopy(std::shared_ptr<GpuApi> api, std::size_t max_bytes);
@@ -53,16 +53,16 @@ class GpuHostCopy : public HostCopy {
   GpuEvent* has_arrived_ = nullptr;
 };
 
-// Recorded launches. The device that made them outlives it.
+// Recorded launches. The device that made this outlives it.
 class RecordedGraph : public Graph {
  public:
-  // Records what `launches` puts into the queue.
+  // Calls `launches` and records what it launches.
   RecordedGraph(std::shared_ptr<GpuApi> api, const std::function<void()>& launches);
   ~RecordedGraph() override;
   RecordedGraph(const RecordedGraph&) = delete;
   RecordedGraph& operator=(const RecordedGraph&) = delete;
 
-  // What `device` counts at each launch.
+  // The cost that each launch adds to the counters of `device`.
   void set_cost(LaunchCost cost, Device& device) { cost_ = cost, device_ = &device; }
   void launch() override;
 
@@ -73,7 +73,7 @@ class RecordedGraph : public Graph {
   Device* device_ = nullptr;
 };
 
-// From an event before what `work` launches to one behind it, by the device's clock. Waits for the end.
+// The time that what `work` launches takes, by events on the device before and after it. Waits for its end.
 double time_on_gpu_us(GpuApi& api, const std::function<void()>& work);
 
 }  // namespace quire

@@ -1,5 +1,5 @@
-// A GPU that is not there: memory and queue of a device whose kernels run on the host. What is launched has
-// been done when the call returns. A target of that kind says how a kernel is found and run.
+// A GpuApi without a GPU, for targets whose kernels run on the host: launches are complete when the call
+// returns. The target implements how a kernel is found and run.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ class HostApi : public GpuApi {
   void destroy(GpuGraph* graph) override;
 
  protected:
-  // One launch. `params` is good until it returns; `counters` may be null.
+  // Runs one launch. `params` is valid until this returns; `counters` may be null.
   virtual void run(const JitKernel& kernel, const GpuCode& code, int num_blocks, const void* params,
                    int* counters) = 0;
 

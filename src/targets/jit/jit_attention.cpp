@@ -34,7 +34,7 @@ KernelAbilities JitAttention::abilities() const {
 
 AttentionTuning JitAttention::tuning_of(const AttentionClass& problem) const {
   AttentionTuning config = store_.of(problem);
-  // Where few rows have no form of their own, prefill's kernel serves all batches.
+  // If there is no form for few rows, prefill's kernel runs all batches.
   if (config.tiles.few_keys == 0)
     config.tiles = store_.of({problem.dtype, problem.head_dim, BatchKind::kPrefill}).tiles;
   return config;
@@ -47,7 +47,7 @@ BatchKindCaps JitAttention::caps(const AttentionClass& problem) const {
   caps.num_programs = programs_at_once(t.blocks_per_sm);
   caps.rows = many_rows(t);
   caps.few_rows = t.few_keys > 0 ? kFewRows : 0;
-  caps.invariant_rows = kFewRows;  // one arithmetic for every number of rows: that of few
+  caps.invariant_rows = kFewRows;  // every number of rows uses the arithmetic of few rows
   caps.keys = std::max(t.keys, t.few_keys);
   caps.split_policy = config.split_policy;
   caps.source = store_.source_of(problem);

@@ -1,4 +1,5 @@
-// The attention of a run-time-compiled target, for planner and tuner: what its rules and tables say.
+// What planner and tuner need to know of the attention of a run-time-compiled target, from its rules and
+// tables.
 #pragma once
 
 #include "targets/jit/tile_rules.h"
@@ -9,14 +10,14 @@ namespace quire {
 
 class JitAttention : public AttentionTarget {
  public:
-  // `rules` outlives it. `num_units`: multiprocessors; `max_programs`: at the same time, 0 = as many as the
-  // chip takes.
+  // `rules` outlives this. `num_units` is the number of multiprocessors, `max_programs` the most programs at
+  // the same time; 0 = as many as fit on the chip.
   JitAttention(const TileRules& rules, int num_units, int max_programs);
 
   TuningStore& store() { return store_; }
   const TuningStore& store() const { return store_; }
 
-  // Null where nothing can be tuned, such as on an emulator. Outlives this.
+  // `tunable` outlives this; null if nothing can be tuned, as on an emulator.
   void set_tunable(TunableAttention* tunable) { tunable_ = tunable; }
 
   int programs_at_once(int blocks_per_unit) const;
@@ -27,7 +28,7 @@ class JitAttention : public AttentionTarget {
   TunableAttention* tunable() const override { return tunable_; }
 
  protected:
-  // Of the kernel that serves these problems.
+  // The tuning of the kernel for these problems.
   virtual AttentionTuning tuning_of(const AttentionClass& problem) const;
 
  private:

@@ -55,7 +55,7 @@ std::optional<FileHeader> read_header(std::istream& file, std::uint64_t file_byt
   if (file_bytes < sizeof header || file_bytes > kMaxFileBytes) return {};
   if (!file.read(reinterpret_cast<char*>(&header), sizeof header)) return {};
   if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0) return {};
-  // One at a time, so that no sum of hostile sizes wraps around.
+  // Subtracts one by one, so that sums of hostile sizes cannot overflow.
   std::uint64_t rest = file_bytes - sizeof header;
   for (const std::uint64_t part : {header.name_bytes, header.log_bytes, header.binary_bytes}) {
     if (part > rest) return {};
@@ -64,8 +64,8 @@ std::optional<FileHeader> read_header(std::istream& file, std::uint64_t file_byt
   return rest == 0 ? std::optional(header) : std::nullopt;
 }
 
-// Why machine code that lies there is not run: somebody else may have put it there. Empty if nobody can have.
-// What belongs to root is trusted, so that a package can bring kernels along.
+// Why machine code from this file or folder is not run: somebody else may have written it. Empty if nobody
+// can have. Files of root are trusted, so that a package can contain kernels.
 std::string why_untrusted(const fs::path& path, bool is_folder) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return fmt::format("{}: {}", path.string(), std::strerror(errno));
@@ -86,7 +86,7 @@ std::string why_untrusted(const fs::path& path, bool is_folder) {
 std::optional<std::pair<JitKey, CompiledKernel>> read_kernel(const fs::path& path) {
   if (!why_untrusted(path, false).empty()) return {};
   std::ifstream file(path, std::ios::binary | std::ios::ate);
-  // The size of the file that is open: another may take its name meanwhile.
+  // The size of the open file, since another file may have taken its name by now.
   const std::streamoff file_bytes = file.tellg();
   if (!file.seekg(0)) return {};
   const auto header = read_header(file, static_cast<std::uint64_t>(file_bytes));

@@ -1,8 +1,8 @@
 // Compiled kernels on disk, so that a second start compiles nothing. One file a kernel, named by a SHA-256
 // digest over all that its code depends on. A file is trusted only if its sizes, its key and the checksum
 // over its content are right, and if it and its folder belong to the user or to root and nobody else may
-// write there; whatever else lies there is compiled anew. Files appear complete or not at all, also with
-// several processes at a time.
+// write there; otherwise the kernel is compiled anew. A file appears complete or not at all, also if
+// several processes write at the same time.
 #pragma once
 
 #include <array>
@@ -18,13 +18,13 @@ namespace quire {
 
 struct CompiledKernel {
   std::string name;    // for people
-  std::string log;     // the compiler's words: registers, spills
+  std::string log;     // of the compiler: registers, spills
   std::string binary;  // machine code in the vendor's format
 };
 
 using JitKey = std::array<std::uint8_t, 32>;
 
-// Digest of the parts in order; where one ends matters. Throws Error{kUnsupported} if libcrypto offers no
+// The digest of the parts and their lengths, in this order. Throws Error{kUnsupported} if libcrypto has no
 // SHA-256.
 JitKey make_jit_key(std::span<const std::string_view> parts);
 
@@ -43,17 +43,17 @@ class JitCache {
 
   const std::filesystem::path& folder() const { return folder_; }
 
-  // Nothing if the kernel is not there, its file is damaged, or others may have written it.
+  // Empty if there is no such kernel, its file is damaged, or others may have written it.
   std::optional<CompiledKernel> try_load(const JitKey& key) const;
 
   // Empty, or the reason why the kernel could not be kept: a full disk, or a folder that others may write to,
   // costs time on the next start, not a request.
   std::string store(const JitKey& key, const CompiledKernel& kernel) const;
 
-  // Sorted by name. Only files that carry a cache file's name are looked at.
+  // Sorted by name. Files with other names than those of a cache are ignored.
   std::vector<JitCacheEntry> list() const;
 
-  // Removes all of them, and what interrupted writers left. Returns the number of kernels removed.
+  // Removes all kernels, and files that interrupted writers left. Returns the number of kernels removed.
   int clear() const;
 
  private:

@@ -11,10 +11,9 @@ namespace {
 constexpr int kMaxBlocks = 65535 * 16;
 constexpr int kOwnLinearRows =
     kFewRows;  // up to so many, reading the weights is all there is to do, and our kernel does that
-constexpr int kUsualSpilledBytes =
-    256;  // of registers in memory, in all code: not yet a reason against a kernel
+constexpr int kUsualSpilledBytes = 256;  // spilled bytes in all of the code that are still accepted
 
-// Sets a flag for as long as it lives.
+// A flag is true while this object exists.
 class Raised {
  public:
   explicit Raised(bool& flag) : flag_(flag) { flag_ = true; }
@@ -115,7 +114,7 @@ void JitDevice::prepare(const std::function<void()>& launches, const CompileProg
   load(slots_of(launches), progress);
 }
 
-// Kernels of other tiles stay loaded: graphs may hold them, and a tuner comes back to them.
+// Kernels with other tiles stay loaded: graphs may use them, and a tuner may choose them again.
 void JitDevice::use_config(const AttentionClass& problem, const AttentionTuning& config) {
   check_not_recording("change a configuration");
   const AttentionTiles before = attention_.store().of(problem).tiles;
@@ -168,7 +167,7 @@ std::vector<std::string> JitDevice::prepare_tiles(const AttentionClass& problem,
   return reasons;
 }
 
-// Variants that differ in nothing that is compiled share their slots.
+// Variants with the same code share their slots.
 int JitDevice::first_slot_of(const KernelVariant& compiled) {
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].instance == KernelInstance{compiled, 0}) return static_cast<int>(i);
@@ -215,7 +214,7 @@ JitKernel JitDevice::choose_kernel(const KernelInstance& instance) const {
   return make_kernel(instance, *parts_.rules, problem ? &attention_.store().of(*problem).tiles : nullptr);
 }
 
-// Loads a kernel that may be used later. Empty, or why it cannot be used.
+// Loads a kernel with tiles that may be used later. Empty, or why it cannot be used.
 std::string JitDevice::keep_spare(int idx, const AttentionTiles& tiles, const JitKernel& kernel,
                                   const KernelCompiler::Outcome& outcome) {
   Slot& slot = slots_[static_cast<std::size_t>(idx)];

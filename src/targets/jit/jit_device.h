@@ -22,13 +22,13 @@ struct JitParts {
   std::string architecture;  // as the compiler names it
   std::unique_ptr<PageLayout> (*page_layout)(const KvFormat& format, HeadShape heads, int page_size);
   std::unique_ptr<WeightLayout> (*weight_layout)(const WeightFormat& format, int out_dim, int in_dim);
-  std::span<const NamedText> tuned_tables;                   // that come with the program
-  std::string tables_dir;                                    // of the user's tables; "" = none
-  std::function<int(const std::string& log)> spilled_bytes;  // that the compiler's log tells of
+  std::span<const NamedText> tuned_tables;                   // those in the program
+  std::string tables_dir;                                    // the folder of the user's tables; "" = none
+  std::function<int(const std::string& log)> spilled_bytes;  // from the compiler's log
   std::function<std::unique_ptr<VendorLinear>()>
-      open_vendor;       // null: our own kernels serve; called once, when it is first of use
-  double dot_error = 1;  // see DeviceCaps
-  int max_programs = 0;  // that run at the same time; 0: as many as the chip takes
+      open_vendor;           // null: our own kernels serve; called once, when it is first of use
+  double dot_error = 1;      // see DeviceCaps
+  int max_programs = 0;      // that run at the same time; 0: as many as the chip takes
   bool is_emulated = false;  // the host runs the kernels, launches have been done when they return
 };
 
@@ -71,13 +71,13 @@ class JitDevice : public Device, public TunableAttention {
                                          const std::function<void()>& launches) override;
 
  private:
-  // A slot for each form of each variant that is compiled differently, and what is loaded into it.
+  // A slot for each form of each variant whose code differs, and the code that is loaded.
   struct Slot {
     KernelInstance instance;
     JitKernel kernel;
     GpuCode code;  // null function: not loaded
   };
-  // Code with tiles that are not in use.
+  // Loaded code with other tiles than those in use.
   struct Spare {
     int slot;
     AttentionTiles tiles;
@@ -100,11 +100,11 @@ class JitDevice : public Device, public TunableAttention {
   JitKernel choose_kernel(const KernelInstance& instance) const;
   std::string keep_spare(int slot, const AttentionTiles& tiles, const JitKernel& kernel,
                          const KernelCompiler::Outcome& outcome);
-  // Compiles and loads those that are missing.
+  // Compiles and loads what is missing.
   void load(std::vector<int> slots, const CompileProgress& progress = {});
   void launch_own(KernelName name, int slot, const void* params, int num_work);
   bool launch_vendor(const LinearVariant& variant,
-                     const LinearParams& params);  // false if our own kernel is to do it
+                     const LinearParams& params);  // false if our own kernel should run
 
   JitParts parts_;
   std::shared_ptr<GpuApi> api_;

@@ -22,10 +22,10 @@ class RuntimeCompiler {
   virtual std::string name() const = 0;  // for people: "nvrtc"
   virtual std::string version() const = 0;
 
-  // What the compiler is told beside the options of the kernel.
+  // The compiler's options for an architecture, in addition to those of the kernel.
   virtual std::vector<std::string> options_for(const std::string& architecture) const = 0;
 
-  // Machine code and log of one source. May be called by several threads at a time. Throws Error{kInternal}
+  // Compiles one source to machine code. May be called by several threads at a time. Throws Error{kInternal}
   // with the log.
   virtual CompiledKernel compile(const std::string& name, const std::string& source,
                                  std::span<const std::string> options,
@@ -34,11 +34,11 @@ class RuntimeCompiler {
 
 class KernelCompiler {
  public:
-  // Of one finished kernel; called by one thread at a time.
+  // Called for each finished kernel, by one thread at a time.
   using Report = std::function<void(const CompiledKernel& kernel, bool is_from_disk)>;
 
-  // `texts`: the headers that kernels include. `cache_dir`: "" = nothing is kept on disk. `extra_options`
-  // hold for every kernel.
+  // `texts`: the headers that kernels include. `cache_dir`: "" = nothing is kept on disk. `extra_options` are
+  // used for every kernel.
   KernelCompiler(std::shared_ptr<const RuntimeCompiler> compiler, std::span<const NamedText> texts,
                  const std::string& cache_dir, std::vector<std::string> extra_options = {});
 
@@ -46,7 +46,7 @@ class KernelCompiler {
   std::string compiler_text() const { return compiler_->name() + " " + compiler_->version(); }
   const JitCache& cache() const { return cache_; }
 
-  // Everything that the code of this kernel depends on.
+  // The digest of all that the code of this kernel depends on.
   JitKey key_of(const JitKernel& kernel, const std::string& architecture) const;
 
   struct Outcome {
@@ -62,7 +62,7 @@ class KernelCompiler {
   std::vector<CompiledKernel> get(std::span<const JitKernel> kernels, const std::string& architecture,
                                   const Report& report = {});
 
-  // Why kernels could not be kept on disk, if they could not.
+  // Why kernels could not be stored on disk; empty if they could.
   const std::string& store_failure() const { return store_failure_; }
 
  private:

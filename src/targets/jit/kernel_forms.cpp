@@ -20,20 +20,20 @@ constexpr int kShortRow = 512;  // elements: a row for one warp
 // rows. Of elementwise kernels: whole or ragged spans, and of norms long or short rows.
 constexpr int kExact = 1, kMany = 1, kRagged = 1, kShort = 2;
 
-// At the start of a piece of 16 bytes.
+// Whether an address is a multiple of 16.
 bool is_aligned(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
 HeadShape bound_of(HeadShape heads) { return heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo))); }
 
-// Heads of just the size that the kernel is compiled for and rows of aligned pieces of 16 bytes spare the
-// kernel what runs at edges.
+// Whether heads have exactly the compiled size and rows consist of aligned pieces of 16 bytes, so that the
+// kernel needs no code for edges.
 bool is_exact(const AttentionParams& p, const AttentionVariant& compiled) {
   const long piece = 16 / static_cast<long>(dtype_bytes(compiled.q));
   return compiled.heads == HeadShape{p.head_dim_qk, p.head_dim_vo} && p.q_token_stride % piece == 0 &&
          p.o_token_stride % piece == 0 && is_aligned(p.q) && is_aligned(p.o);
 }
 
-// Lengths and strides of rows in elements, and where they begin: whether all are of whole spans.
+// Whether lengths and strides of rows, in elements, and their addresses are all multiples of a span.
 bool are_whole(std::initializer_list<long> elems, std::initializer_list<const void*> rows) {
   return std::all_of(elems.begin(), elems.end(), [](long n) { return n % kSpanElems == 0; }) &&
          std::all_of(rows.begin(), rows.end(), is_aligned);
@@ -127,7 +127,7 @@ JitKernel make_attention(const KernelInstance& instance, const TileRules& rules,
   const HeadShape bound = bound_of(v.heads), heads = has_producer ? v.heads : bound;
   const bool exact = instance.form % 2 == kExact && heads == v.heads;
   const int value_cols = std::min(heads.vo, rules.value_cols(problem));
-  // Registers are scarce where text for many rows needs them, most of all beside that for few.
+  // Code for many rows leaves few registers, and even fewer if the kernel has both forms.
   const int parts_at_once = problem.kind == BatchKind::kDecode                    ? 4
                             : problem.kind == BatchKind::kPrefill && has_producer ? 2
                                                                                   : 1;
@@ -179,7 +179,7 @@ int threads_of(const RowVariant& v, int form) {
     case KernelName::kTakeTokens:
       return 32;
     case KernelName::kRmsNorm:
-      return form / kShort == 1 ? 32 : 256;  // one warp where a row is short, such as that of a head
+      return form / kShort == 1 ? 32 : 256;  // one warp for short rows, such as those of a head
     default:
       return 256;
   }

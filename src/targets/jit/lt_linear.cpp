@@ -1,5 +1,5 @@
-// Linear layers by a library with the Lt interface, with declarations of our own for what is used of it
-// (cuBLAS documentation, chapter "Using the cuBLASLt API").
+// Linear layers by a library with the Lt interface. The declarations are our own, of only those functions
+// that are used (cuBLAS documentation, chapter "Using the cuBLASLt API").
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -25,7 +25,7 @@ struct MatmulHandle;
 struct PreferenceHandle;
 struct LibraryHandle;
 
-// An algorithm, then what the library says of it.
+// An algorithm, followed by what the library reports about it.
 struct HeuristicResult {
   struct Verdict {
     std::size_t workspace_bytes;
@@ -84,7 +84,7 @@ struct Functions {
   }
 };
 
-// The power of two, up to the 256 that the library takes for granted, that an address is a multiple of.
+// The alignment of an address, up to 256, which the library assumes by default.
 std::uint32_t alignment_of(const void* p) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
   return address == 0 ? 256 : 1u << std::min(8, std::countr_zero(address));
@@ -93,7 +93,7 @@ std::uint32_t alignment_of(const void* p) {
 template <class Handle>
 using Owned = std::unique_ptr<Handle, int (*)(Handle*)>;
 
-// What an algorithm is chosen for: sizes, strides, types, alignments.
+// What the choice of an algorithm depends on: sizes, strides, types, alignments.
 using ShapeKey = std::array<std::int64_t, 11>;
 
 ShapeKey shape_key(const LinearVariant& v, const LinearParams& p) {
@@ -110,7 +110,7 @@ ShapeKey shape_key(const LinearVariant& v, const LinearParams& p) {
           alignment_of(p.bias)};
 }
 
-// One product's shape: descriptors, and the algorithm if there is one.
+// The descriptors of one shape, and its algorithm if there is one.
 struct Choice {
   Owned<MatmulHandle> desc;
   Owned<LayoutHandle> weight, x, y;

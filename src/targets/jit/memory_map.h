@@ -1,5 +1,5 @@
-// Where the buffers of a device are that runs on the host: the memory that its kernels may touch. Fixed while
-// a launch runs.
+// The buffers of a device that runs on the host, which are the memory that its kernels may access. Does not
+// change while a launch runs.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ class MemoryMap {
     return bytes;
   }
 
-  // The region that holds the access, or an empty one.
+  // The region that contains the access, or an empty one.
   Region find(const void* p, std::size_t bytes) const {
     auto next = ends_.upper_bound(address(p));
     if (next == ends_.begin()) return {};

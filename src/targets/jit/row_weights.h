@@ -1,4 +1,4 @@
-// Packed weights as plain rows: what targets use whose kernels bring rows of chunks into fast memory.
+// Packed weights as plain rows, for targets whose kernels copy rows of chunks to shared memory.
 #pragma once
 
 #include "device/layout.h"

@@ -1,5 +1,5 @@
-// What a GPU target says of one family of its chips, so that the catalogue can be turned into kernels for it:
-// tiles that fit, the compiler's options, and the words around a kernel's text. Everything else is shared.
+// What a GPU target defines for one family of its chips, so that the catalogue can be compiled for it: tiles
+// that fit, the compiler's options, and the source around a kernel's text. Everything else is shared.
 #pragma once
 
 #include <algorithm>
@@ -21,38 +21,38 @@ class TileRules {
  public:
   virtual ~TileRules() = default;
 
-  // Attention: what is chosen where nothing was measured; why tiles cannot be (empty if they can); all that
-  // are worth a try, the heuristics' choice first; and the machine's share. `is_exact`: heads are of
-  // the sizes that the kernel is compiled for, and rows of whole pieces of 16 bytes.
+  // Attention: the tuning that is used without measurements; why tiles are illegal (empty if they are not);
+  // all tiles that are worth a try, those of the heuristics first; the threads and memory of a kernel.
+  // `is_exact`: heads have exactly the sizes that the kernel is compiled for, and rows are whole pieces of 16
+  // bytes.
   virtual AttentionTuning heuristics(const AttentionClass& problem) const = 0;
   virtual std::string why_illegal(const AttentionClass& problem, const AttentionTiles& tiles) const = 0;
   virtual std::vector<AttentionTiles> legal_tiles(const AttentionClass& problem) const = 0;
   virtual KernelShape attention_shape(const AttentionClass& problem, const AttentionTiles& tiles,
                                       bool is_exact) const = 0;
 
-  // The head sizes, at least `heads`, for which an attention kernel with a producer is compiled. One without
-  // takes any heads up to its bound.
+  // The head sizes, at least `heads`, for which an attention kernel with producer warps is compiled. One
+  // without takes any heads up to its bound.
   virtual HeadShape compiled_heads(DType, HeadShape heads) const {
     return heads_of_bound(head_dim_bound(std::max(heads.qk, heads.vo)));
   }
 
-  // Columns of V whose sums a program's registers hold, a divisor of the bound of V: for more, attention goes
-  // over the keys again.
+  // The columns of V for which a program's registers hold sums, a divisor of the bound of V. For more columns
+  // attention goes over the keys several times.
   virtual int value_cols(const AttentionClass& problem) const = 0;
 
   virtual LinearTiles linear(DType x, bool is_many) const = 0;
 
-  // Of kernels without tiles, by name, with blocks of `threads`. `is_ragged`: rows need not be of whole
-  // spans.
+  // For kernels without tiles, by name, with blocks of `threads`. `is_ragged`: rows may not be whole spans.
   virtual KernelShape row_shape(const std::string& name, DType dtype, int threads, bool is_ragged) const = 0;
 
-  // Options of every kernel, the target's namespace and headers among them.
+  // The compiler's options for every kernel, among them the target's namespace and headers.
   virtual std::vector<std::string> common_options() const = 0;
 
-  // "targets/cuda/tile/": where headers without a folder stand.
+  // "targets/cuda/tile/": the folder of headers that the catalogue names without one.
   virtual std::string tile_folder() const = 0;
 
-  // The head of the entry, up to its body: which sees the params as `p` and a LaunchState as `state`.
+  // The source of the entry function up to its body, in which `p` is the params and `state` a LaunchState.
   virtual std::string entry_head(const char* params, int threads, int blocks_per_unit) const = 0;
 };
 

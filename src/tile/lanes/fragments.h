@@ -1,11 +1,12 @@
-// Rows and scores that lie in registers as fragments of a matrix step, and the words on them. For any machine
-// of lanes; included behind the target's program.h, whose struct Fragment says what a lane holds of a block
-// of sums, which has 16 rows (kFewRows) and kCols columns:
-//   kRows, kLaneCols              how many of its rows and columns; register i is of the row of number
-//                                 i / kLaneCols among them, and of the column of number i % kLaneCols
-//   first_row(), row_offset(i)    the sum of the two is the lane's row i
-//   first_col(), col_offset(i)    likewise its column i
-//   kRowLanes, kRowLaneStep       how many lanes hold the same rows, and how far it is from one to the next
+// Rows and scores that lie in registers as fragments of a matrix step, and the operations on them. For any
+// machine of lanes; included after the target's program.h, whose struct Fragment says which elements of a
+// block of sums a lane holds. A block has 16 rows (kFewRows) and kCols columns:
+//   kRows, kLaneCols              the numbers of rows and columns of a block that a lane holds; its register
+//   i
+//                                 is element (i / kLaneCols, i % kLaneCols) of these
+//   first_row(), row_offset(i)    their sum is the i-th row that the lane holds
+//   first_col(), col_offset(i)    their sum is the i-th column that the lane holds
+//   kRowLanes, kRowLaneStep       the number of lanes that hold the same rows, and the distance between them
 #pragma once
 
 namespace quire {
@@ -14,8 +15,8 @@ namespace QUIRE_TARGET {
 constexpr int kManyRows = kFewRows * kWarps;
 constexpr int kFragmentRegisters = Fragment::kRows * Fragment::kLaneCols;  // of a lane, in a block
 
-// The target's, f32 x[kBlocks][kFragmentRegisters] in each lane: sums; scores, of which a warp has columns
-// from first_col() on.
+// Defined by the target, with f32 x[kBlocks][kFragmentRegisters] in each lane. Accum holds sums; Scores holds
+// scores, of which a warp has the columns from first_col() on.
 template <int max_rows, int max_cols>
 struct Accum;
 template <int max_rows, int max_keys>
@@ -26,14 +27,14 @@ QUIRE_DEV int first_row() {
   static_assert(max_rows == kFewRows || max_rows == kManyRows, "16 rows, or 16 a warp");
   return Fragment::first_row() + (max_rows == kFewRows ? 0 : warp_idx() * kFewRows);
 }
-// The warp that speaks for a row where all have the same.
+// Whether this warp writes a row: where all warps have the same rows, the first one does.
 template <int max_rows>
 QUIRE_DEV bool speaks_for_rows() {
   return max_rows != kFewRows || warp_idx() == 0;
 }
 
-// One f32 a row: of rows first_row() + row_offset(i), equal in all lanes that share them (and in all warps
-// once joined, for 16 rows).
+// One f32 a row: value[i] belongs to row first_row() + row_offset(i). It is equal in all lanes that hold that
+// row and, for 16 rows, in all warps after a join.
 template <int max_rows>
 struct Row {
   float value[Fragment::kRows] = {};
@@ -58,6 +59,8 @@ QUIRE_DEV void scatter_row(const Row<max_rows>& row, int rows, const Pointer& po
 }
 template <int max_rows, class F, class... Inputs>
 QUIRE_DEV void row_map(Row<max_rows>& out, int, const F& f, const Inputs&... inputs) {
+  static_assert((kIsRow<Inputs, max_rows> && ...),
+                "row_map(out, rows, f, inputs...) takes rows of one length");
   for (int i = 0; i < Fragment::kRows; ++i)
     out.value[i] = f(first_row<max_rows>() + Fragment::row_offset(i), inputs.value[i]...);
 }
@@ -74,7 +77,8 @@ QUIRE_DEV void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x
   }
 }
 
-// A column of a tile: conversions of integers are slow, so that a lane has only one.
+// A column of a tile. Conversions from int to float are slow: a lane converts its first column once, and the
+// others add a constant.
 struct Column {
   float first;
   int offset;
@@ -83,8 +87,10 @@ QUIRE_DEV float to_f32(Column col) { return col.first + static_cast<float>(col.o
 
 template <int max_rows, int max_keys, class F, class... Rows>
 QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+  static_assert((kIsRow<Rows, max_rows> && ...),
+                "each(scores, f, rows...) takes rows as long as the tile has rows");
   float first = to_f32(tile.first_col());
-  pin(first);  // else all columns are computed ahead of the loop over tiles, and spilled
+  pin(first);  // keeps the compiler from computing all columns before the loop over tiles and spilling them
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
@@ -95,7 +101,7 @@ QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&...
   }
 }
 
-// One value from one of each of the lanes that hold the same rows.
+// Joins the values of the lanes that hold the same rows; all of them receive the result.
 template <class Join>
 QUIRE_DEV float join_lanes(float x, const Join& join) {
 #pragma unroll
@@ -103,8 +109,8 @@ QUIRE_DEV float join_lanes(float x, const Join& join) {
   return x;
 }
 
-// One value a row from one of each warp, for 16 rows; `slot` 0 and 1 are used in turn, so that one barrier is
-// enough.
+// For 16 rows: joins the values that the warps have for each row. Callers alternate between slots 0 and 1 of
+// the exchange memory, so that one barrier a call is enough.
 template <int max_rows, class Join>
 QUIRE_DEV void join_row(float (&x)[Fragment::kRows], int slot, const Join& join) {
   if (is_producer()) return;
@@ -114,7 +120,7 @@ QUIRE_DEV void join_row(float (&x)[Fragment::kRows], int slot, const Join& join)
       for (int i = 0; i < Fragment::kRows; ++i)
         values[warp_idx() * kFewRows + first_row<max_rows>() + Fragment::row_offset(i)] = x[i];
     }
-    team_barrier();
+    consumer_barrier();
     for (int i = 0; i < Fragment::kRows; ++i) {
       x[i] = values[first_row<max_rows>() + Fragment::row_offset(i)];
       for (int w = 1; w < kWarps; ++w)
@@ -123,7 +129,7 @@ QUIRE_DEV void join_row(float (&x)[Fragment::kRows], int slot, const Join& join)
   }
 }
 
-// With 16 rows each warp is a part of the program.
+// With 16 rows each warp is a part of the program, in the sense of tile.h.
 template <int max_rows>
 QUIRE_DEV void join_max(Row<max_rows>& row) {
   join_row<max_rows>(row.value, 0, [](float a, float b) { return vec_max(a, b); });
@@ -135,7 +141,7 @@ QUIRE_DEV void join_sum(Row<max_rows>& row) {
 
 template <int max_rows, int max_keys>
 QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
-  float most[kFragmentRegisters];  // as many chains, as each step waits for the last
+  float most[kFragmentRegisters];  // independent chains, since each maximum waits for the one before it
 #pragma unroll
   for (int n = 0; n < tile.kBlocks; ++n) {
 #pragma unroll
@@ -152,7 +158,8 @@ QUIRE_DEV void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& til
 }
 
 // x := exp2(scale (x - m)), d += row sum, of which each of a row's lanes has a part. A row whose maximum is
-// -inf holds only -inf and becomes 0. Sums lag behind: who adds an exponential at once waits for it.
+// -inf holds only -inf and becomes 0. Each exponential is added to the sum kLag blocks later, so that the
+// addition does not wait for it.
 template <int max_rows, int max_keys>
 QUIRE_DEV void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m,
                          Row<max_rows>& d) {

@@ -1,5 +1,5 @@
-// Values of a machine of lanes: single numbers, one a lane. The same words as the CPU's vectors.
-// Included behind the functions of the chip (QUIRE_SIMT_HEADER).
+// Arithmetic on the values of a machine of lanes: each lane has one number. The CPU target defines the same
+// names for vectors. Included after the functions of the chip (QUIRE_SIMT_HEADER).
 #pragma once
 
 #include "tile/defaults.h"
@@ -30,7 +30,7 @@ QUIRE_DEV float rsqrt(float x) { return 1.0f / sqrt(x); }
 QUIRE_DEV float tanh(float x) { return tanh_by_exp2(x); }  // 2^-21 absolute
 QUIRE_DEV float erf(float x) { return erf_by_exp2(x); }    // 2^-21 absolute
 
-// Elements of plain rows: an element is its number.
+// Elements of plain rows; here i is the number of one element.
 template <class E>
 QUIRE_DEV float load(const E* p, int i) {
   return to_f32(p[i]);

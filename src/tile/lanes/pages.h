@@ -1,5 +1,5 @@
-// Tokens and their pages. For any machine of lanes whose pages consist of chunks of 16 bytes (spans.h);
-// included behind the target's NativePage.
+// Tokens and their pages, for any machine of lanes whose pages consist of chunks of 16 bytes (spans.h).
+// Included after the target has defined NativePage.
 #pragma once
 
 namespace quire {
@@ -11,8 +11,8 @@ struct PagedToken {
   int token;  // in the page; negative: none
 };
 
-// token / page size for token < 2^31 without a division: the quotient by multiplication is right or one too
-// small.
+// token / page size for token < 2^31 without a division. Multiplication by the reciprocal gives the quotient
+// or one less, which `of` corrects.
 struct PageIndex {
   int size;
   unsigned reciprocal;
@@ -24,7 +24,7 @@ struct PageIndex {
   }
 };
 
-// Where a key lies, if it is one of [begin, end).
+// The page and the place of a key in it; no token if the key is outside [begin, end).
 template <class E>
 QUIRE_DEV PagedToken<E> find_token(const KvView<KvTypes<E, E>, NativePage>& view, const PageIndex& pages,
                                    int key, int begin, int end) {
@@ -34,7 +34,8 @@ QUIRE_DEV PagedToken<E> find_token(const KvView<KvTypes<E, E>, NativePage>& view
           is_there ? key - page * pages.size : -1};
 }
 
-// Keys and values of one token's heads into its page, a chunk a thread, zeros up to whole rows.
+// Writes the keys and values of one token's heads to its page, a chunk a thread. What fills up the last chunk
+// of a row is zero.
 template <class E>
 QUIRE_DEV void store_token(const TokenSlot<KvTypes<E, E>>& to, const NativePage& layout, int num_heads,
                            const E* k, const E* v) {

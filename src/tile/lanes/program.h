@@ -1,6 +1,6 @@
-// A program on a machine of lanes is a block of warps: its parts, and the fast memory that they share.
-// Included behind the functions of the chip (QUIRE_SIMT_HEADER), which also say how many lanes a warp (a
-// wave) has: kLaneCount.
+// A program on a machine of lanes is a thread block: its warps, and the shared memory that they have.
+// Included after the functions of the chip (QUIRE_SIMT_HEADER), which also define kLaneCount, the lanes of a
+// warp (a wave on AMD).
 #pragma once
 
 #include "tile/lanes/facts.h"
@@ -14,17 +14,16 @@ namespace QUIRE_TARGET {
 #define QUIRE_WARPS 4
 #endif
 constexpr int kWarps = QUIRE_WARPS;  // of a program with tiles
-constexpr int kExchangeBytes =
-    kExchangeBytesPerWarp * kWarps;  // at the start of shared memory: values that warps exchange
+// The first bytes of shared memory, for values that warps exchange.
+constexpr int kExchangeBytes = kExchangeBytesPerWarp * kWarps;
 
 QUIRE_DEV int lane_idx() { return thread_idx() % kLaneCount; }
 QUIRE_DEV int warp_idx() { return thread_idx() / kLaneCount; }
 QUIRE_DEV int num_warps() { return num_threads() / kLaneCount; }
 
-// QUIRE_PRODUCER: registers of a thread of the producer; 0: there is none.
-// The team: the warps that compute. Warps beside them, the producer, may do nothing but fill rings of stages,
-// where a chip has barriers for a part of a block; they go through the same text, where most of what tiles do
-// is not for them.
+// QUIRE_PRODUCER is the number of registers of a producer thread, or 0 if a program has no producer warps.
+// Consumer warps compute. Producer warps, on chips with barriers for a part of a block, only fill rings of
+// stages. Both run the same kernel text; in a producer warp most operations on tiles return at once.
 #if QUIRE_PRODUCER
 constexpr bool kHasProducer = true;
 constexpr int kProducerWarps = 4;
@@ -33,7 +32,7 @@ constexpr bool kHasProducer = false;
 constexpr int kProducerWarps = 0;
 #endif
 QUIRE_DEV bool is_producer() { return kHasProducer && warp_idx() >= kWarps; }
-QUIRE_DEV void team_barrier() {
+QUIRE_DEV void consumer_barrier() {
 #if QUIRE_PRODUCER
   if (!is_producer()) named_barrier_wait(1, kWarps * kLaneCount);
 #else
@@ -51,24 +50,24 @@ constexpr bool kExactHeads = false;
 
 // Two counters in global memory, zero between launches: the next item, and how many programs are done.
 struct LaunchState {
-  int* counters;  // null: items go round the programs in turn
+  int* counters;  // null: item i goes to program i mod the number of programs
 };
 
 #if QUIRE_WARPGROUPS
-constexpr int kOwnArrivalBytes =
-    kArrivalBytes;  // words that count arrivals, and work items on their way to the team
+constexpr int kOwnBarrierBytes = kBarrierBytes;
 #else
-constexpr int kOwnArrivalBytes = 0;
+constexpr int kOwnBarrierBytes = 0;
 #endif
-// Room of its own for sums that warps join, where tiles stay in use meanwhile.
+// Separate memory for joining the sums of warps, where tiles are still in use at that time; without it the
+// memory of the item's first tiles is used.
 #ifdef QUIRE_JOIN_BYTES
 constexpr int kJoinBytes = QUIRE_JOIN_BYTES;
 #else
 constexpr int kJoinBytes = 0;
 #endif
-constexpr int kReservedBytes = kExchangeBytes + kOwnArrivalBytes + kJoinBytes;
+constexpr int kReservedBytes = kExchangeBytes + kOwnBarrierBytes + kJoinBytes;
 
-// A tile's place in a ring of slots, and whether rounds before it were odd or even in number.
+// A position in a ring of slots, and the parity of the rounds that are complete: the phase of its mbarriers.
 struct RingPlace {
   int slot = 0;
   unsigned phase = 0;
@@ -80,8 +79,8 @@ struct RingPlace {
   }
 };
 
-// What every program has: counters of the launch, and shared memory that tiles take until the current item
-// ends.
+// What every program has: the counters of the launch, and shared memory from which tiles take theirs until
+// the current item ends.
 struct BlockProgram {
   int* counters;
   int used = kReservedBytes;
@@ -95,7 +94,7 @@ struct BlockProgram {
     used += bytes;
     return p;
   }
-  // What lies `offset` bytes behind the first tile.
+  // The address `offset` bytes after the start of the first tile; takes nothing.
   QUIRE_DEV char* take_from(int offset) const {
     return shared_memory() + round_up(kReservedBytes, 1024) + offset;
   }

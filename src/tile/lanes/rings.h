@@ -1,13 +1,13 @@
-// Who fills and who reads a ring of stages in shared memory, and when: the same for any machine of lanes
-// whose warps start copies that they wait for later. Included behind the target's tiles and work.h.
+// The order in which a ring of stages in shared memory is filled and read, for any machine of lanes whose
+// warps start copies that they wait for later. Included after the target's tiles and work.h.
 #pragma once
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// The program fills and reads a ring together. Of a Stage: kStages; kIsOfWarps: each warp reads what it has
-// brought itself; select(tile) makes a tile's slot the current one; set_origin() after tile 0 has been asked
-// for.
+// All warps of the program fill and read the ring. A Stage has kStages slots; kIsOfWarps is true if each warp
+// reads only what it has copied itself; select(tile) makes a tile's slot the current one; set_origin() is
+// called once the copy of tile 0 has been started.
 template <class Stage, class Load, class Compute>
 QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Compute& compute) {
   constexpr int kStages = Stage::kStages;
@@ -19,11 +19,12 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
   }
   for (int tile = 0; tile < num_tiles; ++tile) {
     copy_async_wait<kStages - 2>();
-    // The tile has arrived for all who read it, and all are done with the slot that is loaded next.
+    // After this barrier the tile is there for all its readers, and none still reads the slot that is filled
+    // next.
     if (Stage::kIsOfWarps && tile > 0) {
       warp_barrier();
     } else {
-      team_barrier();
+      consumer_barrier();
     }
     const int ahead = tile + kStages - 1;
     if (ahead < num_tiles) {
@@ -35,18 +36,19 @@ QUIRE_DEV void run_ring(int num_tiles, Stage& stage, const Load& load, const Com
     compute(stage, tile);
   }
   copy_async_wait<0>();
-  team_barrier();  // the ring's memory is free
+  consumer_barrier();  // after this nobody reads the ring's memory
 }
 
-// Pieces of at most `most` columns: of few rows as many as give all programs the same share, to one column.
+// Pieces of at most `most` columns. For few rows their number is a multiple of the number of programs, so
+// that the shares of the programs differ by no more than one column an item.
 template <int max_rows>
-QUIRE_DEV Cut cut_columns(int n, int most) {
-  if (max_rows != kFewRows) return cut_by(n, most);
-  return cut_into(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
+QUIRE_DEV Pieces column_pieces(int n, int most) {
+  if (max_rows != kFewRows) return pieces_of_size(n, most);
+  return pieces_by_number(n, n < num_blocks() ? n : num_blocks() * ceil_div(n, num_blocks() * most));
 }
 
-// Items of a launch, each of them num_steps steps. Few rows: no barrier among warps but those of `finish`;
-// rings are filled before results of earlier launches are there.
+// The items of a launch, num_steps steps each, for few rows. The warps meet at no barrier but those of
+// `finish`. Rings are filled with weights before this waits for the results of earlier launches.
 template <class Stage, class Load, class Accumulate, class Finish>
 QUIRE_DEV void run_streams(int num_items, int num_steps, Stage& stage, const Load& load,
                            const Accumulate& accumulate, const Finish& finish) {

@@ -1,12 +1,13 @@
-// Elementwise work on rows: eight elements at a time, which are 16 bytes of 16-bit elements.
-// For any machine of lanes, in warps of kLaneCount; included behind the target's program.h, which names them.
+// Elementwise work on rows, eight elements at a time: 16 bytes of 16-bit elements. For any machine of lanes;
+// included after the target's program.h.
 #pragma once
 
 namespace quire {
 namespace QUIRE_TARGET {
 
 constexpr int kSpan = kSpanElems;
-// All rows have a multiple of eight elements and begin at multiples of 16 bytes.
+// True if the host has checked that all rows have a multiple of eight elements and begin at multiples of 16
+// bytes.
 #if QUIRE_WHOLE_SPANS || QUIRE_EXACT_HEADS
 constexpr bool kWholeSpans = true;
 #else
@@ -18,7 +19,7 @@ struct Span {
   int first, num;
 };
 
-// Their values. What lies beyond `num` is arbitrary.
+// The values of a span. Those beyond `num` are arbitrary.
 struct Vec {
   float x[kSpan];
   Vec() = default;
@@ -38,11 +39,21 @@ QUIRE_DEV Vec vec_of(const F& f) {
   for (int i = 0; i < kSpan; ++i) v.x[i] = f(i);
   return v;
 }
-QUIRE_DEV Vec operator+(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] + b.x[i]; }); }
-QUIRE_DEV Vec operator-(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] - b.x[i]; }); }
-QUIRE_DEV Vec operator*(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] * b.x[i]; }); }
-QUIRE_DEV Vec operator/(const Vec& a, const Vec& b) { return vec_of([&](int i) { return a.x[i] / b.x[i]; }); }
-QUIRE_DEV Vec operator-(const Vec& a) { return vec_of([&](int i) { return -a.x[i]; }); }
+QUIRE_DEV Vec operator+(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] + b.x[i]; });
+}
+QUIRE_DEV Vec operator-(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] - b.x[i]; });
+}
+QUIRE_DEV Vec operator*(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] * b.x[i]; });
+}
+QUIRE_DEV Vec operator/(const Vec& a, const Vec& b) {
+  return vec_of([&](int i) { return a.x[i] / b.x[i]; });
+}
+QUIRE_DEV Vec operator-(const Vec& a) {
+  return vec_of([&](int i) { return -a.x[i]; });
+}
 template <class F>
 QUIRE_DEV VecMask mask_of(const F& f) {
   VecMask mask;
@@ -50,16 +61,30 @@ QUIRE_DEV VecMask mask_of(const F& f) {
   for (int i = 0; i < kSpan; ++i) mask.x[i] = f(i);
   return mask;
 }
-QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] == b.x[i]; }); }
-QUIRE_DEV VecMask operator<(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] < b.x[i]; }); }
-QUIRE_DEV VecMask operator>(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] > b.x[i]; }); }
-QUIRE_DEV VecMask operator>=(const Vec& a, const Vec& b) { return mask_of([&](int i) { return a.x[i] >= b.x[i]; }); }
+QUIRE_DEV VecMask operator==(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] == b.x[i]; });
+}
+QUIRE_DEV VecMask operator<(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] < b.x[i]; });
+}
+QUIRE_DEV VecMask operator>(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] > b.x[i]; });
+}
+QUIRE_DEV VecMask operator>=(const Vec& a, const Vec& b) {
+  return mask_of([&](int i) { return a.x[i] >= b.x[i]; });
+}
 QUIRE_DEV Vec select(const VecMask& mask, const Vec& a, const Vec& b) {
   return vec_of([&](int i) { return mask.x[i] ? a.x[i] : b.x[i]; });
 }
-QUIRE_DEV Vec exp2(const Vec& a) { return vec_of([&](int i) { return exp2(a.x[i]); }); }
-QUIRE_DEV Vec tanh(const Vec& a) { return vec_of([&](int i) { return tanh(a.x[i]); }); }
-QUIRE_DEV Vec erf(const Vec& a) { return vec_of([&](int i) { return erf(a.x[i]); }); }
+QUIRE_DEV Vec exp2(const Vec& a) {
+  return vec_of([&](int i) { return exp2(a.x[i]); });
+}
+QUIRE_DEV Vec tanh(const Vec& a) {
+  return vec_of([&](int i) { return tanh(a.x[i]); });
+}
+QUIRE_DEV Vec erf(const Vec& a) {
+  return vec_of([&](int i) { return erf(a.x[i]); });
+}
 template <class E>
 QUIRE_DEV Vec round_to(const Vec& a) {
   return vec_of([&](int i) { return round_to<E>(a.x[i]); });
@@ -70,7 +95,9 @@ struct Indices {
   int first;
 };
 QUIRE_DEV Indices index(Span i) { return {i.first}; }
-QUIRE_DEV Vec to_f32(Indices i) { return vec_of([&](int j) { return to_f32(i.first + j); }); }
+QUIRE_DEV Vec to_f32(Indices i) {
+  return vec_of([&](int j) { return to_f32(i.first + j); });
+}
 QUIRE_DEV Vec zeros(Span) { return Vec(0.0f); }
 QUIRE_DEV bool is_first(Span i) { return i.first == 0; }
 
@@ -93,8 +120,8 @@ QUIRE_DEV void store_whole(float* p, const Vec& v) {
 }
 template <class E>
 QUIRE_DEV void store_whole(E* p, const Vec& v) {
-  store_bits(p, {pack_pair(E{}, v.x[0], v.x[1]), pack_pair(E{}, v.x[2], v.x[3]), pack_pair(E{}, v.x[4], v.x[5]),
-                 pack_pair(E{}, v.x[6], v.x[7])});
+  store_bits(p, {pack_pair(E{}, v.x[0], v.x[1]), pack_pair(E{}, v.x[2], v.x[3]),
+                 pack_pair(E{}, v.x[4], v.x[5]), pack_pair(E{}, v.x[6], v.x[7])});
 }
 
 template <class E>
@@ -125,14 +152,15 @@ QUIRE_DEV void store(E* p, Span i, const Vec& v) {
 
 template <class E>
 constexpr int kChunkElems = 16 / static_cast<int>(sizeof(E));
-// 32 bits from p, of which `num` elements are there: a pair of 16 bits or one f32.
+// 32 bits from p: two 16-bit elements or one f32. Only the first `num` elements may be read; others are 0.
 template <class E>
 QUIRE_DEV unsigned chunk_bits(const E* p, int num) {
   return num <= 0 ? 0u : p[0].bits | (num > 1 ? static_cast<unsigned>(p[1].bits) << 16 : 0u);
 }
 QUIRE_DEV unsigned chunk_bits(const float* p, int num) { return num <= 0 ? 0u : bits_of(*p); }
 
-// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+// A chunk of global memory into registers: elements [col, col + chunk) of a row of `cols`, zeros beyond and
+// where `row` is null.
 template <class E>
 QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
   constexpr int kElems = kChunkElems<E> / 4;  // of 32 bits
@@ -143,29 +171,32 @@ QUIRE_DEV void load_chunk(unsigned (&x)[4], const E* row, int col, int cols) {
   for (int i = 0; i < 4; ++i) x[i] = chunk_bits(from + i * kElems, num - i * kElems);
 }
 
-QUIRE_DEV Span span_at(int first, int n) { return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first}; }
+QUIRE_DEV Span span_at(int first, int n) {
+  return {first, kWholeSpans || n - first > kSpan ? kSpan : n - first};
+}
 
-// f(i) for all of n elements by all threads, the same thread for the same i in every call. Nothing before it overlaps with what comes
-// after it.
+// f(i) for all of n elements by all threads; in every call the same thread has the same i. Ends with a
+// barrier of the block.
 template <class F>
 QUIRE_DEV void map(int n, const F& f) {
   for (int i = thread_idx() * kSpan; i < n; i += num_threads() * kSpan) f(span_at(i, n));
   block_barrier();
 }
-// f(row, i) for n elements of each row, by the team.
+// f(row, i) for n elements of each row, by the consumer warps.
 template <class F>
 QUIRE_DEV void map(int num_rows, int n, const F& f) {
   if (is_producer()) return;
   const int spans = ceil_div(n, kSpan), num = kHasProducer ? kWarps * kLaneCount : num_threads();
   for (int i = thread_idx(); i < num_rows * spans; i += num) f(i / spans, span_at(i % spans * kSpan, n));
-  team_barrier();
+  consumer_barrier();
 }
-// Pieces of a row for programs of their own: an element span a thread.
-QUIRE_DEV Cut cut_row(int n) { return cut_by(n, num_threads() * kSpan); }
+// Pieces of a row that are worth a program: a span for each thread.
+QUIRE_DEV Pieces row_pieces(int n) { return pieces_of_size(n, num_threads() * kSpan); }
 
-// use(load(0)) … use(load(n - 1)); `at_once` loads are under way together.
+// use(load(0)), ..., use(load(n - 1)) in this order; `at_once` loads are issued before the first of their
+// uses.
 template <int at_once, class Load, class Use>
-QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
+QUIRE_DEV void for_each_ordered(int n, const Load& load, const Use& use) {
   for (int first = 0; first < n; first += at_once) {
     decltype(load(0)) loaded[at_once];
 #pragma unroll
@@ -179,7 +210,8 @@ QUIRE_DEV void in_turn(int n, const Load& load, const Use& use) {
   }
 }
 
-// Constant memory that will be read soon comes into the first-level cache. The sum keeps the loads in the program.
+// Brings constant memory that will be read soon into the first-level cache. The sum and its unlikely use keep
+// the compiler from removing the loads.
 template <class E>
 QUIRE_DEV void prefetch_row(const E* p, int n) {
   float sum = 0;
@@ -187,7 +219,8 @@ QUIRE_DEV void prefetch_row(const E* p, int n) {
   if (any_lane(sum == 1.2345678e-30f) && lane_idx() == 0) exchange_values()[kLaneCount + warp_idx()] = sum;
 }
 
-// One value for all threads from one of each. `join` is associative; every thread joins the warps in the same order.
+// Joins the values of all threads and gives the result to each of them. `join` is associative; every thread
+// joins the results of the warps in the same order, so that all have the same bits.
 template <class Join>
 QUIRE_DEV float reduce_block(float x, const Join& join) {
   for (int mask = kLaneCount / 2; mask > 0; mask /= 2) x = join(x, shuffle_xor(x, mask));
@@ -210,14 +243,15 @@ QUIRE_DEV float reduce_vec(const Vec& v, int num, float neutral, const Join& joi
   }
   return part[0];
 }
-// Four or two spans at a time, so that their loads are under way together.
+// Four or two spans at a time, so that their loads overlap.
 template <class F, class Join>
 QUIRE_DEV float reduce_spans(int n, float neutral, const F& f, const Join& join) {
   const int stride = num_threads() * kSpan;
   float all = neutral;
   int first = thread_idx() * kSpan;
   for (; first + 3 * stride + kSpan <= n; first += 4 * stride) {
-    const Vec v[4] = {f(span_at(first, n)), f(span_at(first + stride, n)), f(span_at(first + 2 * stride, n)), f(span_at(first + 3 * stride, n))};
+    const Vec v[4] = {f(span_at(first, n)), f(span_at(first + stride, n)), f(span_at(first + 2 * stride, n)),
+                      f(span_at(first + 3 * stride, n))};
 #pragma unroll
     for (int j = 0; j < 4; ++j) all = join(all, reduce_vec(v[j], kSpan, neutral, join));
   }

@@ -1,4 +1,4 @@
-// Sums of whole numbers, which depend on no order, and bins of them.
+// Sums of whole numbers, which do not depend on the order of their terms, and histograms of such sums.
 #pragma once
 
 namespace quire {
@@ -8,11 +8,13 @@ using Integer = unsigned long long;
 
 QUIRE_DEV Integer join_words(unsigned lo, unsigned hi) { return static_cast<Integer>(hi) << 32 | lo; }
 QUIRE_DEV Integer shuffle_xor(Integer x, int mask) {
-  const float lo = shuffle_xor(from_bits(static_cast<unsigned>(x)), mask), hi = shuffle_xor(from_bits(static_cast<unsigned>(x >> 32)), mask);
+  const float lo = shuffle_xor(from_bits(static_cast<unsigned>(x)), mask),
+              hi = shuffle_xor(from_bits(static_cast<unsigned>(x >> 32)), mask);
   return join_words(bits_of(lo), bits_of(hi));
 }
 
-// Of one number of each thread: the sum of those of the threads before it, and of all. A butterfly adds up each warp.
+// For one number x in each thread: the sum over the threads before this one, and over all threads. Within a
+// warp by butterfly shuffles, between warps through shared memory.
 struct Prefix {
   Integer before, all;
 };
@@ -39,7 +41,7 @@ QUIRE_DEV Prefix sum_before(Integer x) {
   return {before, all};
 }
 
-// f is at least 0 and below 2^51.
+// The sum of f(i), rounded to whole numbers; 0 <= f < 2^51.
 template <class F>
 QUIRE_DEV Integer integer_sum(int n, const F& f) {
   Integer sum = 0;
@@ -52,7 +54,7 @@ QUIRE_DEV Integer integer_sum(int n, const F& f) {
   return sum_before(sum).all;
 }
 
-// A span a thread at a time, until the sum goes beyond.
+// Each round adds one span a thread, until the sum exceeds the target.
 template <class F>
 QUIRE_DEV int find_in_sum(Program&, int n, Integer target, const F& f) {
   for (int tile = 0; tile < n; tile += num_threads() * kSpan) {
@@ -90,12 +92,14 @@ QUIRE_DEV int find_in_sum(Program&, int n, Integer target, const F& f) {
   return n;
 }
 
-// Counts and sums of whole numbers, by bin. A sum is two words in shared memory, so that it is added to by atomics of 32 bits.
+// Counts and 64-bit sums for each bin. A sum is two words in shared memory, because 64-bit atomics on shared
+// memory are compiled to loops.
 struct Bins {
   static constexpr int kNum = 256;
   unsigned *counts, *lows, *highs;
 
-  QUIRE_DEV explicit Bins(Program& program) : counts(reinterpret_cast<unsigned*>(program.take(3 * kNum * 4))) {
+  QUIRE_DEV explicit Bins(Program& program)
+      : counts(reinterpret_cast<unsigned*>(program.take(3 * kNum * 4))) {
     lows = counts + kNum;
     highs = lows + kNum;
   }
@@ -109,7 +113,7 @@ struct Bins {
 };
 
 QUIRE_DEV void clear(Bins& bins) {
-  block_barrier();  // who still reads them
+  block_barrier();  // some threads may still read the bins
   for (int b = thread_idx(); b < Bins::kNum; b += num_threads()) bins.set(b, 0, 0);
   block_barrier();
 }
@@ -139,7 +143,8 @@ QUIRE_DEV void sum_bins(Bins& bins) {
   for (int first = 0; first < Bins::kNum; first += num_threads()) {
     const int b = first + thread_idx();
     const bool is_bin = b < Bins::kNum;
-    const Integer counted = is_bin ? static_cast<Integer>(bins.counts[b]) : 0, summed = is_bin ? bins.mass(b) : 0;
+    const Integer counted = is_bin ? static_cast<Integer>(bins.counts[b]) : 0,
+                  summed = is_bin ? bins.mass(b) : 0;
     const Prefix counts = sum_before(counted), masses = sum_before(summed);
     if (is_bin) bins.set(b, count + counts.before + counted, mass + masses.before + summed);
     count += counts.all;
@@ -158,14 +163,15 @@ QUIRE_DEV void give_bins(int* counts, Integer* masses, const Bins& bins) {
 QUIRE_DEV void take_bins(Bins& bins, int* counts, Integer* masses) {
   for (int b = thread_idx(); b < Bins::kNum; b += num_threads()) {
     const unsigned* words = reinterpret_cast<const unsigned*>(masses + b);
-    bins.set(b, load_fresh(reinterpret_cast<const unsigned*>(counts + b)), join_words(load_fresh(words), load_fresh(words + 1)));
+    bins.set(b, load_fresh(reinterpret_cast<const unsigned*>(counts + b)),
+             join_words(load_fresh(words), load_fresh(words + 1)));
     counts[b] = 0;
     masses[b] = 0;
   }
   block_barrier();
 }
 
-// Places are taken for a span at a time.
+// One atomic addition reserves places in the list for all wanted elements of a span.
 template <class X, class F>
 QUIRE_DEV void append(float* list, int* counter, int most, int n, const X& x, const F& wanted) {
   for (int first = thread_idx() * kSpan; first < n; first += num_threads() * kSpan) {
@@ -188,9 +194,9 @@ QUIRE_DEV void append(float* list, int* counter, int most, int n, const X& x, co
   }
   block_barrier();
 }
-// After the last arrival: what the counter has come to; it is back at 0.
+// By the program that arrived last: the value of the counter, which becomes 0 again.
 QUIRE_DEV int take_count(int* counter) {
-  block_barrier();  // who still reads what the arrival left there
+  block_barrier();  // some threads may still read the word, which last_arrival used too
   if (thread_idx() == 0) {
     *exchange_item() = static_cast<int>(load_fresh(reinterpret_cast<const unsigned*>(counter)));
     atomic_store(counter, 0);

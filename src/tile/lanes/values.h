@@ -1,5 +1,5 @@
-// Types of elements and of several numbers at once, on any machine of lanes. Plain data: the functions of a
-// chip take them.
+// Element types and groups of numbers on any machine of lanes, as plain data: the functions of a chip take
+// them as arguments.
 #pragma once
 
 namespace quire {

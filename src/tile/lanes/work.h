@@ -1,5 +1,5 @@
-// How the programs of a launch share its work items, and how they meet.
-// For any machine of lanes; included behind the target's program.h.
+// How the programs of a launch share its work items, and how they find out which of them is the last.
+// For any machine of lanes; included after the target's program.h.
 #pragma once
 
 namespace quire {
@@ -20,7 +20,8 @@ QUIRE_DEV void leave_queue(const BlockProgram& program) {
   atomic_store(program.counters + 1, 0);
 }
 
-#if !QUIRE_PRODUCER  // which takes items itself, and goes ahead of the team
+#if !QUIRE_PRODUCER  // with producer warps the target has its own for_each_work: they take items ahead of
+                     // time
 template <class F>
 QUIRE_DEV void for_each_work(Program& program, int n, const F& f) {
   wait_for_earlier_launches();
@@ -47,19 +48,19 @@ QUIRE_DEV void for_each_work(Program& program, const int* n, const T* items, con
 }
 #endif
 
-// True for the last of n programs that arrive; what the others wrote before arriving is then visible. The
-// counter is back at 0.
+// True for the last of n programs that arrive; it then sees what the others wrote before they arrived. The
+// counter is 0 again.
 QUIRE_DEV bool last_arrival(Program&, int* counter, int n) {
   if (is_producer()) return false;
-  team_barrier();
+  consumer_barrier();
   if (thread_idx() == 0) {
-    device_fence();  // of all that the barrier has ordered before this
+    device_fence();  // covers the writes of all warps, which the barrier has ordered before this
     const int arrived = atomic_add(counter, 1) + 1;
     if (arrived == n) atomic_store(counter, 0);
     device_fence();
     *exchange_item() = arrived;
   }
-  team_barrier();
+  consumer_barrier();
   return *exchange_item() == n;
 }
 

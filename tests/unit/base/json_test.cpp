@@ -42,9 +42,14 @@ TEST(Json, RefusalsSayWhatIsWrongAndNoMoreOfTheDocumentThanTheyNeed) {
             "x.json: parse error at line 1, column 8: syntax error while parsing object - invalid literal; "
             "expected '}' (byte 8, \"1 /\")");
   const std::string long_text(1'000'000, 'a');
-  for (const std::string& document :
-       {"\"" + long_text, "[\"" + long_text + "\" 5", long_text, "1" + std::string(1'000'000, '0'),
-        "{\"" + long_text + "\":1,\"" + long_text + "\":2}", "\"'; expected " + long_text, "[1e400]"}) {
+  const std::vector<std::string> documents = {"\"" + long_text,
+                                              "[\"" + long_text + "\" 5",
+                                              long_text,
+                                              "1" + std::string(1'000'000, '0'),
+                                              "{\"" + long_text + "\":1,\"" + long_text + "\":2}",
+                                              "\"'; expected " + long_text,
+                                              "[1e400]"};
+  for (const std::string& document : documents) {
     const std::string message = message_of(document);
     EXPECT_LT(message.size(), 400u) << message.substr(0, 400);
     EXPECT_EQ(message.find("exception"), std::string::npos) << message;

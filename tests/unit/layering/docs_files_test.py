@@ -6,8 +6,16 @@ import unittest
 import documents as docs
 import source_tree as tree
 
-NOT_OURS = {"build", "out", ".git", ".venv"}
-FOLDERS = {p.name for p in tree.ROOT.iterdir() if p.is_dir() and p.name not in NOT_OURS}
+NOT_OURS = {"build", "out", ".git"}
+
+
+def is_ours(folder):
+    """Whether a folder of the root is of the project, and no build or environment of somebody who works on it."""
+    made = any((folder / name).exists() for name in ("CMakeCache.txt", "pyvenv.cfg"))
+    return folder.is_dir() and folder.name not in NOT_OURS and not made
+
+
+FOLDERS = {p.name for p in tree.ROOT.iterdir() if is_ours(p)}
 CODE = re.compile(r"\.(h|cpp|py|cmake)$")
 MAP, TO_ADD = "The map", "Where to add what"  # headings of HACKING.md
 
@@ -18,7 +26,7 @@ def our_files():
 
 def folders_of_the_map():
     """The folders that a newcomer meets: those of the root, the libraries of src, and groups of tests."""
-    root = {f"{name}" for name in FOLDERS if not name.startswith(".")}
+    root = {name for name in FOLDERS if not name.startswith(".")}
     below = {f"{top}/{p.name}" for top in ("src", "tests", "src/targets") for p in (tree.ROOT / top).iterdir() if p.is_dir()}
     return (root | below) - {"src/targets"}
 
@@ -39,6 +47,9 @@ def why_wrong(command, folder=tree.ROOT):
     elif re.fullmatch(r"(build/\w+/apps/)?quire", words[0]) and len(words) > 1 and re.fullmatch(r"[a-z]\w*", words[1]):
         if words[1] not in docs.subcommands():
             return f"quire has no command {words[1]}"
+        unknown = set(re.findall(r"(?<!\S)--[a-z][\w-]*", command.partition("#")[0])) - docs.flags()
+        if unknown:
+            return f"quire has no flag {', '.join(sorted(unknown))}"
     elif words[0] == "python3" and "-c" not in words:
         script = next((w for w in words[1:] if w.endswith(".py")), None)
         if script and not (docs.exists(script) or docs.exists(script, folder)):
@@ -46,6 +57,13 @@ def why_wrong(command, folder=tree.ROOT):
     elif words[0].startswith("scripts/") and not docs.exists(words[0]):
         return f"there is no {words[0]}"
     return ""
+
+
+def faults_of_checklist(text):
+    """Lines of the checklist that lack a place or a test."""
+    items = [" ".join(item.split()) for item in re.findall(r"^- (.+?)(?=^- |^\S|^\n|\Z)", text, re.MULTILINE | re.DOTALL)]
+    has_all = lambda item: "*Sends everything:*" in item or ("*In* " in item and "*Sent by* " in item)
+    return [item[:60] for item in items if not has_all(item)]
 
 
 class DocsFilesTest(unittest.TestCase):
@@ -94,6 +112,13 @@ class DocsFilesTest(unittest.TestCase):
                 if name != "docs/x.md":  # an example in this test
                     self.assertTrue(docs.exists(name), f"{path.relative_to(tree.ROOT)} names {name}, which does not exist")
         self.assertGreater(num_found, 3, "the scan has gone blind")
+
+    def test_no_conflict_of_a_merge_is_left(self):
+        for path in our_files() + docs.documents():
+            if path.suffix in {".md", ".h", ".cpp", ".py", ".txt", ".cmake", ".js", ".json"}:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                where = re.search(r"(?m)^(<{7}|>{7}) ", text)
+                self.assertIsNone(where, f"{path.relative_to(tree.ROOT)}: {where}")
 
     def test_commands_exist(self):
         num_found = 0
@@ -158,6 +183,19 @@ class FamiliesTest(unittest.TestCase):
 
 
 class ScanTest(unittest.TestCase):
+    def test_the_checklist_names_places_and_tests(self):
+        """Each line of the list of what comes from outside has a place that sees to it and a test that sends it, and all are there."""
+        text = (tree.ROOT / "docs/outside-input.md").read_text(encoding="utf-8")
+        files = {path.name for folder in ("src", "apps", "tests", "scripts") for path in (tree.ROOT / folder).rglob("*") if path.is_file()}
+        named = re.findall(r"`([\w./-]+\.(?:cpp|h|py|json))`", text)
+        self.assertGreater(len(named), 60, "the pattern that finds files has gone stale")
+        for name in named:
+            found = (tree.ROOT / name).exists() if "/" in name else name in files
+            self.assertTrue(found, f"docs/outside-input.md names {name}, which does not exist")
+        self.assertGreater(text.count("*Sent by*"), 40)
+        self.assertEqual(faults_of_checklist(text), [])
+        self.assertEqual(len(faults_of_checklist("## Requests\n- **X**: must be refused. *In* `a.cpp`.\n- **Y**: no.\n")), 2)
+
     def test_the_scan_finds_names(self):
         text = ("see `src/base/check.h` and `quire run src/nowhere.cpp`, [here](docs/x.md#a-b), [there](https://a.b), "
                 "`src/{a,b}/y.h`, `src/*_test.cpp:12`\n```\n`not/this.h` [nor](this.md)\n```\n`check.h`")
@@ -167,11 +205,16 @@ class ScanTest(unittest.TestCase):
         self.assertEqual(list(docs.identifiers_in("`A::b()` in\n`src/c.h`, `D` (`e.cpp`), `f` of `g.h`")), [("b", "src/c.h"), ("D", "e.cpp")])
         self.assertEqual(docs.anchors("# A b, c\n```\n# no\n```\n## `x` (y)"), {"a-b-c", "x-y"})
 
+    def test_the_scan_finds_commands(self):
+        text = "say `quire serve\n--rate 4` or\n| `quire a` | `ctest -R 'x\\|y'` |\n```\nquire b  # c\nls\n```\n`ls`"
+        self.assertEqual(list(docs.commands_in(text)),
+                         [(1, "quire serve --rate 4"), (3, "quire a"), (3, "ctest -R 'x|y'"), (5, "quire b  # c")])
+
     def test_wrong_commands_are_found(self):
         for right in ("ctest --preset ci -R layering", "ctest -R '(json|dtype)_test'", "quire info", "quire --version",
                       "quire COMMAND --help", "python3 -B tests/unit/layering/layering_test.py", "scripts/test -R x"):
             self.assertEqual(why_wrong(right), "", right)
-        for wrong in ("ctest --preset ci -R nowhere_to_be_found", "quire fly", "python3 -B tests/nowhere.py", "scripts/nowhere"):
+        for wrong in ("ctest --preset ci -R nowhere_to_be_found", "quire fly", "quire run --fast", "python3 -B tests/nowhere.py", "scripts/nowhere"):
             self.assertNotEqual(why_wrong(wrong), "", wrong)
         self.assertIn("cli_help_test", docs.registered_tests())
         self.assertIn("json_test", docs.registered_tests())

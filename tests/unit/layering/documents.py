@@ -90,17 +90,34 @@ def anchors(text):
     return found
 
 
+def blocks(text):
+    """(first number, text) of the lines outside of code that stand together, joined; of a table each line by itself."""
+    start, lines, last = 0, [], 0
+    for number, line in [*lines_outside_code(text), (0, "")]:
+        ends = is_table(line) or not line.strip() or number != last + 1
+        if lines and ends:
+            yield start, " ".join(lines)
+            lines = []
+        if is_table(line):
+            yield number, line
+        elif line.strip():
+            start = start if lines else number
+            lines.append(line.strip())
+        last = number
+
+
 def commands_in(text):
     """(number, command) of commands in backticks, and of lines of fenced blocks that begin with a program of the project."""
+    found = [(number, code) for number, block in blocks(text) for code in re.findall(r"`([^`]+)`", block)]
     is_code = False
     for number, line in enumerate(text.splitlines(), 1):
         if FENCE.match(line):
             is_code = not is_code
-            continue
-        found = [line.strip()] if is_code else re.findall(r"`([^`\n]+)`", line)
-        for command in found:
-            if re.match(r"(quire|ctest|scripts/\w+|python3|build/\w+/apps/quire)\b", command):
-                yield number, command.replace("\\|", "|")  # as a table has to write it
+        elif is_code:
+            found.append((number, line.strip()))
+    for number, command in found:
+        if re.match(r"(quire|ctest|scripts/\w+|python3|build/\w+/apps/quire)\b", command):
+            yield number, command.replace("\\|", "|")  # as a table has to write it
 
 
 def tables(text):
@@ -145,6 +162,12 @@ def subcommands():
     """Words that may follow `quire`, from the program's source."""
     text = "".join(tree.read(p) for p in tree.files("apps"))
     return set(re.findall(r'add_subcommand\(\s*"([\w-]+)"', text))
+
+
+def flags():
+    """Flags of any command of the program, from its source."""
+    text = "".join(tree.read(p) for p in tree.files("apps"))
+    return {"--help", "--version"} | set(re.findall(r'["\w,](--[a-z][\w-]+)', text))
 
 
 def exists(word, base=tree.ROOT):

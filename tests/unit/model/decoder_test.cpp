@@ -81,6 +81,26 @@ const Case kCases[] = {
      [](ModelConfig& c) {
        c.window_lens = {7, 7, 7, 7};
      }},
+    {"LinearRope",
+     [](ModelConfig& c) {
+       c.rope.type = RopeType::kLinear;
+       c.rope.factor = 4;
+     }},
+    {"Llama3Rope",
+     [](ModelConfig& c) {
+       c.rope.type = RopeType::kLlama3;
+       c.rope.theta = 100;  // of the four pairs some are plain, some between, some stretched
+       c.rope.factor = 8;
+       c.rope.original_max_position = 64;
+     }},
+    {"YarnRope",
+     [](ModelConfig& c) {
+       c.rope.type = RopeType::kYarn;
+       c.rope.theta = 100;
+       c.rope.factor = 4;
+       c.rope.original_max_position = 128;
+       c.rope.beta_fast = 8;
+     }},
     {"SixLayersOneSeesAll",
      [](ModelConfig& c) {
        c.window_lens = {5, 5, 5, 5, 5, 0};

@@ -2,6 +2,7 @@
 // attention with it, and no code but the float64 attention.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
@@ -132,16 +133,47 @@ class ReferenceDecoder {
     return y;
   }
 
+  // The angle per position of pair i of a head's dimensions.
+  double frequency(std::size_t i) const {
+    const RopeConfig& rope = config_.rope;
+    const double dim = config_.head_dim, turns = rope.original_max_position / (2 * 3.14159265358979323846);
+    const double plain = std::pow(rope.theta, -2.0 * static_cast<double>(i) / dim);
+    const double slow = plain / rope.factor;
+    // How much of the plain frequency is left.
+    const auto mixed = [&](double share) {
+      return slow + std::min(1.0, std::max(0.0, share)) * (plain - slow);
+    };
+    switch (rope.type) {
+      case RopeType::kDefault:
+        return plain;
+      case RopeType::kLinear:
+        return slow;
+      case RopeType::kLlama3:
+        return mixed((turns * plain - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor));
+      case RopeType::kYarn: {
+        // The pair that turns so often over the original context.
+        const auto pair_of = [&](double num) {
+          return dim * std::log(turns / num) / (2 * std::log(rope.theta));
+        };
+        const double first = std::max(0.0, std::floor(pair_of(rope.beta_fast)));
+        const double last = std::min(dim - 1, std::ceil(pair_of(rope.beta_slow)));
+        return mixed(1.0 - (static_cast<double>(i) - first) / (last - first));
+      }
+    }
+    return 0;
+  }
+
   void rotate(Rows& x, int num_heads) const {
-    const std::vector<float> inv_freq = rope_inv_freq(config_.rope, config_.head_dim);
-    const std::size_t half = inv_freq.size();
+    const auto half = static_cast<std::size_t>(config_.head_dim / 2);
+    const double gain =
+        config_.rope.type == RopeType::kYarn ? 1.0 + 0.1 * std::log(config_.rope.factor) : 1.0;
     for (std::size_t position = 0; position < x.size(); ++position) {
       for (std::size_t h = 0; h < static_cast<std::size_t>(num_heads); ++h) {
         for (std::size_t i = 0; i < half; ++i) {
           double &a = x[position][2 * half * h + i], &b = x[position][2 * half * h + half + i];
-          const double angle = static_cast<double>(position) * static_cast<double>(inv_freq[i]), old_a = a;
-          a = a * std::cos(angle) - b * std::sin(angle);
-          b = b * std::cos(angle) + old_a * std::sin(angle);
+          const double angle = static_cast<double>(position) * frequency(i), old_a = a;
+          a = gain * (a * std::cos(angle) - b * std::sin(angle));
+          b = gain * (b * std::cos(angle) + old_a * std::sin(angle));
         }
       }
     }

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "../error_message.h"
+#include "unit/error_message.h"
 
 namespace quire {
 namespace {
@@ -60,7 +60,7 @@ TEST(ClientAddress, WhatIsNoAddressEndsTheList) {
 
 TEST(ClientAddress, NetworksThatAreNone) {
   const auto refusal = [](const std::string& text) {
-    return error_message([&] { ClientAddresses({"127.0.0.1", text}); });
+    return message_of([&] { ClientAddresses({"127.0.0.1", text}); }, ErrorKind::kInvalidArgument);
   };
   for (const char* text :
        {"", "proxy", "localhost", "10.0.0", "10.0.0.1:80", "[::1]", "fe80::1%eth0", "*", "/8"})

@@ -120,7 +120,7 @@ std::set<std::string> names_in(const std::string& source) {
       std::regex(R"re((?:boolean|integer|number|string|strings|token_ids|object|array|find)\("(\w+)")re"));
   add(text, std::regex(R"re((?:parse_renamed|check_idle)\(fields, "(\w+)")re"));
   const std::regex lists(
-      R"re((?:for \(const char\* name :|kNames\[\] =|kRefused\[\] =|kRefusedUnless\[\] =)[^;]*?\}(?=[;)]))re");
+      R"re((?:for \(const char\* name :|k(?:Names|Refused|RefusedUnless)\[\] =)[^;]*?\}(?=[;)]))re");
   for (std::sregex_iterator match(text.begin(), text.end(), lists), end; match != end; ++match)
     add((*match)[0], std::regex(R"re([{\s]"(\w+)")re"));
   return names;

@@ -146,6 +146,11 @@ TEST(ChatTemplateTest, UnknownFiltersInBranchesFailWhenTheyRun) {
       "fine");
 }
 
+TEST(ChatTemplateTest, NumbersBeyondDoublesAreReadAsPythonReadsThem) {
+  const std::string source = "{{ 1e400 }} {{ 1e-400 }} {{ 1e400 > 5 }}";
+  EXPECT_EQ(ChatTemplate::parse(source, "", "").render(kNone, false), "inf 0.0 True");
+}
+
 TEST(ChatTemplateTest, RoundedIntegersStayIntegers) {
   const std::pair<const char*, const char*> cases[] = {
       {"1234 | round(-2)", "1200"},    {"1250 | round(-2)", "1200"},

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "text/decoder.h"
+#include "text/decoder_chain.h"
 #include "text/detokenizer.h"
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
@@ -250,7 +250,7 @@ TEST(ComponentGolden, Decoders) {
   ASSERT_GT(goldens["decoders"].size(), 10u);
   for (const Json& golden : goldens["decoders"]) {
     const std::string origin = "golden";
-    const Decoders parts = make_decoders(JsonField(golden["spec"], origin, "decoder"));
+    const DecoderChain parts = make_decoders(JsonField(golden["spec"], origin, "decoder"));
     const std::vector<std::string> hashes = split_words(golden["hashes"]);
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       StringStage sink;

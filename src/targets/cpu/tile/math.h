@@ -1,5 +1,5 @@
-// exp2, log2, tanh and friends on vectors and on single values. Error bounds are against the exact function, in units of the
-// last place (ulp), measured over the whole range by tests/conformance/math_test.cpp.
+// exp2, log2, tanh and friends on vectors and on single values. Error bounds are against the exact function,
+// in units of the last place (ulp), measured over the whole range by tests/conformance/math_test.cpp.
 #pragma once
 
 #include "targets/cpu/tile/simd.h"
@@ -7,7 +7,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// 2^x for x in [-126, 128), 3 ulp. Adding 1.5 * 2^23 rounds x to an integer n, which is then added to the exponent.
+// 2^x for x in [-126, 128), 3 ulp. Adding 1.5 * 2^23 rounds x to an integer n, which is then added to the
+// exponent.
 QUIRE_DEV VecF exp2_unchecked(VecF x) {
   const VecF shifted = x + 12582912.0f;
   const VecF f = x - (shifted - 12582912.0f);  // in [-0.5, 0.5]
@@ -32,7 +33,8 @@ QUIRE_DEV VecF exp2(VecF x) {
   return (x >= -126.0f) ? y : select(x == x, VecF{}, x);
 }
 
-// log2(x) for x > 0, 3 ulp, in [0.5, 2] 2^-22 absolute; -inf at 0, inf at inf, NaN below 0. Subnormals count as 0.
+// log2(x) for x > 0, 3 ulp, in [0.5, 2] 2^-22 absolute; -inf at 0, inf at inf, NaN below 0. Subnormals count
+// as 0.
 QUIRE_DEV VecF log2(VecF x) {
   const VecU bits = bit_cast_to<VecU>(x);
   const VecU offset = bits - 0x3f3504f3u;  // sqrt(0.5): the mantissa lands in [sqrt(0.5), sqrt(2))

@@ -1,18 +1,20 @@
-// The matrix step of the CPU target: C[rows, 16 columns a panel] (+)= A B, A in rows, B in panels (panel_page.h).
-// Every (row, column) sum is one chain over k in ascending order whatever the number of rows or panels at a time, so that a
-// row's bits do not depend on its neighbours: decode, verification, chunk and prefill agree.
+// The matrix step of the CPU target: C[rows, 16 columns a panel] (+)= A B, A in rows, B in panels
+// (panel_page.h). Every (row, column) sum is one chain over k in ascending order whatever the number of rows
+// or panels at a time, so that a row's bits do not depend on its neighbours: decode, verification, chunk and
+// prefill agree.
 #pragma once
 
 #include "targets/cpu/tile/panel_page.h"
-#include "tile/views.h"
 #include "targets/cpu/tile/simd.h"
+#include "tile/pipeline_loads.h"
+#include "tile/views.h"
 
 namespace quire {
 namespace QUIRE_TARGET {
 
 constexpr int kPanelVecs = kPanelCols / kLanes;
 
-// What a dot of elements E needs: neighbours of k stored together, and the type of the left operand.
+// For dots of elements E: how many neighbours of k are stored together, and the type of the left operand.
 template <class E>
 struct DotTraits {
   static constexpr int kPair = 1;
@@ -28,7 +30,8 @@ struct DotTraits<bf16> {
 #endif
 };
 
-// One k step (a pair for bf16) of `num_panels` panels against `num_rows` rows; `a` points at the step's first element of row 0.
+// One k step (a pair for bf16) of `num_panels` panels against `num_rows` rows; `a` points at the step's first
+// element of row 0.
 template <class E, int num_rows, int num_panels>
 struct PanelStep {
   static QUIRE_DEV void run(VecF (&acc)[num_rows][num_panels * kPanelVecs], const float* a, int lda,
@@ -87,8 +90,9 @@ struct RowBlock {
   bool from_zero;
 };
 
-// C block += A block times `num_panels` panels. The k range comes in segments (the pages of a value tile, or one):
-// steps(s) k steps whose panel p starts at panel(s, p); prefetch(p, k) may ask for memory that is needed later.
+// C block += A block times `num_panels` panels. The k range comes in segments (the pages of a value tile, or
+// one): segment s has steps(s) steps of k, and panel p of it starts at panel(s, p). prefetch(p, k) may
+// prefetch memory that is read later.
 template <class E, int num_rows, int num_panels, class Segments>
 QUIRE_DEV void multiply_panels(const RowBlock<typename DotTraits<E>::Left>& block, const Segments& segments) {
   VecF acc[num_rows][num_panels * kPanelVecs];
@@ -115,18 +119,23 @@ QUIRE_DEV void multiply_panels(const RowBlock<typename DotTraits<E>::Left>& bloc
   }
 }
 
-// Registers decide how many rows and panels go at a time: the sums, one step of every panel, a broadcast and a mask. With
-// few rows more panels keep enough independent sums in flight.
+// Registers decide how many rows and panels go at a time: the sums, one step of every panel, a broadcast and
+// a mask. With few rows more panels keep enough independent sums in flight.
 constexpr bool fits_registers(int num_rows, int num_panels) {
   return (num_rows * num_panels + num_panels) * kPanelVecs + 2 <= kNumVectorRegisters;
 }
-constexpr int rows_at_once(int num_rows) { return fits_registers(num_rows + 1, 1) && num_rows < 12 ? rows_at_once(num_rows + 1) : num_rows; }
+constexpr int rows_at_once(int num_rows) {
+  return fits_registers(num_rows + 1, 1) && num_rows < 12 ? rows_at_once(num_rows + 1) : num_rows;
+}
 constexpr int kMaxRowsAtOnce = rows_at_once(1);
 constexpr int panels_at_once(int num_rows) {
-  return fits_registers(num_rows, 4) || (num_rows == 1 && kPanelVecs <= 2) ? 4 : fits_registers(num_rows, 2) ? 2 : 1;
+  return fits_registers(num_rows, 4) || (num_rows == 1 && kPanelVecs <= 2) ? 4
+         : fits_registers(num_rows, 2)                                     ? 2
+                                                                           : 1;
 }
 
-// One row block against all panels [0, num_panels): `segments_from(p)` gives the segments that start at panel p.
+// One row block against all panels [0, num_panels): `segments_from(p)` gives the segments that start at panel
+// p.
 template <class E, int num_rows, class SegmentsFrom>
 QUIRE_DEV void multiply_row_block(RowBlock<typename DotTraits<E>::Left> block, int num_panels,
                                   const SegmentsFrom& segments_from) {
@@ -144,16 +153,16 @@ QUIRE_DEV void multiply_row_block(RowBlock<typename DotTraits<E>::Left> block, i
 }
 
 template <class E, int num_rows, class SegmentsFrom>
-inline void multiply_remaining_rows(const RowBlock<typename DotTraits<E>::Left>& block, int rows, int num_panels,
-                                    const SegmentsFrom& segments_from) {
+inline void multiply_remaining_rows(const RowBlock<typename DotTraits<E>::Left>& block, int rows,
+                                    int num_panels, const SegmentsFrom& segments_from) {
   if constexpr (num_rows > 0) {
     if (rows == num_rows) return multiply_row_block<E, num_rows>(block, num_panels, segments_from);
     multiply_remaining_rows<E, num_rows - 1>(block, rows, num_panels, segments_from);
   }
 }
 
-// C [rows, 16 num_panels] (+)= A B. Panels are the outer loop when there are several row blocks, so that a panel stays in the
-// first-level cache while all rows pass over it.
+// C [rows, 16 num_panels] (+)= A B. Panels are the outer loop when there are several row blocks, so that a
+// panel stays in the first-level cache while all rows pass over it.
 template <class E, class SegmentsFrom>
 inline void multiply(const RowBlock<typename DotTraits<E>::Left>& block, int rows, int num_panels,
                      const SegmentsFrom& segments_from) {

@@ -2,11 +2,14 @@
 //
 // The unit is a panel: 16 columns of a matrix that is multiplied from the right, stored as
 //   [k / pair][16][pair]     k = the dimension that a dot product sums over
-// where `pair` is 2 for bf16 (a pair-dot instruction reads two neighbours of k; plain FMA takes them by a shift and a
-// mask) and 1 for f16 and f32. For K the columns are tokens and k is head_dim; for V the columns are head_dim and k is the token.
-//   page_size % 16 == 0   K: [page_size / 16][ceil(head_dim_qk / pair)][16][pair], V: [ceil(head_dim_vo / 16)][page_size / pair][16][pair]
+// where `pair` is 2 for bf16 (a pair-dot instruction reads two neighbours of k; plain FMA takes them by a
+// shift and a mask) and 1 for f16 and f32. For K the columns are tokens and k is head_dim; for V the columns
+// are head_dim and k is the token.
+//   page_size % 16 == 0   K: [page_size / 16][ceil(head_dim_qk / pair)][16][pair]
+//                         V: [ceil(head_dim_vo / 16)][page_size / pair][16][pair]
 //   any other page size   plain rows: K [page_size][head_dim_qk], V [page_size][head_dim_vo]
-// A weight [N, K] is packed as [ceil(N / 16)][ceil(K / pair)][16][pair]. Missing columns and k are zero in K and in weights.
+// A weight [N, K] is packed as [ceil(N / 16)][ceil(K / pair)][16][pair]. Missing columns and k are zero in K
+// and in weights.
 #pragma once
 
 #include "tile/ranges.h"
@@ -35,7 +38,9 @@ struct PanelPage {
 
   // Elements of the K part and of the V part.
   constexpr long k_elems() const { return long{page_size} * stored_k_dim(); }
-  constexpr long v_elems() const { return long{page_size} * (has_panels() ? round_up(head_dim_vo, kPanelCols) : head_dim_vo); }
+  constexpr long v_elems() const {
+    return long{page_size} * (has_panels() ? round_up(head_dim_vo, kPanelCols) : head_dim_vo);
+  }
 
   // The index maps: element offset from the start of the part.
   constexpr long k_offset(int token, int dim) const {

@@ -1,5 +1,6 @@
-// Vectors of the CPU target: GCC/clang vector extensions, with intrinsics only where the language has no word for an
-// operation. Everything lives in QUIRE_TARGET, so that no two instruction-set levels can share an inline function.
+// Vectors of the CPU target: GCC/clang vector extensions, with intrinsics only where the language has no word
+// for an operation. Everything lives in QUIRE_TARGET, so that no two instruction-set levels can share an
+// inline function.
 #pragma once
 
 #if defined(__x86_64__)
@@ -145,7 +146,9 @@ QUIRE_DEV VecU f32_to_bf16_bits(VecF x) {
   return ((bits & 0x7fffffffu) > 0x7f800000u) ? (bits >> 16) | 0x40u : rounded;
 }
 QUIRE_DEV void store_lanes(float* p, VecF x) { store_bits(p, x); }
-QUIRE_DEV void store_lanes(bf16* p, VecF x) { store_bits(p, __builtin_convertvector(f32_to_bf16_bits(x), VecH)); }
+QUIRE_DEV void store_lanes(bf16* p, VecF x) {
+  store_bits(p, __builtin_convertvector(f32_to_bf16_bits(x), VecH));
+}
 QUIRE_DEV void store_lanes(f16* p, VecF x) {
 #if defined(__AVX512F__)
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph((__m512)x, _MM_FROUND_TO_NEAREST_INT));

@@ -1,4 +1,4 @@
-// Sums of whole numbers, which depend on no order, and bins of them.
+// Sums of whole numbers, which do not depend on the order of their terms, and histograms of such sums.
 #pragma once
 
 #include "targets/cpu/tile/program.h"
@@ -9,21 +9,26 @@ namespace QUIRE_TARGET {
 typedef double VecD __attribute__((vector_size(kLanes * 8)));
 typedef unsigned long long VecL __attribute__((vector_size(kLanes * 8)));
 
-// In [2^52, 2^53) the bits of a double are a constant plus a whole number: adding 2^52 rounds to the nearest, even among equals.
+// A double in [2^52, 2^53) is a whole number, and its bits are a constant plus that number. Adding 2^52
+// rounds a smaller number to nearest even.
 constexpr double kWholeNumbers = 4503599627370496.0;
 constexpr unsigned long long kWholeBits = 0x4330000000000000ull;
 
-QUIRE_DEV unsigned long long to_integer(float x) { return bit_cast_to<unsigned long long>(static_cast<double>(x) + kWholeNumbers) - kWholeBits; }
-QUIRE_DEV VecL to_integers(VecF x) { return bit_cast_to<VecL>(__builtin_convertvector(x, VecD) + kWholeNumbers) - kWholeBits; }
+QUIRE_DEV unsigned long long to_integer(float x) {
+  return bit_cast_to<unsigned long long>(static_cast<double>(x) + kWholeNumbers) - kWholeBits;
+}
+QUIRE_DEV VecL to_integers(VecF x) {
+  return bit_cast_to<VecL>(__builtin_convertvector(x, VecD) + kWholeNumbers) - kWholeBits;
+}
 
 QUIRE_DEV unsigned bits_of(float x) { return bit_cast_to<unsigned>(x); }
 QUIRE_DEV float from_bits(unsigned bits) { return bit_cast_to<float>(bits); }
 
-// f is at least 0 and below 2^51.
+// The sum of f(i), rounded to whole numbers; 0 <= f < 2^51.
 template <class F>
 QUIRE_DEV unsigned long long integer_sum(int n, const F& f) {
   VecL sum{};
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     const VecF x = f(i);
     sum += to_integers(i.num == kLanes ? x : select(iota(0) < i.num, x, 0.0f));
   });
@@ -32,14 +37,14 @@ QUIRE_DEV unsigned long long integer_sum(int n, const F& f) {
   return all;
 }
 
-// Many elements at a time, then few, then one.
+// Adds large pieces until the sum exceeds the target, then smaller pieces of the last one, then elements.
 template <class F>
 QUIRE_DEV int find_in_sum(Program&, int n, unsigned long long target, const F& f) {
   int first = 0;
   for (int width = 32 * kLanes; width > 0; width = width > kLanes ? kLanes : width > 1 ? 1 : 0) {
     for (; first < n; first += width) {
-      const unsigned long long sum = integer_sum(n - first < width ? n - first : width, [&](Lanes i) {
-        return f(Lanes{first + i.first, i.num});
+      const unsigned long long sum = integer_sum(n - first < width ? n - first : width, [&](Span i) {
+        return f(Span{first + i.first, i.num});
       });
       if (target < sum) break;
       target -= sum;
@@ -48,13 +53,14 @@ QUIRE_DEV int find_in_sum(Program&, int n, unsigned long long target, const F& f
   return first < n ? first : n;
 }
 
-// Counts and sums of whole numbers, by bin.
+// Counts and 64-bit sums for each bin.
 struct Bins {
   static constexpr int kNum = 256;
   int* counts;
   unsigned long long* masses;
 
-  explicit Bins(Program& program) : counts(program.take<int>(kNum)), masses(program.take<unsigned long long>(kNum)) {}
+  explicit Bins(Program& program)
+      : counts(program.take<int>(kNum)), masses(program.take<unsigned long long>(kNum)) {}
   int count(int bin) const { return counts[bin]; }
   unsigned long long mass(int bin) const { return masses[bin]; }
 };
@@ -65,7 +71,7 @@ QUIRE_DEV void clear(Bins& bins) {
 
 template <class X, class W, class B>
 QUIRE_DEV void add_to_bins(Bins& bins, int n, const X& x, const W& weight, const B& bin) {
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     const VecF all = x(i);
     float values[kLanes];
     unsigned long long weights[kLanes];
@@ -104,7 +110,7 @@ QUIRE_DEV void take_bins(Bins& bins, int* counts, unsigned long long* masses) {
 
 template <class X, class F>
 QUIRE_DEV void append(float* list, int* counter, int most, int n, const X& x, const F& wanted) {
-  map(n, [&](Lanes i) {
+  map(n, [&](Span i) {
     float values[kLanes];
     store_bits(values, x(i));
     for (int lane = 0; lane < i.num; ++lane) {

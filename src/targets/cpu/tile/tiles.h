@@ -1,5 +1,6 @@
-// Tiles of the CPU target: plain row-major memory in the program's scratch arena, with the whole-tile operations on it.
-// An active part (rows, cols) is kept with each tile, so that a decode of one row costs one row.
+// Tiles of the CPU target: plain row-major memory in the program's scratch arena, with the whole-tile
+// operations on it. An active part (rows, cols) is kept with each tile, so that a decode of one row costs one
+// row.
 #pragma once
 
 #include "targets/cpu/tile/math.h"
@@ -16,8 +17,8 @@ struct Program {
   int idx;         // among them
   unsigned long scratch_used = 0;
 
-  // Memory for a tile until the current work item ends; 64-byte aligned, contents undefined. The host sized the arena for
-  // the kernel's tiles (see scratch_bytes of the kernel table), so it cannot run out.
+  // Memory for a tile until the current work item ends; 64-byte aligned, contents undefined. The host sized
+  // the arena for the kernel's tiles (see scratch_bytes of the kernel table), so it cannot run out.
   template <class T>
   T* take(long num_elems) {
     char* p = scratch + scratch_used;
@@ -26,7 +27,8 @@ struct Program {
   }
 };
 
-// Rows are spaced by 16 more elements than they hold: a power-of-two stride would put all rows into few cache sets.
+// Rows are 16 elements longer than what they hold: with a stride that is a power of two all rows would share
+// a few cache sets.
 constexpr int padded_cols(int cols) { return cols + 16; }
 
 template <int max_rows>
@@ -39,15 +41,19 @@ struct Row {
 template <int max_rows, int max_cols>
 struct Accum {
   static constexpr int kStride = padded_cols(max_cols);
+  static_assert(max_rows % kPanelCols == 0 && max_cols % 8 == 0, "rows in 16s, columns in 8s");
   float* data;  // [max_rows, kStride]
   int rows = 0, cols = 0;
 
+  Accum(const Accum&) = delete;  // a copy would share the memory
   explicit Accum(Program& program) : data(program.take<float>(long{max_rows} * kStride)) {}
   float* row(int r) const { return data + long{r} * kStride; }
 };
 
 template <int max_rows, int max_keys>
-using Scores = Accum<max_rows, max_keys>;
+struct Scores : Accum<max_rows, max_keys> {
+  using Accum<max_rows, max_keys>::Accum;
+};
 
 template <class E, int max_rows, int max_k>
 struct Operand {
@@ -56,6 +62,7 @@ struct Operand {
   Left* data;  // [max_rows, kStride]; an odd k is padded with a zero
   int rows = 0, k_len = 0;
 
+  Operand(const Operand&) = delete;
   explicit Operand(Program& program) : data(program.take<Left>(long{max_rows} * kStride)) {}
   Left* row(int r) const { return data + long{r} * kStride; }
 };
@@ -90,14 +97,16 @@ inline void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, co
   tile.rows = rows;
   tile.k_len = k_len;
   for (int r = 0; r < rows; ++r) {
-    convert_row(tile.row(r), row_pointer(r), k_len);
+    const E* from = row_pointer(r);  // of the operand's own type, as on all targets
+    convert_row(tile.row(r), from, k_len);
     if (k_len % 2 != 0) tile.row(r)[k_len] = {};
   }
 }
 
 // Row r goes to row_pointer(r), rounded to its element type.
 template <int max_rows, int max_cols, class RowPointer>
-inline void store_rows(const Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+inline void store_rows(const Accum<max_rows, max_cols>& tile, int rows, int cols,
+                       const RowPointer& row_pointer) {
   for (int r = 0; r < rows; ++r) convert_row(row_pointer(r), tile.row(r), cols);
 }
 
@@ -124,19 +133,24 @@ inline void fill(Accum<max_rows, max_cols>& tile, int rows, int cols, float x) {
 // out[r] = f(r, inputs[r]...) for the first `rows` rows; out may be one of the inputs.
 template <int max_rows, class F, class... Inputs>
 QUIRE_DEV void row_map(Row<max_rows>& out, int rows, const F& f, const Inputs&... inputs) {
-  for (int r = 0; r < rows; r += kLanes) store_lanes(out.value + r, f(iota(r), load_lanes(inputs.value + r)...));
+  static_assert((kIsRow<Inputs, max_rows> && ...),
+                "row_map(out, rows, f, inputs...) takes rows of one length");
+  for (int r = 0; r < rows; r += kLanes)
+    store_lanes(out.value + r, f(iota(r), load_lanes(inputs.value + r)...));
 }
 
-template <int max_rows, int max_cols, class F, class... Rows>
-QUIRE_DEV void each(Accum<max_rows, max_cols>& tile, const F& f, const Rows&... rows) {
+template <int max_rows, int max_keys, class F, class... Rows>
+QUIRE_DEV void each(Scores<max_rows, max_keys>& tile, const F& f, const Rows&... rows) {
+  static_assert((kIsRow<Rows, max_rows> && ...),
+                "each(scores, f, rows...) takes rows as long as the tile has rows");
   for (int r = 0; r < tile.rows; ++r) {
     float* x = tile.row(r);
     for (int i = 0; i < tile.cols; i += kLanes) store_lanes(x + i, f(iota(i), load_lanes(x + i), rows[r]...));
   }
 }
 
-template <int max_rows, int max_cols>
-inline void row_max(Row<max_rows>& row, const Accum<max_rows, max_cols>& tile) {
+template <int max_rows, int max_keys>
+inline void row_max(Row<max_rows>& row, const Scores<max_rows, max_keys>& tile) {
   for (int r = 0; r < tile.rows; ++r) {
     const float* x = tile.row(r);
     VecF most = load_lanes(x);
@@ -151,8 +165,9 @@ inline void row_max(Row<max_rows>& row, const Accum<max_rows, max_cols>& tile) {
 }
 
 // x := exp2(scale (x - m)), d += row sum. A row whose m is -inf holds only -inf and becomes 0.
-template <int max_rows, int max_cols>
-inline void exp2_rows(Accum<max_rows, max_cols>& tile, float scale, const Row<max_rows>& m, Row<max_rows>& d) {
+template <int max_rows, int max_keys>
+inline void exp2_rows(Scores<max_rows, max_keys>& tile, float scale, const Row<max_rows>& m,
+                      Row<max_rows>& d) {
   for (int r = 0; r < tile.rows; ++r) {
     float* x = tile.row(r);
     const float base = m[r] == kNegInf ? 0.0f : m[r] * scale;
@@ -177,7 +192,8 @@ inline void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& fact
   }
 }
 
-// Probabilities as the left operand of the next dot. In place: a row of bf16 overwrites the start of its row of f32.
+// Probabilities as the left operand of the next dot. In place: a row of bf16 overwrites the start of its row
+// of f32.
 template <class Left, int max_rows, int max_cols>
 inline RowBlock<Left> convert(Accum<max_rows, max_cols>& tile) {
   using Tile = Accum<max_rows, max_cols>;

@@ -1,4 +1,4 @@
-// Left operands: rows in shared memory, in chunks that are swizzled as matrix units want them.
+// Left operands: rows in shared memory, in chunks of 16 bytes with the swizzle that matrix units read.
 #pragma once
 
 #include "targets/cuda/tile/tiles.h"
@@ -6,33 +6,34 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// Rows of swizzled chunks in shared memory: chunk c of row r of a panel at place c ^ (r % 8).
+// Rows of swizzled chunks in shared memory, in strips of 8 chunks: chunk c of row r of a strip is at place
+// c ^ (r % 8) of that row.
 struct Chunks {
   char* base;
-  int num_rows;  // of a panel
+  int num_rows;  // of a strip
   QUIRE_DEV char* at(int row, int chunk) const {
     return base + ((chunk / kRowChunks * num_rows + row) * kRowChunks + ((chunk ^ row) % kRowChunks)) * 16;
   }
-  // Chunk `half` of a matrix step, which has two.
+  // A matrix step reads two chunks of a row; `half` is 0 or 1.
   QUIRE_DEV char* of_step(int row, int step, int half) const { return at(row, 2 * step + half); }
 };
 
-// Rows of `num_chunks` chunks in shared memory as pages have them: narrow panels behind the whole ones. The
-// last step of an odd number meets its one chunk twice: what it is multiplied with the second time is zero, or
-// its columns are not looked at.
+// Rows of `num_chunks` chunks in shared memory, in the strips of pages: narrow ones after those of 8 chunks.
+// With an odd number of chunks the last matrix step reads its only chunk twice; the second time it is
+// multiplied with zeros, or the resulting columns are not used.
 template <int num_chunks>
-struct PanelChunks {
+struct StripChunks {
   char* base;
-  int num_rows;  // of a panel
+  int num_rows;  // of a strip
   QUIRE_DEV char* of_step(int row, int step, int half) const {
     const int first = 2 * step;
     if (first < num_chunks / kRowChunks * kRowChunks) return Chunks{base, num_rows}.of_step(row, step, half);
-    const ChunkPanel panel = panel_of(num_chunks, first);
-    return base + panel.place(num_rows, row, first + (panel.width > 1 ? half : 0)) * 16;
+    const ColumnStrip strip = strip_of(num_chunks, first);
+    return base + strip.place(num_rows, row, first + (strip.width > 1 ? half : 0)) * 16;
   }
 };
 template <class E>
-constexpr int panels_of(int cols) {
+constexpr int strips_of(int cols) {
   return ceil_div(cols, kRowChunks * kChunkElems<E>);
 }
 
@@ -42,32 +43,34 @@ struct Operand {
   char* base;
   int rows = 0;
 
-  QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(panels_of<E>(max_k) * max_rows * 128)) {}
+  Operand(const Operand&) = delete;
+  QUIRE_DEV explicit Operand(Program& p) : program(p), base(p.take(strips_of<E>(max_k) * max_rows * 128)) {}
 
 #if QUIRE_PRODUCER
-  // The team is done with what was here before.
+  // Waits until the consumers no longer need what is in this memory.
   QUIRE_DEV void wait_for_memory() const {
-    arrival_wait(arrival_word(kLeftFree), program.left_phase ^ 1);
+    mbarrier_wait(mbarrier_at(kLeftFree), program.left_phase ^ 1);
     if (!program.was_of_few) return;
-    arrival_wait(arrival_word(kFewDone), program.few_phase);
+    mbarrier_wait(mbarrier_at(kFewDone), program.few_phase);
     program.few_phase ^= 1;
   }
 #endif
   QUIRE_DEV Chunks chunks() const { return {base, max_rows}; }
 };
 
-// Chunks of a row that a product over `cols` elements reads: whole matrix steps of 32 bytes.
+// The number of chunks of a row that a product over `cols` elements reads: whole matrix steps of two chunks.
 template <class E>
 constexpr int read_chunks(int cols) {
   return round_up(ceil_div(cols, kChunkElems<E>), 2);
 }
-// False for the chunk that makes an odd number of them whole steps.
+// False for a chunk that only fills up the last matrix step.
 template <class E, int max_k>
 QUIRE_DEV bool is_in_row(int chunk) {
   return read_chunks<E>(max_k) * kChunkElems<E> <= max_k || chunk * kChunkElems<E> < max_k;
 }
 
-// 16 bytes from global memory into a chunk: elements [col, col + chunk) of a row of `cols`, zeros beyond and where `row` is null.
+// Copies elements [col, col + kChunkElems) of a row of `cols` elements to a chunk; writes zeros for elements
+// beyond the row, and for all if `row` is null.
 template <class E>
 QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
   const E* from = row + col;
@@ -84,11 +87,14 @@ QUIRE_DEV void copy_chunk(char* to, const E* row, int col, int cols) {
 }
 
 #if QUIRE_PRODUCER
-// By the producer. Each warp brings rows of its own: a lane finds a row, then all copy it in pieces.
+// By the producer warps. Each copies rows of its own: a lane finds the address of a row, then all lanes copy
+// the rows chunk by chunk.
 template <class E, int max_rows, int max_k, class RowPointer>
-QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
-  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = panels_of<E>(max_k) * kRowChunks;
-  static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2, "a row for each lane, and room for all");
+QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
+                            const RowPointer& row_pointer) {
+  constexpr int kOwnRows = max_rows / kProducerWarps, kChunks = strips_of<E>(max_k) * kRowChunks;
+  static_assert(kOwnRows <= kLaneCount && max_rows * sizeof(E*) <= kExchangeBytes / 2,
+                "a row for each lane, and room for all");
   tile.wait_for_memory();
   const int first = (warp_idx() - kWarps) * kOwnRows, own = first + lane_idx();
   if (lane_idx() < kOwnRows) left_rows<E>()[own] = own < rows ? row_pointer(own) : nullptr;
@@ -96,17 +102,19 @@ QUIRE_DEV void produce_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_l
 #pragma unroll 4
   for (int i = lane_idx(); i < kOwnRows * kChunks; i += kLaneCount) {
     const int row = first + i / kChunks, chunk = i % kChunks;
-    if (chunk >= read_chunks<E>(max_k)) continue;  // a loop over those alone takes more registers
+    if (chunk >= read_chunks<E>(max_k)) continue;  // a loop over read_chunks only would take more registers
     const E* from = is_in_row<E, max_k>(chunk) ? left_rows<E>()[row] : nullptr;
     copy_chunk(tile.chunks().at(row, chunk), from, chunk * kChunkElems<E>, k_len);
   }
 }
 #endif
 
-// Row r is read from row_pointer(r); what is missing in rows and in whole chunks is zero. Arrives with the pipeline's first tile. Beside
-// a producer the team brings few rows itself, without waiting for pages, and the producer many, ahead of the team.
+// Starts copying row r from row_pointer(r); rows beyond `rows` and the rest of the last chunk are zero. The
+// pipeline waits for the copies with its first tile. In programs with producer warps the consumers copy few
+// rows themselves, and the producers copy many rows ahead of time.
 template <class E, int max_rows, int max_k, class RowPointer>
-QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len, const RowPointer& row_pointer) {
+QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
+                         const RowPointer& row_pointer) {
   tile.rows = rows;
 #if QUIRE_PRODUCER
   if constexpr (max_rows == kManyRows) {
@@ -114,7 +122,7 @@ QUIRE_DEV void load_rows(Operand<E, max_rows, max_k>& tile, int rows, int k_len,
     return;
   }
   if (is_producer()) return;
-  team_barrier();  // all are done with what was here before
+  consumer_barrier();  // nobody reads what was in this memory any more
 #endif
   const int num_chunks = read_chunks<E>(kHasProducer ? max_k : k_len);
   for (int i = thread_idx(); i < max_rows * num_chunks; i += kWarps * kLaneCount) {

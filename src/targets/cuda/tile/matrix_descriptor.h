@@ -1,26 +1,29 @@
-// Matrix descriptors: how a product of a warpgroup finds an operand in shared memory (PTX ISA: wgmma, "Shared
-// Memory Matrix Layout", "Canonical Layouts", "Matrix Descriptor"). Included behind the functions of the
-// chip.
+// Matrix descriptors, which tell a warpgroup product where an operand is in shared memory (PTX ISA: wgmma,
+// "Shared Memory Matrix Layout", "Canonical Layouts", "Matrix Descriptor"). Included after the functions of
+// the chip.
 #pragma once
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// A panel: rows of `width` chunks of 16 bytes, 1, 2, 4 or 8, each row behind the one before it, from a row
-// that is a multiple of 8. Chunk c of row r stands at c ^ (r width / 8 % width), which is the unit's swizzle
-// of 16 width bytes (modes 3, 2 and 1, bits 62 and 63), and for one chunk no swizzle (mode 0). Address,
-// leading and stride offset are in units of 16 bytes, at bits 0, 16 and 32.
+// The operand is a strip (swizzled_page.h): consecutive rows of `width` chunks of 16 bytes, where width is 1,
+// 2, 4 or 8, from a row on that is a multiple of 8. Chunk c of row r is at place c ^ (r width / 8 % width) of
+// the row. That is the hardware's swizzle of 16 width bytes: mode 1, 2 or 3 for a width of 8, 4 or 2 (bits 62
+// and 63); one chunk has no swizzle, mode 0. Address, leading offset and stride offset are in units of 16
+// bytes, at bits 0, 16 and 32.
 //
-// Keys, k along the rows (K-major). The columns n of a product are rows: the stride offset leads from 8 rows
-// to the next 8, 8 width chunks. A step of 16 elements, two chunks, lies in the swizzled rows, from a start
-// that advances by 32 bytes, and the leading offset does not count. Without a swizzle the two chunks of a
-// step are 8 x 16 bytes each, and the leading offset says where the second one lies.
+// Keys are K-major: the elements of k lie along the rows, and a row is a column n of the product. The stride
+// offset is the distance from 8 rows to the next 8, which is 8 width chunks. A step over 16 elements of k
+// reads two chunks of each swizzled row; its address advances by 32 bytes a step, and the leading offset is
+// ignored. Without a swizzle the two chunks of a step are blocks of 8 rows x 16 bytes, and the leading offset
+// is the distance between them.
 //
-// Values, n along the rows (MN-major). A step is 16 rows: two groups of 8. With a swizzle the stride offset
-// leads from one group to the other, 8 width chunks; the leading offset leads to the next 8 width columns,
-// those of the next panel, and does not count where a product is one panel wide. Without a swizzle the two
-// change their parts: the leading offset leads from group to group, 8 chunks, and the stride offset to the
-// next 8 columns, of which a product of 8 has none.
+// Values are MN-major: the columns n of the product lie along the rows. A step over 16 elements of k reads 16
+// rows, which are two groups of 8. With a swizzle the stride offset is the distance between these groups, 8
+// width chunks; the leading offset is the distance to the next strip and is ignored if the product is one
+// strip wide. Without a swizzle the two change roles: the leading offset is the distance between the groups,
+// 8 chunks, and the stride offset would be the distance to the next 8 columns, which a product of 8 does not
+// have.
 QUIRE_DEV unsigned long long matrix_descriptor(const void* p, int width, int leading_bytes) {
   const unsigned long long mode = width == 8 ? 1 : width == 4 ? 2 : width == 2 ? 3 : 0;
   return (shared_address(p) & 0x3ffffu) >> 4 | static_cast<unsigned long long>(leading_bytes >> 4) << 16 |

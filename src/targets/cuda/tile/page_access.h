@@ -12,7 +12,7 @@ constexpr NativePage native_page(int page_size, int head_dim_qk, int head_dim_vo
   return {page_size, head_dim_qk, head_dim_vo, kChunkElems<typename Kv::Key>};
 }
 
-// A ring of tiles, see thread_ring.h and producer_ring.h. Kv: KvTypes.
+// A ring of tiles of keys and values: thread_ring.h or producer_ring.h. Kv is a KvTypes.
 template <class Kv, int max_rows, int max_keys>
 struct KvStage;
 

@@ -1,7 +1,9 @@
-// Programs of the cuda target: thread blocks, and the words in shared memory by which a producer and the team wait for each other.
+// Programs of the cuda target: thread blocks, and the mbarriers by which producer and consumer warps wait for
+// each other.
 #pragma once
 
 #include "targets/cuda/tile/swizzled_page.h"
+#include "tile/pipeline_loads.h"
 #include "tile/views.h"
 #include QUIRE_SIMT_HEADER
 #if QUIRE_WARPGROUPS
@@ -12,7 +14,8 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// What lanes hold of a block of sums of a matrix step (multiply_step): rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of 8.
+// The elements of a 16 x 8 block of sums (multiply_step) that lane l holds: rows l / 4 and l / 4 + 8, columns
+// 2 (l % 4) and 2 (l % 4) + 1.
 struct Fragment {
   static constexpr int kCols = 8, kRows = 2, kLaneCols = 2, kRowLanes = 4, kRowLaneStep = 1;
   static QUIRE_DEV int first_row() { return lane_idx() / 4; }
@@ -27,9 +30,9 @@ QUIRE_DEV void copy_async_wait_all() {
 }
 
 #if QUIRE_WARPGROUPS
-// Words in shared memory that count arrivals. Of the block's ring: two warps of the producer say that a slot is full, every warp of the team
-// that it is free.
-enum Arrival : int {
+// The mbarriers of a block, by index. Two producer warps signal that a slot of the ring is full, and every
+// consumer warp signals that it is free.
+enum Barrier : int {
   kKeysFull = 0,
   kValuesFull = 4,
   kKeysFree = 8,
@@ -38,46 +41,51 @@ enum Arrival : int {
   kItemFree = 18,
   kLeftFull = 20,  // the left operand
   kLeftFree = 21,
-  kFewDone = 22,  // items of few rows, by the next of many rows: sums of few are joined where the left operand of many lies
-  kNumArrivals = 23,
+  kFewDone = 22,  // by the consumers, at the first item of many rows after items of few rows: these have
+                  // joined their sums in the memory of the left operand of many rows, which is free now
+  kNumBarriers = 23,
 };
-QUIRE_DEV char* arrival_word(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
-// A warp's first lane arrives for all; with QUIRE_LANE_ARRIVALS each lane, for a tool that does not see that the first speaks for them.
+QUIRE_DEV char* mbarrier_at(int idx) { return shared_memory() + kExchangeBytes + idx * 8; }
+// The first lane of a warp arrives at a barrier for all. With QUIRE_LANE_ARRIVALS every lane does, for tools
+// such as compute-sanitizer, which do not see that the first lane does so after a barrier of the warp.
 #ifdef QUIRE_LANE_ARRIVALS
 constexpr int kWarpArrivals = kLaneCount;
 #else
 constexpr int kWarpArrivals = 1;
 #endif
-QUIRE_DEV int arrivals_of(int word) {
-  if (word < kKeysFree) return 2 * kWarpArrivals;
-  if (word < kItemFull) return kWarps * kWarpArrivals;
-  if (word < kItemFree) return 1;
-  return (word < kLeftFull ? kWarps + kProducerWarps : word == kLeftFull ? kProducerWarps : kWarps) * kWarpArrivals;
+QUIRE_DEV int arrivals_of(int barrier) {
+  if (barrier < kKeysFree) return 2 * kWarpArrivals;
+  if (barrier < kItemFull) return kWarps * kWarpArrivals;
+  if (barrier < kItemFree) return 1;
+  return (barrier < kLeftFull    ? kWarps + kProducerWarps
+          : barrier == kLeftFull ? kProducerWarps
+                                 : kWarps) *
+         kWarpArrivals;
 }
 
-// By all lanes of a warp: it is done with what it read.
-QUIRE_DEV void count_warp(int word) {
+// The warp arrives at a barrier, after all of its lanes have come here. Called by all of them.
+QUIRE_DEV void count_warp(int barrier) {
   warp_barrier();
-  if (lane_idx() < kWarpArrivals) arrival_count(arrival_word(word));
+  if (lane_idx() < kWarpArrivals) mbarrier_arrive(mbarrier_at(barrier));
 }
 #endif
 
 struct Program : BlockProgram {
-  RingPlace ring;  // where the block's ring goes on
+  RingPlace ring;  // the slot with which the next item begins
   unsigned left_phase = 0, few_phase = 0;
-  bool was_of_few = false;  // the item before
+  bool was_of_few = false;  // the item before had few rows
 
   QUIRE_DEV explicit Program(const LaunchState& state) : BlockProgram(state) {
     allow_next_launch();
-#if QUIRE_PRODUCER  // without one nobody arrives
-    if (thread_idx() < kNumArrivals) arrival_init(arrival_word(thread_idx()), arrivals_of(thread_idx()));
+#if QUIRE_PRODUCER  // without producer warps the barriers are not used
+    if (thread_idx() < kNumBarriers) mbarrier_init(mbarrier_at(thread_idx()), arrivals_of(thread_idx()));
     shared_memory_fence();
     block_barrier();
 #endif
   }
 };
 
-// The producer's: where each row of the left operand is.
+// Used by producer warps only: the address of each row of the left operand.
 template <class E>
 QUIRE_DEV const E** left_rows() {
   return reinterpret_cast<const E**>(shared_memory() + kExchangeBytes / 2);

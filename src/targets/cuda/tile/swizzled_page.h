@@ -1,10 +1,11 @@
 // The cuda target's layout of pages: plain arithmetic that kernels, host and tests share.
 //
-// The unit is a chunk of 16 bytes. A head is cut into panels of 8 chunks, and the rest into panels of 4, 2 and 1,
-// one of each where it has it: nothing but the last chunk is padded, with zeros. K and V alike are
-//   [panels][page_size][width chunks]     chunk c of a panel, of token t, at place c ^ (t width / 8 % width)
-// which is what a matrix unit with a swizzle of 128, 64 or 32 bytes, or none, reads from fast memory, for any
-// page size. Tiles of keys and values where such a unit reads them have the same panels.
+// The unit is a chunk of 16 bytes. The chunks of a head are divided into strips of 8, and the rest into at
+// most one strip each of 4, 2 and 1. Only the last chunk is padded, with zeros. The K part and the V part of
+// a page both are
+//   [strips][page_size][width chunks]     chunk c of a strip, of token t, at place c ^ (t width / 8 % width)
+// which is what a matrix unit reads from shared memory with a swizzle of 128, 64 or 32 bytes, or with none.
+// Tiles of keys and values in shared memory have the same strips.
 #pragma once
 
 #include "tile/ranges.h"
@@ -14,23 +15,23 @@ namespace quire {
 constexpr int kRowChunks = 8;
 
 // Chunks [first, first + width) of a row.
-struct ChunkPanel {
+struct ColumnStrip {
   int first, width;
-  // Where one of them lies in a matrix of `num_rows` rows, in chunks.
+  // The offset of one of these chunks in a matrix of `num_rows` rows, in chunks.
   constexpr long place(int num_rows, int row, int chunk) const {
     return long{first} * num_rows + row * width + ((chunk - first) ^ (row * width / kRowChunks % width));
   }
 };
-// The panel of a chunk, in rows of `num_chunks`.
-constexpr ChunkPanel panel_of(int num_chunks, int chunk) {
-  ChunkPanel panel{chunk / kRowChunks * kRowChunks, kRowChunks};
-  if (panel.first + kRowChunks <= num_chunks) return panel;
-  for (panel.width = 4; panel.width > 1; panel.width /= 2) {
-    if ((num_chunks & panel.width) == 0) continue;
-    if (chunk < panel.first + panel.width) break;
-    panel.first += panel.width;
+// The strip that a chunk belongs to, in rows of `num_chunks` chunks.
+constexpr ColumnStrip strip_of(int num_chunks, int chunk) {
+  ColumnStrip strip{chunk / kRowChunks * kRowChunks, kRowChunks};
+  if (strip.first + kRowChunks <= num_chunks) return strip;
+  for (strip.width = 4; strip.width > 1; strip.width /= 2) {
+    if ((num_chunks & strip.width) == 0) continue;
+    if (chunk < strip.first + strip.width) break;
+    strip.first += strip.width;
   }
-  return panel;
+  return strip;
 }
 
 // One page of one KV head.
@@ -53,7 +54,7 @@ struct SwizzledPage {
 
   constexpr long offset(int stored_dim, int token, int dim) const {
     const int chunk = dim / unit;
-    return panel_of(stored_dim / unit, chunk).place(page_size, token, chunk) * unit + dim % unit;
+    return strip_of(stored_dim / unit, chunk).place(page_size, token, chunk) * unit + dim % unit;
   }
 };
 

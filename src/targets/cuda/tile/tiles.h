@@ -1,8 +1,11 @@
-// Tiles of the cuda target. A program has QUIRE_WARPS warps. Two distributions:
-//   many rows, 16 a warp   each warp has 16 rows of everything
-//   16 rows                each warp is a part of the program and has all rows: its share of the columns of scores, and of sums (Accum)
-//                          a part that is added over the warps when it is needed (`share_sums`)
-// A warp's 16 rows lie in fragments of the matrix step: lane l holds rows l / 4 and l / 4 + 8, columns 2 (l % 4) and + 1 of each 8.
+// Tiles of the cuda target. A program has QUIRE_WARPS warps. A tile is distributed over them in one of two
+// ways:
+//   many rows   each warp has 16 rows of every tile
+//   16 rows     each warp is a part of the program (tile.h) and has all rows. It has its share of the columns
+//   of
+//               scores, and its own sums (Accum), which are added over the warps when they are needed.
+// A warp's 16 rows are in the fragments of matrix steps: of each 8 columns, lane l holds rows l / 4 and
+// l / 4 + 8, columns 2 (l % 4) and 2 (l % 4) + 1.
 #pragma once
 
 #include "targets/cuda/tile/program.h"
@@ -18,24 +21,28 @@ constexpr bool kHasWarpgroups = true;
 #else
 constexpr bool kHasWarpgroups = false;
 #endif
-// Many rows of 16-bit elements go through warpgroups where the chip has them.
+// Many rows of 16-bit elements are multiplied by warpgroups on chips that have them.
 template <class E>
 constexpr bool uses_warpgroups(int max_rows) {
   return kHasWarpgroups && max_rows == kManyRows && sizeof(E) == 2;
 }
 
-// Sums. With 16 rows: the value is the sum over the warps.
+// f32 sums. With 16 rows an element is the sum of what the warps have.
 template <int max_rows, int max_cols>
 struct Accum {
   static constexpr int kBlocks = max_cols / 8, kJoinedAtOnce = kHasProducer ? ceil_div(kBlocks, 4) : kBlocks;
+  static_assert(max_cols % 8 == 0, "rows in 16s, columns in 8s");
   float x[kBlocks][4];
-  float* joining;  // shared memory, taken only by programs of 16 rows
+  float* joining;  // shared memory in which the sums of warps are added; used with 16 rows only
   int rows = 0, cols = 0;
 
-  // In a ring's time the memory lies between a few rows' left operand, which is made before, and the ring; without room of its own, else,
-  // it is that of the item's first tiles, which are not needed any more when sums are joined.
+  // With producer warps this memory is between the left operand of few rows, which is constructed before, and
+  // the ring. Without them it is kJoinBytes of its own or, if that is 0, the memory of the item's first
+  // tiles, which nobody needs any more when sums are joined.
+  Accum(const Accum&) = delete;
   QUIRE_DEV explicit Accum(Program& program)
-      : joining(reinterpret_cast<float*>(shared_memory() + (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
+      : joining(reinterpret_cast<float*>(shared_memory() +
+                                         (kHasProducer ? program.used : kReservedBytes - kJoinBytes))) {}
 };
 
 template <int max_rows, int max_keys>
@@ -43,15 +50,18 @@ struct Scores {
   static constexpr int kSplit = max_rows == kFewRows ? kWarps : 1;
   static constexpr int kBlocks = max_keys / 8 / kSplit, kMaxRows = max_rows;
   float x[kBlocks][4];
-  unsigned packed[max_keys / 16][4];  // of warpgroups: as left operand
+  unsigned packed[max_keys / 16][4];  // for warpgroups: the probabilities as left operand
   int rows = 0;
 
+  Scores(const Scores&) = delete;
   QUIRE_DEV explicit Scores(Program&) {}
-  static QUIRE_DEV int first_col() { return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2; }
+  static QUIRE_DEV int first_col() {
+    return (kSplit > 1 ? warp_idx() * kBlocks * 8 : 0) + lane_idx() % 4 * 2;
+  }
 };
 
-// The probabilities of 16 keys, blocks 2 `step` and + 1, rounded, as left fragment of the product with V: the accumulators of one
-// product lie as the left operand of the next wants them.
+// The probabilities of 16 keys, blocks 2 step and 2 step + 1, rounded, as left fragment of the product with
+// V. No data moves between lanes: the sums of one product are distributed like the left operand of the next.
 template <class E, int num_blocks>
 QUIRE_DEV void pack_left(unsigned (&a)[4], const float (&p)[num_blocks][4], int step) {
 #pragma unroll
@@ -61,7 +71,7 @@ QUIRE_DEV void pack_left(unsigned (&a)[4], const float (&p)[num_blocks][4], int 
   }
 }
 
-// Registers after waiting for products of a warpgroup, and before issuing them.
+// For the sums and operands of a warpgroup's products, before they are issued and after they are done.
 template <class T, int n>
 QUIRE_DEV void pin_all(T (&x)[n][4]) {
 #pragma unroll
@@ -70,7 +80,7 @@ QUIRE_DEV void pin_all(T (&x)[n][4]) {
     for (int i = 0; i < 4; ++i) pin(x[j][i]);
   }
 }
-// Sums have their values from here on. All warps of a warpgroup have to wait at the same place.
+// Waits until the sums have their values. All warps of a warpgroup have to wait at the same place.
 template <int max_rows, int max_cols>
 QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
 #if QUIRE_WARPGROUPS
@@ -80,32 +90,35 @@ QUIRE_DEV void settle(Accum<max_rows, max_cols>& tile) {
   }
 #endif
 }
-// For 16 rows. `share_sums` puts every warp's part of blocks [first, first + kAtOnce) into shared memory, in the order of its registers:
-// two of a block, of rows up to 8, or all four. `joined` is then the sum of register i of block n over the warps. Between the two no other
-// tile may use that memory.
+// For 16 rows: adds the sums of the warps. `share_sums` writes every warp's registers of blocks [first, first
+// + kAtOnce) to shared memory: two registers of a block if there are no more than 8 rows, else four. `joined`
+// then gives the sum of register i of block n over the warps. Until then no other tile may use that memory.
 template <class Tile, int registers>
 struct Joining {
-  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks ? Tile::kJoinedAtOnce * 4 / registers : Tile::kBlocks;
+  static constexpr int kAtOnce = Tile::kJoinedAtOnce * 4 / registers < Tile::kBlocks
+                                     ? Tile::kJoinedAtOnce * 4 / registers
+                                     : Tile::kBlocks;
   static QUIRE_DEV float* part(const Tile& tile, int warp, int n, int i) {
     return tile.joining + ((warp * kAtOnce + n % kAtOnce) * registers + i) * kLaneCount + lane_idx();
   }
   static QUIRE_DEV void share_sums(const Tile& tile, int first) {
-    team_barrier();
+    consumer_barrier();
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
 #pragma unroll
       for (int i = 0; i < registers; ++i) {
-        if (first + n < Tile::kBlocks && (i < 2 || tile.rows > 8)) *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
+        if (first + n < Tile::kBlocks && (i < 2 || tile.rows > 8))
+          *part(tile, warp_idx(), n, i) = tile.x[first + n][i];
       }
     }
-    team_barrier();
+    consumer_barrier();
   }
   static QUIRE_DEV float joined(const Tile& tile, int n, int i) {
     float sum = *part(tile, 0, n, i);
     for (int w = 1; w < kWarps; ++w) sum += *part(tile, w, n, i);
     return sum;
   }
-  // f(n, half, x, y) as below, each pair by one warp.
+  // Calls f as visit_pairs below does; one warp calls it for each pair.
   template <class F>
   static QUIRE_DEV void visit_pairs(const Tile& tile, const F& f) {
 #pragma unroll
@@ -115,16 +128,17 @@ struct Joining {
       for (int j = 0; j < ceil_div(registers / 2 * kAtOnce, kWarps); ++j) {
         const int i = j * kWarps + warp_idx(), n = first + i % kAtOnce, half = i / kAtOnce;
         if (Tile::kBlocks % kAtOnce != 0 && n >= Tile::kBlocks) continue;
-        if (half == 0 || (half == 1 && tile.rows > 8)) f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
+        if (half == 0 || (half == 1 && tile.rows > 8))
+          f(n, half, joined(tile, n, 2 * half), joined(tile, n, 2 * half + 1));
       }
     }
-    team_barrier();
+    consumer_barrier();
   }
 };
 
-// f(n, half, x, y) for the pairs of columns that this lane holds of its rows, first_row() and + 8 (half 1): columns 0 and 1 of block n.
-// With 16 rows x and y are the sums over the warps, and each pair is visited by one warp; where memory is short, more blocks at once
-// if there are no more than 8 rows.
+// Calls f(n, half, x, y) for each pair of neighbouring columns that this lane holds, in block n and row
+// first_row() + 8 half. With 16 rows x and y are sums over the warps, and one warp visits each pair. If the
+// memory is too small for all blocks, half the registers for up to 8 rows allow twice as many blocks at once.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
   using Tile = Accum<max_rows, max_cols>;
@@ -140,7 +154,8 @@ QUIRE_DEV void visit_pairs(const Accum<max_rows, max_cols>& tile, const F& f) {
   }
 }
 
-// A row in global memory that takes pairs of columns, in one store where its address allows that.
+// Stores columns col and col + 1 of a row in global memory, with one store if the address is aligned for it
+// (`takes_pairs`).
 template <class E>
 QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, float y) {
   if (kExactHeads || (takes_pairs && col + 1 < cols)) return store_pair(row + col, x, y);
@@ -148,7 +163,7 @@ QUIRE_DEV void put_pair(E* row, bool takes_pairs, int col, int cols, float x, fl
   if (col + 1 < cols) store(row, col + 1, y);
 }
 
-// Of the four lanes of a quad, each with x[0 … 3]: lane i gets what they have as x[i].
+// Transposes x[0 ... 3] of the four lanes of a quad: lane i receives the x[i] of all four.
 QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
 #pragma unroll
   for (int mask = 1; mask <= 2; mask *= 2) {
@@ -162,15 +177,16 @@ QUIRE_DEV void transpose_quad(unsigned (&x)[4]) {
   }
 }
 
-// A row of 16-bit elements in pieces of 16 bytes: `pairs` are columns [col, col + 8).
+// Stores `pairs`, which are columns [col, col + 8) of a row of 16-bit elements, with one store if possible.
 template <class E>
 QUIRE_DEV void put_piece(E* row, int col, int cols, const unsigned (&pairs)[4]) {
   if (kExactHeads || (col + 8 <= cols && address_of(row + col) % 16 == 0)) return store_128(row + col, pairs);
-  for (int i = 0; i < 8 && col + i < cols; ++i) row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
+  for (int i = 0; i < 8 && col + i < cols; ++i)
+    row[col + i] = E{static_cast<unsigned short>(pairs[i / 2] >> 16 * (i % 2))};
 }
 template <class E, int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
-                            const RowPointer& row_pointer) {
+QUIRE_DEV void store_pieces(const Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows,
+                            int cols, const RowPointer& row_pointer) {
   constexpr int kBlocks = max_cols / 8;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -200,7 +216,7 @@ struct PointeeOf<T*> {
 template <class Pointer>
 using Pointee = typename PointeeOf<Pointer>::Type;
 
-// Row r goes to row_pointer(r), rounded to its element type, times factor[r].
+// Row r is multiplied by factor[r], rounded to the element type, and written to row_pointer(r).
 template <int max_rows, int max_cols, class RowPointer>
 QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor, int rows, int cols,
                           const RowPointer& row_pointer) {
@@ -214,18 +230,20 @@ QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, const Row<max_rows>& 
       const int row = first_row<max_rows>() + half * 8, col = n * 8 + lane_idx() % 4 * 2;
       if (row >= rows || (!kExactHeads && col >= cols)) return;
       Elem* to = row_pointer(row);
-      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half], y * factor.value[half]);
+      put_pair(to, address_of(to) % (2 * sizeof(Elem)) == 0, col, cols, x * factor.value[half],
+               y * factor.value[half]);
     });
   }
 }
 template <int max_rows, int max_cols, class RowPointer>
-QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols, const RowPointer& row_pointer) {
+QUIRE_DEV void store_rows(Accum<max_rows, max_cols>& tile, int rows, int cols,
+                          const RowPointer& row_pointer) {
   Row<max_rows> one;
   one.value[0] = one.value[1] = 1.0f;
   store_rows(tile, one, rows, cols, row_pointer);
 }
 
-// x := f(i, x) with i a column: for operands that lie along the columns, such as a bias.
+// x = f(i, x) with i a column, for operands that lie along the columns, such as a bias.
 template <int max_rows, int max_cols, class F>
 QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) {
   using Join = Joining<Accum<max_rows, max_cols>, 4>;
@@ -238,19 +256,21 @@ QUIRE_DEV void each_span(Accum<max_rows, max_cols>& tile, int cols, const F& f) 
       if constexpr (max_rows == kFewRows) {
         if (i >= 2 && tile.rows <= 8) continue;
         const float x = Join::joined(tile, n, i);
-        tile.x[n][i] = warp_idx() > 0 ? 0.0f : col < cols ? f(col, x) : x;  // the sum is the first warp's from here on
+        tile.x[n][i] = warp_idx() > 0 ? 0.0f
+                       : col < cols   ? f(col, x)
+                                      : x;  // from here on the first warp has the whole sum, the others 0
       } else if (col < cols) {
         tile.x[n][i] = f(col, tile.x[n][i]);
       }
     }
   }
-  if constexpr (max_rows == kFewRows) team_barrier();
+  if constexpr (max_rows == kFewRows) consumer_barrier();
 }
 
 template <int max_rows, int max_cols>
 QUIRE_DEV void row_scale(Accum<max_rows, max_cols>& tile, const Row<max_rows>& factor) {
   if constexpr (kHasWarpgroups && max_rows == kManyRows) {
-    // Never so. Without a branch that it cannot foresee the assembler waits before the arithmetic that stands above, not here.
+    // Never taken: the opaque branch keeps ptxas from hoisting the wait above the softmax.
     pin(tile.rows);
     if (tile.rows < 0) return;
   }

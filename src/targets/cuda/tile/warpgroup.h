@@ -1,6 +1,7 @@
-// Products of many rows by warpgroups (sm_90a), and their pipeline: 8 warps compute, and a third warpgroup, the
-// producer, fills a ring of tiles of keys and values by bulk copies. 16-bit elements; head sizes up to 128.
-// Everything else takes the other path (stages.h, pipeline.h).
+// The pipeline of programs with producer warps, and attention's products by warpgroups (sm_90a): two
+// warpgroups are consumers, which compute, and a third one is the producer, which fills a ring of tiles of
+// keys and values by bulk copies. For 16-bit elements and head sizes up to 128; other kernels use stages.h
+// and pipeline.h only.
 #pragma once
 
 #include "targets/cuda/tile/stages.h"
@@ -20,26 +21,28 @@ QUIRE_DEV void issue_scores(Scores<kManyRows, max_keys>& scores, const Operand<E
   const unsigned long long rows = matrix_descriptor(q.base + warp_idx() / 4 * 64 * 128, kRowChunks, 0);
 #pragma unroll
   for (int step = 0; step < ceil_div(kChunks, 2); ++step) {
-    const ChunkPanel panel = panel_of(kChunks, 2 * step);
-    // The second half of a step on a single chunk meets zeros of q: it reads that chunk again (leading offset 0).
-    const unsigned long long keys = matrix_descriptor(stage.key_rows(), panel.width, 0);
+    const ColumnStrip strip = strip_of(kChunks, 2 * step);
+    // A strip of a single chunk has only half of a step's elements of k. The other half reads the same chunk
+    // again (leading offset 0), where q has zeros.
+    const unsigned long long keys = matrix_descriptor(stage.key_rows(), strip.width, 0);
     const int row_bytes = step / 4 * kManyRows * 128 + step % 4 * 32;
-    const int key_chunk = panel.first * max_keys + 2 * step - panel.first;
+    const int key_chunk = strip.first * max_keys + 2 * step - strip.first;
     multiply_rows(E{}, scores.x, rows + (row_bytes >> 4), keys + key_chunk, step > 0);
   }
   warpgroup_commit();
 }
 
-// The probabilities, rounded, as left operand of the product with V.
+// Rounds the probabilities and packs them as left operand of the product with V.
 template <class E, int max_keys>
 QUIRE_DEV void pack(Scores<kManyRows, max_keys>& probs) {
 #pragma unroll
   for (int step = 0; step < max_keys / 16; ++step) pack_left<E>(probs.packed[step], probs.x, step);
 }
 
-// out[blocks of panel] += probs . values of the panel, or panels, of `num` chunks from chunk `first` on.
+// Adds probs times the `num` chunks of values from chunk `first` on, which are one narrow strip or several of
+// 8 chunks, to the blocks of `out` that these columns are in.
 template <int first, int num, class E, int max_keys, int num_blocks>
-QUIRE_DEV void issue_panel(float (&out)[num_blocks][4], const unsigned (&probs)[max_keys / 16][4],
+QUIRE_DEV void issue_strip(float (&out)[num_blocks][4], const unsigned (&probs)[max_keys / 16][4],
                            const char* values) {
   constexpr int kWidth = num < kRowChunks ? num : kRowChunks;
   constexpr int kLeadingBytes = kWidth > 1 ? max_keys * kWidth * 16 : 128;
@@ -51,7 +54,7 @@ QUIRE_DEV void issue_panel(float (&out)[num_blocks][4], const unsigned (&probs)[
   }
 }
 
-// out += probs V, issued as one group.
+// out += probs V, issued as one group of products.
 template <class E, int max_keys, int max_out>
 QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, max_keys>& probs,
                             const KvStage<KvTypes<E, E>, kManyRows, max_keys>& stage) {
@@ -62,16 +65,18 @@ QUIRE_DEV void issue_values(Accum<kManyRows, max_out>& out, Scores<kManyRows, ma
   pin_all(out.x);
   warpgroup_fence();
   const char* values = stage.value_rows();
-  if constexpr (kWhole > 0) issue_panel<0, kWhole, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kHalf > 0) issue_panel<kWhole, kHalf, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kQuarter > 0) issue_panel<kWhole + kHalf, kQuarter, E, max_keys>(out.x, probs.packed, values);
-  if constexpr (kLast > 0) issue_panel<kChunks - kLast, kLast, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kWhole > 0) issue_strip<0, kWhole, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kHalf > 0) issue_strip<kWhole, kHalf, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kQuarter > 0) issue_strip<kWhole + kHalf, kQuarter, E, max_keys>(out.x, probs.packed, values);
+  if constexpr (kLast > 0) issue_strip<kChunks - kLast, kLast, E, max_keys>(out.x, probs.packed, values);
   warpgroup_commit();
 }
 
-// Each round issues the next tile's scores and this tile's product with V together, and computes the next softmax beside the
-// latter and beside the other warpgroup's products. No product is under way between two rounds: the compiler would move its registers,
-// and wait for each product. The text stands once: code that is skipped or repeated costs instruction fetches.
+// The consumers' loop for many rows. A round issues the scores of its tile together with the product with V
+// of the tile before, waits for the scores, and computes their softmax while the product with V, and products
+// of the other warpgroup, are in flight. No product is in flight from one round to the next: the compiler
+// would move its registers and wait for every single product. The loop is not peeled, because more code costs
+// instruction fetches.
 template <class Stage, class Compute>
 QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
   using Elem = typename Stage::Elem;
@@ -103,7 +108,7 @@ QUIRE_DEV void consume(int num_tiles, Stage& stage, const Compute& compute) {
   stage.free_values();
 }
 
-// Each warp has keys of its own of each tile.
+// The consumers' loop for few rows: each warp multiplies keys of its own of each tile and waits for no other.
 template <class Stage, class Compute>
 QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& compute) {
   const int origin = stage.first_key;
@@ -119,18 +124,19 @@ QUIRE_DEV void consume_by_warps(int num_tiles, Stage& stage, const Compute& comp
   }
 }
 
-// Of an item, by the producer. The first tile comes before the team is done with the left operand of the item before; the second while
-// the left operand is under way.
+// The producer's loop for one item. It copies the first tile before it waits for the memory of the left
+// operand, which the consumers may still need for the item before, and starts copying the second tile before
+// the left operand has arrived.
 template <class Stage, class Loads>
 QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
-  constexpr bool kBringsLeft = Stage::kMaxRows == kManyRows;
-  for (int tile = 0; (kBringsLeft && tile == 0) || tile < num_tiles; ++tile) {
+  constexpr bool kCopiesOperand = Stage::kMaxRows == kManyRows;
+  for (int tile = 0; (kCopiesOperand && tile == 0) || tile < num_tiles; ++tile) {
     if (tile < num_tiles) loads.tile(stage, tile);
-    if (kBringsLeft && tile == 0) {
+    if (kCopiesOperand && tile == 0) {
       wait_for_earlier_launches();
-      loads.left();
+      loads.operand();
     }
-    if (!kBringsLeft || tile != (num_tiles > 1 ? 1 : 0)) continue;
+    if (!kCopiesOperand || tile != (num_tiles > 1 ? 1 : 0)) continue;
     copy_async_wait_all();
     shared_memory_fence();
     count_warp(kLeftFull);
@@ -138,20 +144,21 @@ QUIRE_DEV void produce(int num_tiles, Stage& stage, const Loads& loads) {
 }
 
 template <class Stage, class Loads, class Compute>
-QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads, const Compute& compute) {
+QUIRE_DEV void run_roles(Program& program, int num_tiles, Stage& stage, const Loads& loads,
+                         const Compute& compute) {
   if (is_producer()) {
     produce(num_tiles, stage, loads);
   } else {
     wait_for_earlier_launches();
-    loads.left();
+    loads.operand();
     if constexpr (Stage::kMaxRows == kFewRows) {
       copy_async_wait_all();
-      team_barrier();
+      consumer_barrier();
       if (num_tiles > 0) loads.tile(stage, 0);
       consume_by_warps(num_tiles, stage, compute);
     } else {
       if (program.was_of_few) count_warp(kFewDone);
-      arrival_wait(arrival_word(kLeftFull), program.left_phase);
+      mbarrier_wait(mbarrier_at(kLeftFull), program.left_phase);
       if (num_tiles > 0) loads.tile(stage, 0);
       consume(num_tiles, stage, compute);
     }

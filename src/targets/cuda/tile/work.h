@@ -1,4 +1,4 @@
-// Work items where a producer goes ahead of the team.
+// Work items of programs with producer warps, which run ahead of the consumer warps.
 #pragma once
 
 #include "targets/cuda/tile/program.h"
@@ -8,27 +8,28 @@ namespace quire {
 namespace QUIRE_TARGET {
 
 #if QUIRE_PRODUCER
-// Registers of a thread: at the start each warpgroup has a third of what there is.
+// Registers of a thread. At the start each of the three warpgroups has 168; a producer thread keeps fewer.
 constexpr int kProducerRegisters = QUIRE_PRODUCER, kComputeRegisters = (3 * 168 - kProducerRegisters) / 2;
 
-// An item on its way from the producer to all others.
+// An item that a producer thread hands to all others.
 template <class T>
 struct ItemSlot {
   int idx;
-  T item;  // if idx is one
+  T item;  // undefined if idx is not less than the number of items
 };
 template <class T>
 QUIRE_DEV ItemSlot<T>& item_slot(int slot) {
-  constexpr int kBytes = 128, kOffset = round_up(kNumArrivals * 8, 16);
-  static_assert(sizeof(ItemSlot<T>) <= kBytes && kOffset + 2 * kBytes <= kArrivalBytes - 4, "two slots and exchange_item");
-  return *reinterpret_cast<ItemSlot<T>*>(arrival_word(0) + kOffset + slot * kBytes);
+  constexpr int kBytes = 128, kOffset = round_up(kNumBarriers * 8, 16);
+  static_assert(sizeof(ItemSlot<T>) <= kBytes && kOffset + 2 * kBytes <= kBarrierBytes - 4,
+                "two slots and exchange_item");
+  return *reinterpret_cast<ItemSlot<T>*>(mbarrier_at(0) + kOffset + slot * kBytes);
 }
 
-// The producer goes ahead of the team: it may fill slots for the next item while the team ends this one. One of its threads fetches
-// items, so that no one else waits for memory.
+// Producer warps may fill slots for the next item while consumer warps finish this one. One producer thread
+// fetches the items and hands them on through two slots, so that no other thread waits for global memory.
 template <class T, class F>
 QUIRE_DEV void take_items(Program& program, const int* num, const T* items, const F& f) {
-  ItemSlot<T> current{block_idx(), items[block_idx()]};  // read while `num` is
+  ItemSlot<T> current{block_idx(), items[block_idx()]};  // its latency overlaps with that of *num
   const int n = *num;
   const bool is_queue = is_queue_needed(program, n), fetches = thread_idx() == kWarps * kLaneCount;
   RingPlace at;
@@ -47,12 +48,12 @@ QUIRE_DEV void take_items(Program& program, const int* num, const T* items, cons
     }
     ItemSlot<T>& slot = item_slot<T>(at.slot);
     if (fetches) {
-      arrival_wait(arrival_word(kItemFree + at.slot), at.phase ^ 1);
+      mbarrier_wait(mbarrier_at(kItemFree + at.slot), at.phase ^ 1);
       slot.idx = next;
       if (next < n) slot.item = items[next];
-      arrival_count(arrival_word(kItemFull + at.slot));
+      mbarrier_arrive(mbarrier_at(kItemFull + at.slot));
     }
-    arrival_wait(arrival_word(kItemFull + at.slot), at.phase);
+    mbarrier_wait(mbarrier_at(kItemFull + at.slot), at.phase);
     current.idx = slot.idx;
     if (current.idx < n) current.item = slot.item;
     count_warp(kItemFree + at.slot);
@@ -61,9 +62,10 @@ QUIRE_DEV void take_items(Program& program, const int* num, const T* items, cons
   if (is_queue && fetches) leave_queue(program);
 }
 
-// Items of a launch, each done once; there is memory of one for each program, if not more. The item after this one is asked for before
-// this one is worked on. Numbers and items come from the host; f itself waits for earlier launches, as late as it can. That the first program
-// does so in any case lets no launch end before an earlier one.
+// Shares the items among the programs of the launch. `items` has memory for at least one item a program. The
+// next item is fetched before f is called for this one. Count and items come from the host, so that they can
+// be read before earlier launches end; f itself calls wait_for_earlier_launches as late as it can. The first
+// program calls it in any case, so that no launch ends before an earlier one.
 template <class T, class F>
 QUIRE_DEV void for_each_work(Program& program, const int* num, const T* items, const F& f) {
   if (is_producer()) {

@@ -1,4 +1,5 @@
-// What this level of the machine can do: reading memory, f32 multiply-adds, bf16 pair dots.
+// Kernels that measure the limits of this instruction-set level: reading memory, f32 multiply-adds, bf16
+// dots.
 #pragma once
 
 #include "kernels/params.h"
@@ -8,10 +9,10 @@ namespace quire {
 
 namespace QUIRE_TARGET {
 
-// The sum of 32-bit words, modulo 2^32: the same in any order. Four streams of an item, two lines of each
-// at a time, asked for 512 bytes ahead. Of 46 patterns one of the best with vectors of 16, 32 and 64 bytes;
-// without the request those of 16 bytes lose 15 %; non-temporal hints and loads lose a quarter or more.
-// docs/ceilings.md has the figures.
+// The sum of 32-bit words modulo 2^32, which does not depend on their order. An item reads four streams, two
+// cache lines of each at a time, and prefetches 512 bytes ahead. Of 46 patterns this is one of the best with
+// vectors of 16, 32 and 64 bytes. Without the prefetch vectors of 16 bytes lose 15 %; non-temporal hints and
+// loads lose a quarter or more. docs/ceilings.md has the figures.
 struct CeilingRead {
   static void run(Program& program, const CeilingParams& p) {
     constexpr long kStreams = 4, kStep = 32, kAhead = 128;  // in f32
@@ -60,14 +61,14 @@ struct CeilingFma {
   }
 };
 
-// num_elems counts f32 sums; each is a pair of bf16 products where the level has them, else one f32 multiply-add.
+// One of num_elems is an f32 sum to which two bf16 products are added or, on levels without bf16 dots, one
+// f32 multiply-add.
 struct CeilingDot {
   static void run(Program& program, const CeilingParams& p) {
 #if defined(__AVX512BF16__)
     const VecU a = VecU{} + bit_cast_to<unsigned>(p.data[0]), b = VecU{} + bit_cast_to<unsigned>(p.data[1]);
-    p.sink[program.idx] = run_chains(program, p, [&](VecF x) {
-      return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b);
-    });
+    p.sink[program.idx] = run_chains(
+        program, p, [&](VecF x) { return (VecF)_mm512_dpbf16_ps((__m512)x, (__m512bh)a, (__m512bh)b); });
 #else
     CeilingFma::run(program, p);
 #endif

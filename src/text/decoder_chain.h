@@ -23,9 +23,9 @@ class DecodeStage {
   virtual void finish() = 0;
 };
 
-class Decoder {
+class TokenDecoder {
  public:
-  virtual ~Decoder() = default;
+  virtual ~TokenDecoder() = default;
 
   // A stage that passes what it makes to `next`, which must outlive it, as must the budget for the work of
   // all stages together. The decoder must outlive the stage.
@@ -41,10 +41,10 @@ class Decoder {
 
 // In the order in which they run; a Sequence is flattened. Throws Error{kUnsupported, kCorruptFile}, the
 // former also for a chain that may make a text more than a thousand times longer.
-using Decoders = std::vector<std::unique_ptr<const Decoder>>;
-Decoders make_decoders(const JsonField& field);
+using DecoderChain = std::vector<std::unique_ptr<const TokenDecoder>>;
+DecoderChain make_decoders(const JsonField& field);
 
 // What a file without a decoder means: tokens with one space between them.
-Decoders make_default_decoders();
+DecoderChain make_default_decoders();
 
 }  // namespace quire

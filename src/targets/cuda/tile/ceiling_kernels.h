@@ -1,10 +1,12 @@
-// What the chip can do: bf16 matrix steps, beside what any machine of lanes can. Programs write a number that
-// depends on all of their work.
+// Kernels that measure the limits of the chip: those of any machine of lanes, and bf16 matrix products. Each
+// program writes a number that depends on all of its work.
 #pragma once
 
 #include "kernels/params.h"
 #include "tile/tile.h"
-#include "tile/lanes/ceilings.h"
+
+// After a blank line, so that it stays behind the language, which it needs.
+#include "tile/lanes/lane_ceilings.h"
 
 namespace quire {
 
@@ -12,15 +14,16 @@ namespace QUIRE_TARGET {
 
 constexpr int kCeilingOperands = 4096;
 
-// num_elems counts f32 sums of a pair of bf16 products; a matrix step of a warp has 1,024 of them, one of a
-// warpgroup 65,536. The operands are kCeilingOperands words of data, pairs of bf16: a chip that multiplies
-// the same few bits all the time takes less power, and so runs at a higher clock, than with numbers of a real
-// problem (on an H200: 913 instead of 846 TFLOP/s for seconds).
+// One of num_elems is an f32 sum to which two bf16 products are added; a matrix step of a warp has 1,024 of
+// these, one of a warpgroup 65,536. The operands are kCeilingOperands random words: a chip that multiplies
+// the same few bits all the time takes less power, and so runs at a higher clock, than with the numbers of a
+// real problem (on an H200 913 instead of 846 TFLOP/s for some seconds).
 #if QUIRE_WARPGROUPS
 struct CeilingDot {
   static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {
-      // 128 rows of 64 elements of k: the right operand; each half of them is the left operand of one chain.
+      // The right operand is 128 rows of 64 elements of k. Each half of these rows is also the left operand
+      // of one of two chains of products.
       char* rows = shared_memory() + 2048;
       const unsigned* data = reinterpret_cast<const unsigned*>(p.data);
       for (int i = thread_idx(); i < kCeilingOperands; i += num_threads()) store_32(rows + 4 * i, data[i]);

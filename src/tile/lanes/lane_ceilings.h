@@ -1,14 +1,16 @@
-// What a machine of lanes can do: reading memory, f32 multiply-adds. Each program writes a number that
-// depends on all of its work. Included behind the language and CeilingParams.
+// Kernels that measure the limits of a machine of lanes: reading memory and f32 multiply-adds. Each program
+// writes a number that depends on all of its work, so that the compiler can remove none of it. Included after
+// the tile language and CeilingParams.
 #pragma once
 
 namespace quire {
 namespace QUIRE_TARGET {
 
-// The sum of 32-bit words, modulo 2^32: the same in any order. All programs go through memory in one front,
-// a piece each in turn. A thread has 256 bytes under way; num_work says how many programs share the memory,
-// and so how much a multiprocessor has under way. With the best number of programs as fast as the best of 187
-// readers on an H200, bulk copies; docs/ceilings.md has the figures.
+// The sum of 32-bit words modulo 2^32, which does not depend on their order. Program p of n reads the pieces
+// p, p + n, p + 2n and so on, so that all programs together move through memory as one front. A thread has
+// loads of 256 bytes in flight; num_work is the number of programs, and so determines the bytes in flight on
+// each multiprocessor. With the best num_work this is as fast as the best of 187 other readers on an H200,
+// one with bulk copies; docs/ceilings.md has the figures.
 struct CeilingRead {
   static QUIRE_DEV void run(Program& program, const CeilingParams& p) {
     for_each_work(program, p.num_work, [&](int item) {

@@ -1,4 +1,4 @@
-#include "text/decoder.h"
+#include "text/decoder_chain.h"
 
 #include <algorithm>
 #include <optional>
@@ -64,7 +64,7 @@ class ByteLevelStage : public TokenStage {
   std::string bytes_;  // the beginning of a character
 };
 
-class ByteLevel : public Decoder {
+class ByteLevel : public TokenDecoder {
  public:
   std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<ByteLevelStage>(next);
@@ -127,7 +127,7 @@ class ByteFallbackStage : public TokenStage {
   std::string bytes_;
 };
 
-class ByteFallback : public Decoder {
+class ByteFallback : public TokenDecoder {
  public:
   std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<ByteFallbackStage>(next);
@@ -165,7 +165,7 @@ class MetaspaceStage : public TokenStage {
   bool drops_;
 };
 
-class Metaspace : public Decoder {
+class Metaspace : public TokenDecoder {
  public:
   Metaspace(char32_t metaspace, bool drops_first) : drops_first_(drops_first) {
     append_utf8(metaspace_, metaspace);
@@ -198,7 +198,7 @@ class FuseStage : public DecodeStage {
   DecodeStage& next_;
 };
 
-class Fuse : public Decoder {
+class Fuse : public TokenDecoder {
  public:
   std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<FuseStage>(next);
@@ -258,7 +258,7 @@ class StripStage : public DecodeStage {
   std::int64_t num_held_ = 0;    // characters held back
 };
 
-class StripDecoder : public Decoder {
+class StripDecoder : public TokenDecoder {
  public:
   StripDecoder(char32_t content, std::int64_t num_start, std::int64_t num_stop)
       : num_start_(num_start), num_stop_(num_stop) {
@@ -305,7 +305,7 @@ class ReplaceStage : public TokenStage {
   RegexScratch& budget_;
 };
 
-class ReplaceDecoder : public Decoder {
+class ReplaceDecoder : public TokenDecoder {
  public:
   // `min_match_bytes`: what every match of the pattern has at least.
   ReplaceDecoder(Regex pattern, std::size_t min_match_bytes, std::string content)
@@ -346,7 +346,7 @@ class JoinStage : public TokenStage {
   bool has_token_ = false;
 };
 
-class Join : public Decoder {
+class Join : public TokenDecoder {
  public:
   std::unique_ptr<DecodeStage> make_stage(DecodeStage& next, RegexScratch&) const override {
     return std::make_unique<JoinStage>(next);
@@ -365,7 +365,7 @@ bool metaspace_drops_first(const JsonField& field) {
   return name != "never";
 }
 
-std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::string& type) {
+std::unique_ptr<const TokenDecoder> make_decoder(const JsonField& field, const std::string& type) {
   constexpr std::int64_t kMaxStrip = 1 << 20;
   if (type == "ByteLevel") return std::make_unique<ByteLevel>();
   if (type == "ByteFallback") return std::make_unique<ByteFallback>();
@@ -388,7 +388,7 @@ std::unique_ptr<const Decoder> make_decoder(const JsonField& field, const std::s
   field.at("type").unsupported("this decoder is not known");
 }
 
-void add_decoders(const JsonField& field, Decoders& out) {
+void add_decoders(const JsonField& field, DecoderChain& out) {
   const std::string& type = field.at("type").as_string();
   if (type != "Sequence") {
     if (out.size() >= kMaxDecoders) field.unsupported(fmt::format("more than {} decoders", kMaxDecoders));
@@ -401,8 +401,8 @@ void add_decoders(const JsonField& field, Decoders& out) {
 
 }  // namespace
 
-Decoders make_decoders(const JsonField& field) {
-  Decoders out;
+DecoderChain make_decoders(const JsonField& field) {
+  DecoderChain out;
   add_decoders(field, out);
   double growth = 1;
   for (const auto& decoder : out) growth *= decoder->growth();
@@ -412,8 +412,8 @@ Decoders make_decoders(const JsonField& field) {
   return out;
 }
 
-Decoders make_default_decoders() {
-  Decoders out;
+DecoderChain make_default_decoders() {
+  DecoderChain out;
   out.push_back(std::make_unique<Join>());
   return out;
 }

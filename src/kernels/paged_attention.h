@@ -1,5 +1,6 @@
-// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query heads against a
-// range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V, with sinks in the denominator.
+// Paged attention for any mix of prefill, extend and decode: one program takes rows of one KV head's query
+// heads against a range of keys. Semantics: o = softmax(scale q K^T -> soft cap -> mask -> position bias) V,
+// with sinks in the denominator.
 #pragma once
 
 #include "kernels/params.h"
@@ -8,13 +9,18 @@
 namespace quire {
 namespace QUIRE_TARGET {
 
-// A work item. Q, O: types of q, o; Kv: KvTypes of the cache. Config: kRows, kKeys (tile of scores); kDimQk,
-// kDimVo (bounds of K's heads, of a part of V's); kValueParts (passes over the keys, each for kDimVo columns
-// of V); kMods (ScoreMods that may come); kPartsAtOnce (states that are loaded together).
+// A work item. Q and O are the element types of q and o, Kv is the KvTypes of the cache. Config has:
+//   kRows, kKeys    the shape of a tile of scores
+//   kDimQk          the largest head size of q and k
+//   kDimVo          the number of columns of V that one pass over the keys computes
+//   kValueParts     the number of these passes: kValueParts * kDimVo is the largest head size of v
+//   kMods           the ScoreMods that the kernel is compiled with
+//   kPartsAtOnce    how many splits' states `collect` loads before it merges the first of them
 template <class Q, class Kv, class O, class Config>
 class AttentionItem {
  public:
-  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kDimQk = Config::kDimQk, kDimVo = Config::kDimVo;
+  static constexpr int kRows = Config::kRows, kKeys = Config::kKeys, kDimQk = Config::kDimQk,
+                       kDimVo = Config::kDimVo;
 
   QUIRE_DEV AttentionItem(Program& program, const AttentionParams& p, const AttentionWork& w)
       : p_(p),
@@ -42,14 +48,14 @@ class AttentionItem {
   const AttentionWork w_;
   const int rows_;
   const int token_factor_;  // row / num_heads = row * token_factor_ / 2^16 for row * num_heads < 2^16
-  const bool transforms_;   // scores leave the plain form scale * q k
-  const float scale_log2_;  // from scores to log2 units
+  const bool transforms_;   // scores need one of ScoreMods: they are not just scale * q k
+  const float scale_log2_;  // converts scores to log2 units
   const int common_begin_, common_end_;  // keys that all rows see
-  Row<kRows> slopes_;       // position bias of each row's head
+  Row<kRows> slopes_;                    // position bias of each row's head
   Operand<Q, kRows, kDimQk> q_;
   SoftmaxState<kRows, kDimVo> state_;
 
-  static_assert(kRows <= 256, "of token_factor_");
+  static_assert(kRows <= 256, "token_in_item is exact for up to 256 rows");
   QUIRE_DEV int token_in_item(int row) const { return row * token_factor_ >> 16; }
   QUIRE_DEV int head_of(int row) const {
     return w_.kv_head * p_.group_size + w_.group_begin + row - token_in_item(row) * w_.num_heads;
@@ -57,7 +63,7 @@ class AttentionItem {
   QUIRE_DEV int token_of(int row) const { return w_.token_begin + token_in_item(row); }
   QUIRE_DEV int position_of(int row) const { return w_.position + token_in_item(row); }
 
-  // Keys [first_key, end_key) are visible to a query at a position and belong to this program.
+  // Keys [first_key_at, end_key_at) are those of this item that a query at `position` sees.
   QUIRE_DEV int first_key_at(int position) const {
     const int first = p_.sees.first_key(position);
     return first > w_.kv_begin ? first : w_.kv_begin;
@@ -76,20 +82,21 @@ class AttentionItem {
     }
   }
 
-  // Columns of V from `first_col` on that one part has.
+  // The number of columns of V that the pass from `first_col` on computes.
   QUIRE_DEV int cols_from(int first_col) const {
     const int cols = p_.head_dim_vo - first_col;
     return Config::kValueParts > 1 && cols > kDimVo ? kDimVo : cols;
   }
 
-  // Output, or this split's share of it, for columns of V from `first_col` on.
+  // Computes the output, or this split's part of it, for one pass: columns of V from `first_col` on.
   template <class Stage, class Scores>
   QUIRE_DEV void attend_to_columns(Program& program, Stage& stage, Scores& scores, int first_col) {
     reset(state_, rows_, cols_from(first_col));
     scan_keys(program, stage, scores, first_col);
     complete_sum(state_.d);
     const float to_log2 = scale_log2_;
-    row_map(state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
+    row_map(
+        state_.m, rows_, [&](auto, auto m) { return m * to_log2; }, state_.m);
     join(state_);
     if (w_.num_splits == 1) return finish(first_col);
     publish(first_col);
@@ -97,13 +104,19 @@ class AttentionItem {
     if (last_arrival(program, p_.counters + w_.counter_idx, w_.num_splits)) collect();
   }
 
-  // Tiles lie at fixed absolute positions, so that a row's arithmetic does not depend on how its request was cut.
+  // Tiles begin at multiples of kKeys, counted from the request's first token, so that a row's arithmetic
+  // does not depend on how its request was split.
   template <class Stage, class Scores>
   QUIRE_DEV void scan_keys(Program& program, Stage& stage, Scores& scores, int first_col) {
     const auto* pool = static_cast<const typename Kv::Key*>(p_.kv_pool);
     const long head = w_.kv_head * p_.head_stride;
-    KvView<Kv, NativePage> view{pool, p_.page_table + long{w_.seq_idx} * p_.max_pages, p_.page_stride, head,
-                                head + p_.v_offset, native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo), w_.kv_end};
+    KvView<Kv, NativePage> view{pool,
+                                p_.page_table + long{w_.seq_idx} * p_.max_pages,
+                                p_.page_stride,
+                                head,
+                                head + p_.v_offset,
+                                native_page<Kv>(p_.page_size, p_.head_dim_qk, p_.head_dim_vo),
+                                w_.kv_end};
     if constexpr (Config::kValueParts > 1) {
       view.v_base += view.page.v_offset(0, first_col);
       view.page.head_dim_vo = cols_from(first_col);
@@ -112,11 +125,12 @@ class AttentionItem {
     const int num_tiles = w_.kv_end > w_.kv_begin ? (w_.kv_end - 1) / kKeys + 1 - first_tile : 0;
     pipeline(
         program, num_tiles, stage, scores,
-        Loads{[&] { load_queries(); },
-              [&](auto& to, int tile) {
-                const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
-                load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin, end < w_.kv_end ? end : w_.kv_end);
-              }},
+        PipelineLoads{[&] { load_queries(); },
+                      [&](auto& to, int tile) {
+                        const int begin = (first_tile + tile) * kKeys, end = begin + kKeys;
+                        load_pages(to, view, begin > w_.kv_begin ? begin : w_.kv_begin,
+                                   end < w_.kv_end ? end : w_.kv_end);
+                      }},
         [&](auto& s, const auto& keys, int) { dot(s, q_, keys); },
         [&](auto& s, const auto& keys, int) {
           modify_scores(s, keys.first_key, keys.num_keys);
@@ -125,7 +139,8 @@ class AttentionItem {
         [&](auto& probs, const auto& values, int) { dot_add(state_.o, probs, values); });
   }
 
-  // Soft cap, mask, position bias, in this order. Plain scores stay unscaled: the scale is part of the exponential.
+  // Soft cap, mask, position bias, in this order. Without ScoreMods the scores stay unscaled here, because
+  // the exponential multiplies by the scale anyway.
   template <class Scores>
   QUIRE_DEV void modify_scores(Scores& scores, int key_begin, int num_keys) const {
     if (transforms_) {
@@ -133,12 +148,15 @@ class AttentionItem {
       each(scores, [&](auto, auto x) { return cap > 0 ? cap * tanh(x * scale / cap) : x * scale; });
     }
     if (key_begin < common_begin_ || key_begin + num_keys > common_end_) {
-      Row<kRows> first, end;  // columns; clipped, so that they are exact
+      Row<kRows> first, end;  // columns, clipped to the tile so that f32 holds them exactly
       gather_row(first, rows_, [&](int r) { return to_f32(clip(first_key_at(position_of(r)) - key_begin)); });
       gather_row(end, rows_, [&](int r) { return to_f32(clip(end_key_at(position_of(r)) - key_begin)); });
-      each(scores, [](auto col, auto x, float from, float to) {
-        return select((to_f32(col) >= from) & (to_f32(col) < to), x, kNegInf);
-      }, first, end);
+      each(
+          scores,
+          [](auto col, auto x, float from, float to) {
+            return select((to_f32(col) >= from) & (to_f32(col) < to), x, kNegInf);
+          },
+          first, end);
     }
     if (transforms_ && p_.position_bias != PositionBias::kNone) add_position_bias(scores, key_begin);
   }
@@ -147,27 +165,35 @@ class AttentionItem {
 
   template <class Scores>
   QUIRE_DEV void add_position_bias(Scores& scores, int key_begin) const {
-    Row<kRows> query;  // its position as a column
+    Row<kRows> query;  // the query's own position, as a column of this tile
     gather_row(query, rows_, [&](int r) { return to_f32(position_of(r) - key_begin); });
     if (p_.position_bias == PositionBias::kAlibi) {
-      each(scores, [](auto col, auto x, float at, float slope) { return (to_f32(col) - at) * slope + x; }, query, slopes_);
+      each(
+          scores, [](auto col, auto x, float at, float slope) { return (to_f32(col) - at) * slope + x; },
+          query, slopes_);
     } else {
-      each(scores, [](auto col, auto x, float at, float slope) {
-        const auto distance = at - to_f32(col);
-        return x - sqrt(select(distance > 0.0f, distance, distance * 0.0f)) * slope;
-      }, query, slopes_);
+      each(
+          scores,
+          [](auto col, auto x, float at, float slope) {
+            const auto distance = at - to_f32(col);
+            return x - sqrt(select(distance > 0.0f, distance, distance * 0.0f)) * slope;
+          },
+          query, slopes_);
     }
   }
 
-  // A split's state into its slot of the workspace.
+  // Where a split's state goes in the workspace.
   QUIRE_DEV float* partial_row(int split, int row) const {
     return p_.partial_o + (w_.partial_begin + long{split} * rows_ + row) * p_.head_dim_vo;
   }
-  QUIRE_DEV float* partial_md(int split) const { return p_.partial_md + 2 * (w_.partial_begin + long{split} * rows_); }
+  QUIRE_DEV float* partial_md(int split) const {
+    return p_.partial_md + 2 * (w_.partial_begin + long{split} * rows_);
+  }
 
   QUIRE_DEV void publish(int first_col) {
-    store_rows(state_.o, rows_, cols_from(first_col), [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
-    if (first_col > 0) return;  // m and d are those of the first part
+    store_rows(state_.o, rows_, cols_from(first_col),
+               [&](int r) { return partial_row(w_.split_idx, r) + first_col; });
+    if (first_col > 0) return;  // the first pass has written m and d already
     store_row(state_.m, rows_, partial_md(w_.split_idx));
     store_row(state_.d, rows_, partial_md(w_.split_idx) + rows_);
   }
@@ -178,12 +204,12 @@ class AttentionItem {
   QUIRE_DEV float* lse_of(int r) const { return p_.lse + long{token_of(r)} * p_.num_qo_heads + head_of(r); }
   QUIRE_DEV float sink_of(int r) const { return p_.sinks[head_of(r)] * kLog2E; }
 
-  // Output and LSE from all slots of a row block, merged in the order of the keys.
+  // Merges the states of all splits in the order of their keys and writes output and LSE.
   QUIRE_DEV void collect() {
     map(rows_, p_.head_dim_vo, [&](int r, auto i) {
       using State = RowState<decltype(zeros(i))>;
       State all{kNegInf, 0.0f, zeros(i)};
-      in_turn<Config::kPartsAtOnce>(
+      for_each_ordered<Config::kPartsAtOnce>(
           w_.num_splits,
           [&](int split) {
             const float* md = partial_md(split) + r;
@@ -202,14 +228,18 @@ class AttentionItem {
     });
   }
 
-  // Sinks enter once per row, at its end: one more score with no value. `weight` becomes what is left of the row's output.
+  // A sink is one more score without a value; it enters once per row, after the last key. `weight` becomes
+  // the factor of the row's output.
   QUIRE_DEV void add_sinks(Row<kRows>& weight) {
     Row<kRows> sink, m_new;
     gather_row(sink, rows_, [&](int r) { return sink_of(r); });
-    row_map(m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
-    row_map(weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
-    row_map(state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
-            state_.d, weight, sink, m_new);
+    row_map(
+        m_new, rows_, [](auto, auto m, auto s) { return select(m > s, m, s); }, state_.m, sink);
+    row_map(
+        weight, rows_, [](auto, auto m, auto to) { return WeightOf{1.0f}(m, to); }, state_.m, m_new);
+    row_map(
+        state_.d, rows_, [](auto, auto d, auto a, auto s, auto to) { return d * a + WeightOf{1.0f}(s, to); },
+        state_.d, weight, sink, m_new);
     state_.m = m_new;
   }
 
@@ -217,23 +247,28 @@ class AttentionItem {
     Row<kRows> weight, factor;
     row_map(weight, rows_, [](auto r) { return to_f32(r) * 0.0f + 1.0f; });
     if (p_.sinks != nullptr) add_sinks(weight);
-    row_map(factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
-    store_rows(state_.o, factor, rows_, cols_from(first_col), [&](int r) { return output_row(r) + first_col; });
+    row_map(
+        factor, rows_, [](auto, auto d, auto w) { return select(d == 0.0f, d, w / d); }, state_.d, weight);
+    store_rows(state_.o, factor, rows_, cols_from(first_col),
+               [&](int r) { return output_row(r) + first_col; });
     if (p_.lse == nullptr || first_col > 0) return;
     Row<kRows> lse;
-    row_map(lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
-            state_.d);
+    row_map(
+        lse, rows_, [](auto, auto m, auto d) { return select(d == 0.0f, m, (m + log2(d)) * kLn2); }, state_.m,
+        state_.d);
     scatter_row(lse, rows_, [&](int r) { return lse_of(r); });
   }
 };
 
-// Items of few rows, such as decodes, may have a configuration of their own. Both are one where a target needs no second.
+// The kernel. Items of few rows, such as decodes, may have a configuration of their own; a target that needs
+// only one passes it twice.
 template <class Q, class Kv, class O, class Many, class Few>
 struct Attention {
   static QUIRE_DEV void run(Program& program, const AttentionParams& p) {
     for_each_work(program, p.num_work, p.work, [&](const AttentionWork& w) {
       if constexpr (Few::kRows < Many::kRows) {
-        if (w.num_tokens * w.num_heads <= Few::kRows) return AttentionItem<Q, Kv, O, Few>(program, p, w).attend(program);
+        if (w.num_tokens * w.num_heads <= Few::kRows)
+          return AttentionItem<Q, Kv, O, Few>(program, p, w).attend(program);
       }
       AttentionItem<Q, Kv, O, Many>(program, p, w).attend(program);
     });
