@@ -42,7 +42,7 @@ struct ModelInfo {
   std::string type;          // of its weights: "bf16"
   int num_layers = 0, hidden_dim = 0, num_qo_heads = 0, num_kv_heads = 0;
   int vocab_size = 0;
-  int context_len = 0;  // tokens of prompt and answer together
+  int context_len = 0;  // tokens of prompt and answer together: the model's limit, or what the cache holds
   std::vector<std::int32_t> eos_tokens;
   SamplingParams defaults;  // as its authors advise, greedy where they do not; max_tokens is 512 at most
 

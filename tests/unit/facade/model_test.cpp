@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -61,7 +62,7 @@ TEST_F(ModelTest, SaysWhatItIs) {
   EXPECT_EQ(info.num_layers, model_config().num_layers);
   EXPECT_EQ(info.hidden_dim, model_config().hidden_dim);
   EXPECT_EQ(info.vocab_size, model_config().vocab_size);
-  EXPECT_EQ(info.context_len, model_config().max_position);
+  EXPECT_EQ(info.context_len, std::min(model_config().max_position, 200 * 16));
   EXPECT_EQ(info.num_pages, 200);
   EXPECT_EQ(info.page_size, 16);
   EXPECT_GT(info.cache_bytes, 0);
